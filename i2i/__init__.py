@@ -1,0 +1,31 @@
+"""i2i: image-to-image translation from interchangeable parts.
+
+Importing this package imports no torch: what needs it is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from i2i.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from i2i.engine import run
+    from i2i.recipe import load_recipe
+    from i2i.translate import load_generator
+
+__version__ = "0.1.0"
+__all__ = ["hookimpl", "load_generator", "load_recipe", "run"]
+
+_WHERE = {"load_generator": "i2i.translate", "load_recipe": "i2i.recipe", "run": "i2i.engine"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'i2i' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

@@ -1,0 +1,60 @@
+"""An exponential moving average of networks: parameters are averaged, buffers copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    """The average of `modules` over steps: average = decay * average + (1 - decay) * current."""
+
+    def __init__(self, modules: Mapping[str, nn.Module], decay: float) -> None:
+        self._modules = modules
+        self._decay = decay
+        self._shadow = {key: tensor.detach().clone() for key, tensor in self._live().items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the current weights into the average."""
+        parameters = {id(p) for module in self._modules.values() for p in module.parameters()}
+        for key, tensor in self._live().items():
+            if id(tensor) in parameters:
+                self._shadow[key].lerp_(tensor, 1 - self._decay)
+            else:
+                self._shadow[key].copy_(tensor)
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """Put the averaged weights into the modules for a while."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the averaged weights."""
+        return self._shadow
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over averaged weights."""
+        for key, tensor in state.items():
+            self._shadow[key].copy_(tensor)
+
+    def _live(self) -> dict[str, Tensor]:
+        return {
+            f"{name}.{key}": tensor
+            for name, module in self._modules.items()
+            for key, tensor in module.state_dict(keep_vars=True).items()
+        }
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for key, tensor in self._live().items():
+            kept = tensor.detach().clone()
+            tensor.copy_(self._shadow[key])
+            self._shadow[key].copy_(kept)

@@ -1,0 +1,257 @@
+"""From a resolved recipe to its parts: every slot under its own seed, every shape checked beforehand.
+
+Because a slot's seed depends on the recipe's seed and the slot's path alone, swapping one component
+leaves the initial weights of all others as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from i2i import weights
+from i2i.errors import I2IError, RecipeError
+from i2i.initialise import initialise
+from i2i.kinds import DiscriminatorSlot, MethodSlots, PairSpec, Split
+from i2i.maps import as_features, as_maps
+from i2i.networks import Judge, Losses, LossTerm, Networks
+from i2i.recipe import Recipe, Slot
+from i2i.seeds import seeded
+
+
+def make(recipe: Recipe, slot: Slot, **given: Any) -> Any:
+    """Call a slot's factory with its parameters and the injected names that it takes, under its seed.
+
+    Raises RecipeError, placed in the recipe, when the factory refuses its parameters.
+    """
+    injected = {name: value for name, value in given.items() if name in slot.injected}
+    with seeded(recipe.seed, slot.path):
+        try:
+            return slot.factory(**slot.params, **injected)
+        except ValueError as error:
+            raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref}: {error}")) from error
+
+
+def open_data(recipe: Recipe, split: Split) -> Any:
+    """Return one split of the recipe's data."""
+    return make(recipe, recipe.data, split=split)
+
+
+def method_slots(recipe: Recipe) -> MethodSlots:
+    """Return what the recipe's method declares."""
+    slots: MethodSlots = recipe.method.factory.slots
+    return slots
+
+
+def build_networks(recipe: Recipe, spec: PairSpec) -> Networks:
+    """Build and initialise every network of the recipe for data of `spec`."""
+    generators, judges = {}, {}
+    for slot in recipe.section("generators"):
+        generators[slot.name] = _network(recipe, slot, _generator_channels(recipe, slot, spec))
+    for slot in recipe.section("discriminators"):
+        module = _network(recipe, slot, _judge_channels(recipe, slot, spec))
+        judges[slot.name] = Judge(slot.name, module, slot.settings.conditional)
+    return Networks(generators, judges)
+
+
+def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int]) -> nn.Module:
+    module = make(recipe, slot, **channels)
+    if not isinstance(module, nn.Module):
+        raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref} did not return an nn.Module"))
+    with seeded(recipe.seed, slot.path, "init"):
+        initialise(module, slot.settings.init)
+    if slot.settings.init_from is not None and not _is_meta(module):
+        path = slot.settings.init_from.expanduser()
+        try:
+            file = weights.read(path)
+            weights.load_into(module, file.tensors, source=str(path), target=slot.entry.ref)
+        except I2IError as error:
+            problem = recipe.problem(f"{slot.path}.init_from", error.problems[0].message)
+            raise type(error)(problem) from error
+    return module
+
+
+def _is_meta(module: nn.Module) -> bool:
+    return any(parameter.is_meta for parameter in module.parameters())
+
+
+def _generator_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
+    role = method_slots(recipe).generators[slot.name]
+    return {
+        "in_channels": spec.side(role.reads).channels,
+        "out_channels": spec.side(role.writes).channels,
+    }
+
+
+def _judge_role(recipe: Recipe, slot: Slot) -> DiscriminatorSlot:
+    roles = method_slots(recipe).discriminators
+    return roles if isinstance(roles, DiscriminatorSlot) else roles[slot.name]
+
+
+def _judge_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
+    role = _judge_role(recipe, slot)
+    extra = spec.side(role.condition).channels if slot.settings.conditional else 0
+    return {"in_channels": spec.side(role.judges).channels + extra}
+
+
+def build_losses(recipe: Recipe, device: str) -> Losses:
+    """Build the losses; one that is a module moves to `device` and is never trained."""
+    names = frozenset(slot.name for slot in recipe.section("discriminators"))
+    terms = []
+    for slot in recipe.section("losses"):
+        loss = make(recipe, slot)
+        if isinstance(loss, nn.Module):
+            loss = loss.to(device).eval().requires_grad_(False)
+        on = frozenset(getattr(slot.settings, "on", ())) or names
+        every = getattr(slot.settings, "every", 1)
+        terms.append(LossTerm(slot.name, slot.entry.kind, loss, slot.settings.weight, on, every))
+    return Losses(tuple(terms))
+
+
+def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.optim.Optimizer]:
+    """Build one optimizer for each network, by the network's path."""
+    optimizers = {}
+    for path, module in networks.modules():
+        slot = recipe.slot_for("optimizers", path)
+        assert slot is not None  # a recipe whose networks lack one is refused when it is read
+        trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        optimizers[path] = make(recipe, slot, params=trainable)
+    return optimizers
+
+
+def build_schedules(
+    recipe: Recipe, networks: Networks, *, total_steps: int, steps_per_epoch: int
+) -> dict[str, Any]:
+    """Build a schedule for each network that has one, by the network's path."""
+    given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
+    slots = {path: recipe.slot_for("schedules", path) for path, _ in networks.modules()}
+    return {path: make(recipe, slot, **given) for path, slot in slots.items() if slot is not None}
+
+
+def build_named(recipe: Recipe, section: str) -> dict[str, Any]:
+    """Build the transforms, metrics or callbacks, by name, in the recipe's order."""
+    return {slot.name: make(recipe, slot) for slot in recipe.section(section)}
+
+
+# --- the dry shape probe --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What the probe found out about one network; shapes are without the batch."""
+
+    path: str
+    ref: str
+    inputs: tuple[int, ...]
+    outputs: list[tuple[int, ...]]
+    parameters: int
+    receptive_field: int | None
+    size_multiple: int | None
+    conditional: bool | None
+
+
+class _Sized(Protocol):
+    height: int
+    width: int
+
+
+def probe(recipe: Recipe, spec: PairSpec | None = None) -> list[NetworkFacts]:
+    """Build every network without memory (the meta device) and check each shape.
+
+    Without `spec` the training split is opened to ask for it. Raises RecipeError with all problems.
+    """
+    spec = spec or open_data(recipe, "train").spec
+    with torch.device("meta"):
+        networks = build_networks(recipe, spec)
+    facts, problems = [], []
+    for slot in (*recipe.section("generators"), *recipe.section("discriminators")):
+        try:
+            facts.append(_facts(recipe, slot, networks, spec))
+        except RecipeError as error:
+            problems.extend(error.problems)
+    for slot in recipe.section("losses"):
+        sentence = getattr(slot.factory, "requires", {}).get("features")
+        if sentence and not _hand_out_features(recipe, slot, networks, spec):
+            problems.append(recipe.problem(slot.path, sentence))
+    if problems:
+        raise RecipeError(*problems)
+    return facts
+
+
+def _facts(recipe: Recipe, slot: Slot, networks: Networks, spec: PairSpec) -> NetworkFacts:
+    if slot.kind == "generator":
+        role = method_slots(recipe).generators[slot.name]
+        module, source = networks.generators[slot.name], spec.side(role.reads)
+        inputs = (source.channels, source.height, source.width)
+        _check_multiple(recipe, slot, module, source)
+        wanted = (spec.side(role.writes).channels, source.height, source.width)
+        outputs = [_run_on_meta(recipe, slot, module, inputs)]
+        if tuple(outputs[0].shape[1:]) != wanted:
+            raise RecipeError(
+                recipe.problem(
+                    slot.path,
+                    f"{slot.entry.ref} turns {_size(inputs)} into {_size(outputs[0].shape[1:])}; "
+                    f"the target is {_size(wanted)}",
+                )
+            )
+        conditional = None
+    else:
+        side = spec.side(_judge_role(recipe, slot).judges)
+        module = networks.judges[slot.name].module
+        inputs = (_judge_channels(recipe, slot, spec)["in_channels"], side.height, side.width)
+        try:
+            outputs = as_maps(_run_on_meta(recipe, slot, module, inputs))
+        except TypeError as error:
+            raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref}: {error}")) from error
+        conditional = slot.settings.conditional
+    return NetworkFacts(
+        path=slot.path,
+        ref=slot.entry.ref,
+        inputs=inputs,
+        outputs=[tuple(output.shape[1:]) for output in outputs],
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        receptive_field=getattr(module, "receptive_field", None),
+        size_multiple=getattr(module, "size_multiple", None),
+        conditional=conditional,
+    )
+
+
+def _check_multiple(recipe: Recipe, slot: Slot, module: nn.Module, image: _Sized) -> None:
+    multiple = getattr(module, "size_multiple", 1)
+    if image.height % multiple or image.width % multiple:
+        raise RecipeError(
+            recipe.problem(
+                "data.size",
+                f"{slot.entry.ref} needs a height and width that are multiples of {multiple}, "
+                f"and the data is {image.height} x {image.width}",
+            )
+        )
+
+
+def _run_on_meta(recipe: Recipe, slot: Slot, module: nn.Module, inputs: tuple[int, ...]) -> Any:
+    try:
+        with torch.no_grad():
+            return module(torch.empty((2, *inputs), device="meta"))
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RecipeError(
+            recipe.problem(slot.path, f"{slot.entry.ref} cannot take {_size(inputs)}: {reason}")
+        ) from error
+
+
+def _hand_out_features(recipe: Recipe, loss: Slot, networks: Networks, spec: PairSpec) -> bool:
+    slots = {slot.name: slot for slot in recipe.section("discriminators")}
+    for name in loss.settings.on or slots:
+        side = spec.side(_judge_role(recipe, slots[name]).judges)
+        inputs = (_judge_channels(recipe, slots[name], spec)["in_channels"], side.height, side.width)
+        if not as_features(_run_on_meta(recipe, slots[name], networks.judges[name].module, inputs)):
+            return False
+    return True
+
+
+def _size(shape: Any) -> str:
+    return " x ".join(map(str, shape))

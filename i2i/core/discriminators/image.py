@@ -1,0 +1,65 @@
+"""A discriminator of whole images: one logit each, at any size.
+
+It is not the "ImageGAN" of pix2pix, which is a patch discriminator of 286 pixels and still gives a map.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge
+from torch import Tensor, nn
+
+from i2i.core.discriminators.patch import Norm, block
+
+
+class Image(nn.Module):
+    """Image discriminator: strided convolutions, global average pooling, then two linear layers.
+
+    (B,in_channels,H,W) -> raw logits (B,1), with height and width of at least ``2**layers``. The hidden
+    linear layer is what makes it judge the whole: one linear layer after an average would be no more
+    than the average of patch logits.
+
+    Args:
+        width: channels of the first layer; they double with each layer up to 8 times as many.
+        layers: convolutions of stride 2 before the pooling.
+        norm: normalisation after every convolution but the first and the last.
+    """
+
+    receptive_field = 0
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        width: Annotated[int, Ge(1)] = 64,
+        layers: Annotated[int, Ge(1)] = 4,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        self.smallest = 2**layers
+        channels = [width * min(2**i, 8) for i in range(layers)]
+        parts: list[nn.Module] = [
+            nn.Conv2d(in_channels, width, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+        ]
+        for i in range(1, layers):
+            # The smallest image is one pixel after the last of these, where a norm would leave nothing.
+            parts += block(
+                channels[i - 1], channels[i], kernel=4, stride=2, norm=norm if i < layers - 1 else "none"
+            )
+        self.features = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Sequential(
+            nn.Linear(channels[-1], channels[-1]), nn.LeakyReLU(0.2), nn.Linear(channels[-1], 1)
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Judge (B,in_channels,H,W); raise ValueError when a side is shorter than `smallest`."""
+        height, width = image.shape[-2:]
+        if height < self.smallest or width < self.smallest:
+            raise ValueError(
+                f"this image discriminator needs sides of at least {self.smallest} pixels, "
+                f"not {height}x{width}: choose fewer layers or larger images"
+            )
+        logits: Tensor = self.head(self.features(image))
+        return logits

@@ -1,0 +1,1 @@
+"""Generators: networks from an image to an image."""

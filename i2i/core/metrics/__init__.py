@@ -1,0 +1,1 @@
+"""Metrics: what a translation is worth, measured against the truth."""

@@ -1,0 +1,289 @@
+"""Running a recipe: rehearse, train, validate, save, report; resumable to the bit.
+
+The loop knows nothing of GANs: a method takes the step. What is written down at a step is a function
+of the recipe and of that step alone, so a run that was killed and resumed ends where an undisturbed
+one would.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from i2i import build, checkpoint, stream
+from i2i.atomic import write_bytes
+from i2i.errors import DivergedError, Interrupted, RecipeError
+from i2i.kinds import Batch
+from i2i.live import Observer, silent
+from i2i.pace import Pace
+from i2i.recipe import Recipe
+from i2i.recorder import Recorder
+from i2i.run_folder import RunFolder, new_folder, provenance
+from i2i.runtime import Runtime, resolve
+from i2i.session import Session
+from i2i.signals import Signals, watched
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: "done", or "stopped" before its last step; with the content of summary.json."""
+
+    folder: Path
+    status: str
+    summary: Mapping[str, Any]
+
+
+def run(
+    recipe: Recipe,
+    out: str | Path | None = None,
+    *,
+    device: str = "auto",
+    fresh: bool = False,
+    stop_at: int | None = None,
+    observer: Observer | None = None,
+) -> Result:
+    """Train what `recipe` describes in the folder `out` (a new one under runs/ without it).
+
+    A folder that holds an unfinished run of the same recipe is resumed from its newest checkpoint;
+    `fresh` starts over. `stop_at` ends early after that step, to be resumed later.
+
+    Raises RecipeError, DataError, ResourceError or PluginError for what can be mended, DivergedError
+    when training left the finite numbers, Interrupted when a signal ended it after saving.
+    """
+    observer = observer or silent()
+    for note in recipe.notes:
+        observer.note(note)
+    folder = RunFolder(Path(out) if out is not None else new_folder(recipe.name))
+    if fresh:
+        folder.clear()
+    resumed = folder.holds_run()
+    if resumed:
+        folder.check_same(recipe)
+        if folder.summary().get("status") == "done":
+            observer.note(f"{folder.root} is finished already; --fresh starts it over.")
+            observer.end(status="done", lines=folder.last_lines())
+            return Result(folder.root, "done", folder.summary())
+    runtime = _recorded(folder, device) if resumed else resolve(device, recipe.train.precision)
+    with runtime.active(), _own_random_state():
+        data = _open_data(recipe, observer)
+        facts = build.probe(recipe, data["train"].spec)
+        if not resumed:
+            _dry_pass(recipe, data, runtime)
+            folder.start(recipe, provenance(recipe, runtime))
+        with watched() as signals:
+            training = _Training(recipe, data, runtime, folder, observer, signals)
+            training.begin(facts)
+            return training.run(stop_at)
+
+
+def rehearse(
+    recipe: Recipe, *, device: str = "auto", observer: Observer | None = None
+) -> list[build.NetworkFacts]:
+    """Check all that a run of `recipe` will need, without leaving a trace, and return its networks' shapes.
+
+    Checks shapes on the meta device, then puts one batch through train, evaluate, save and load.
+    """
+    runtime = resolve(device, recipe.train.precision)
+    with runtime.active(), _own_random_state():
+        data = _open_data(recipe, observer or silent())
+        facts = build.probe(recipe, data["train"].spec)
+        _dry_pass(recipe, data, runtime)
+    return facts
+
+
+class _Training:
+    """The loop, and what it holds on to from one step to the next."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Mapping[str, Any],
+        runtime: Runtime,
+        folder: RunFolder,
+        observer: Observer,
+        signals: Signals,
+    ) -> None:
+        self._recipe, self._folder, self._observer, self._signals = recipe, folder, observer, signals
+        about = folder.provenance()
+        self._session = Session(
+            recipe,
+            data=data,
+            runtime=runtime,
+            provenance={key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
+            folder=folder.root,
+            show=lambda batch, fake: self._recorder.show(batch, fake),
+        )
+        self._recorder = Recorder(
+            recipe,
+            folder,
+            observer,
+            credit=getattr(data["train"], "credit", ""),
+            session=self._session,
+        )
+
+    def begin(self, facts: list[build.NetworkFacts]) -> None:
+        """Go on from the newest checkpoint, if there is one, and say so."""
+        found = checkpoint.newest(self._folder.checkpoints)
+        if found:
+            for note in self._session.load(found.folder):
+                self._observer.note(note)
+        self._recorder.replay(self._session.step)
+        self._pace = Pace(found.seconds if found else 0.0)
+        self._recorder.begin(facts)
+
+    def run(self, stop_at: int | None) -> Result:
+        """Train to the end, or to `stop_at`, and close the books whatever happens."""
+        session = self._session
+        stop = min(stop_at or session.total_steps, session.total_steps)
+        error: BaseException | None = None
+        try:
+            self._tell("run_start")
+            self._train(stop)
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            status = _status(error, finished=session.step >= session.total_steps)
+            self._tell("run_end", error)
+            summary = self._recorder.end(status, self._pace, error=_sentence(error))
+        return Result(self._folder.root, status, summary)
+
+    def _train(self, stop: int) -> None:
+        session, train, pace = self._session, self._recipe.train, self._pace
+        images = self._recipe.data.settings.batch_size * session.accumulate
+        batches = _batches(session, last=stop * session.accumulate)
+        pace.restart()
+        while session.step < stop:
+            with pace.waiting():
+                chosen = [next(batches) for _ in range(session.accumulate)]
+            logs = session.advance(chosen)
+            pace.add(images)
+            step, last = session.step, session.step == session.total_steps
+            self._recorder.progress(pace)
+
+            if step == 1 or last or step % train.log_every == 0:
+                session.run.check_finite()
+                self._recorder.train(logs, pace)
+                pace.close()
+            for slot in self._recipe.section("callbacks"):
+                if step % slot.settings.every == 0:
+                    self._tell("step_end", logs, only=slot.name)
+            if last or step % (train.eval_every or session.total_steps) == 0:
+                pace.close()
+                self._validate()
+                pace.restart()
+            signal = self._signals.received
+            if step == stop or signal is not None or step % train.save_every == 0:
+                pace.close()
+                self._save()
+                pace.restart()
+            if signal is not None and not last:
+                raise Interrupted(
+                    signal,
+                    f"interrupted after step {step:,}; the state is saved. "
+                    f"To go on, run the same recipe with --out {self._folder.root}",
+                )
+
+    def _validate(self) -> None:
+        session = self._session
+        if session.metrics:
+            metrics, copied = session.evaluate()
+            session.observe(metrics)
+            self._recorder.validation(metrics, copied, self._pace)
+            if session.is_best():
+                write_bytes(self._folder.model, session.model_file(), durable=True)
+        self._tell("eval_end", dict(session.figures))
+        self._recorder.write_report()
+
+    def _save(self) -> None:
+        session = self._session
+        files = session.files()
+        checkpoint.save(self._folder.checkpoints, session.step, files, seconds=self._pace.seconds)
+        checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep)
+        if not session.best:
+            write_bytes(self._folder.model, session.model_file(), durable=True)
+        self._recorder.write_report()
+
+    def _tell(self, event: str, *details: Any, only: str | None = None) -> None:
+        """Call `event` on the callbacks that have it."""
+        for name, callback in self._session.callbacks.items():
+            if only in (None, name) and hasattr(callback, event):
+                getattr(callback, event)(self._session.run, *details)
+
+
+def _open_data(recipe: Recipe, observer: Observer) -> dict[str, Any]:
+    """Open the splits that the recipe makes use of."""
+    data = {"train": build.open_data(recipe, "train")}
+    if recipe.section("metrics") or recipe.section("callbacks"):
+        data["val"] = build.open_data(recipe, "val")
+    settings = recipe.data.settings
+    for split, pairs in data.items():
+        stream.check_usable(pairs, settings, split=split, ref=recipe.data.entry.ref)
+    return {split: stream.cached(pairs, settings, observer.note) for split, pairs in data.items()}
+
+
+def _dry_pass(recipe: Recipe, data: Mapping[str, Any], runtime: Runtime) -> None:
+    """Take one batch through train, evaluate, save and load, with parts that are thrown away."""
+    session = Session(recipe, data=data, runtime=runtime, provenance={})
+    batches = _batches(session, last=session.accumulate)
+    session.advance([next(batches) for _ in range(session.accumulate)])
+    session.run.check_finite()
+    if session.metrics:
+        session.evaluate(limit=recipe.data.settings.batch_size)
+    with tempfile.TemporaryDirectory() as folder:
+        saved = checkpoint.save(Path(folder), session.step, session.files())
+        session.load(saved.folder)
+    session.model_file()
+
+
+def _batches(session: Session, *, last: int) -> Iterator[Batch]:
+    return stream.training_batches(
+        session.data["train"],
+        list(build.build_named(session.recipe, "transforms").values()),
+        session.recipe.data.settings,
+        seed=session.recipe.seed,
+        first=session.step * session.accumulate,
+        last=last,
+    )
+
+
+def _recorded(folder: RunFolder, device: str) -> Runtime:
+    """Return what the run began with; a device that is asked for by name must be the same."""
+    recorded = Runtime(**folder.provenance()["runtime"])
+    if device not in ("auto", recorded.device):
+        raise RecipeError(
+            f"{folder.root} was started on {recorded.device}, and --device asks for {device}: "
+            "resume on the same device, or start over with --fresh."
+        )
+    resolve(recorded.device, recorded.precision)  # raises when that device is gone
+    return recorded
+
+
+@contextmanager
+def _own_random_state() -> Iterator[None]:
+    """Give torch's global generator back as it was: a run seeds it at every step."""
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+def _status(error: BaseException | None, *, finished: bool) -> str:
+    if error is None:
+        return "done" if finished else "stopped"
+    if isinstance(error, (Interrupted, KeyboardInterrupt)):
+        return "interrupted"
+    return "diverged" if isinstance(error, DivergedError) else "failed"
+
+
+def _sentence(error: BaseException | None) -> str:
+    if error is None or isinstance(error, Interrupted):
+        return ""
+    return str(error) or type(error).__name__

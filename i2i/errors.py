@@ -1,0 +1,100 @@
+"""Errors for people: what is wrong, where, and what to do.
+
+Each error carries one or more `Problem`s, so that a recipe with three mistakes is mended in one go,
+and the exit code of the command line. Nothing here is for bugs: those stay ordinary exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import ClassVar
+
+EXIT_BUG = 1
+EXIT_RECIPE = 2
+EXIT_DATA = 3
+EXIT_RESOURCES = 4
+EXIT_DIVERGED = 5
+EXIT_PLUGIN = 6
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, in a sentence, with its place.
+
+    `where` is a dotted key (``generator.depth``), `file` and `line` say where that key stands, and
+    `hint` is added in brackets.
+    """
+
+    message: str
+    where: str = ""
+    file: str = ""
+    line: int | None = None
+    hint: str = ""
+
+    def render(self) -> str:
+        """Return the place on one line, if there is one, and the sentence below it."""
+        text = f"{self.message}   ({self.hint})" if self.hint else self.message
+        spot = f"{self.file}:{self.line}" if self.file and self.line else self.file
+        place = "  ".join(part for part in (spot, self.where) if part)
+        return f"{place}\n  {text}" if place else text
+
+
+class I2IError(Exception):
+    """Something a person can mend; `exit_code` is what the command line ends with."""
+
+    exit_code: ClassVar[int] = EXIT_BUG
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems = tuple(Problem(p) if isinstance(p, str) else p for p in problems)
+        super().__init__("\n".join(problem.render() for problem in self.problems))
+
+
+class RecipeError(I2IError):
+    """A recipe or a command-line value that cannot be used."""
+
+    exit_code = EXIT_RECIPE
+
+
+class DataError(I2IError):
+    """Images or folders that are missing, unreadable or do not fit."""
+
+    exit_code = EXIT_DATA
+
+
+class ResourceError(I2IError):
+    """Disk, memory, network or a file that is needed and cannot be had."""
+
+    exit_code = EXIT_RESOURCES
+
+
+class DivergedError(I2IError):
+    """Training produced a loss or gradient that is not finite."""
+
+    exit_code = EXIT_DIVERGED
+
+
+class PluginError(I2IError):
+    """A plug-in that is missing, broken, or in conflict with another."""
+
+    exit_code = EXIT_PLUGIN
+
+
+class Interrupted(I2IError):
+    """A signal ended the run after its state was saved; the exit code is 128 + the signal."""
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(message)
+        self.signum = signum
+
+
+def exit_code_of(error: I2IError) -> int:
+    """Return the process exit code for `error`."""
+    return 128 + error.signum if isinstance(error, Interrupted) else error.exit_code
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``" - did you mean 'x'?"`` for the closest of `known`, or an empty string."""
+    close = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f" - did you mean '{close[0]}'?" if close else ""

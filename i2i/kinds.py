@@ -1,0 +1,450 @@
+"""The contract of each kind of component: what its factory is given and what it must return.
+
+A factory is a class or a function. Its keyword parameters, all annotated, are the keys of its table
+in a recipe; `injected` names are given by the engine; slot keys (`use`, and the fields of the kind's
+settings) belong to the engine. Everything here is plain data and protocols: no torch at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
+
+from annotated_types import Ge, Gt
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from i2i.context import Run
+
+Side = Literal["source", "target"]
+Split = Literal["train", "val", "test"]
+Depth = Literal["uint8", "uint16", "float32"]
+Direction = Literal["min", "max"]
+
+
+# --- records that components and engine exchange ---------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """One side of a pair: channels, height and width in pixels, and how its values are stored.
+
+    `low` and `high` are the stored values that become -1 and 1 inside the engine. `labels` marks a
+    map of classes, which is only ever resized by nearest neighbour.
+    """
+
+    channels: int
+    height: int
+    width: int
+    depth: Depth = "uint8"
+    low: float = 0.0
+    high: float = 255.0
+    labels: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
+
+
+@dataclass(frozen=True)
+class PairSpec:
+    """What a data set hands out: its source side and its target side."""
+
+    source: ImageSpec
+    target: ImageSpec
+
+    def side(self, side: Side) -> ImageSpec:
+        """Return the spec of `side`."""
+        return self.source if side == "source" else self.target
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One source and target, (C,H,W) float32 in [-1,1], as a transform sees them."""
+
+    source: Tensor
+    target: Tensor
+    spec: PairSpec
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sources (B,Cin,H,W) and targets (B,Cout,H,W), float32 in [-1,1], with the id of each."""
+
+    source: Tensor
+    target: Tensor
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TestSettings:
+    """How a trained generator is run: dropout on or off, and which statistics its batch norms use.
+
+    `norm = "batch"` takes each image's own statistics, whatever the batch (pix2pix, section 3.3, at
+    batch size 1); "running" takes the averages gathered in training.
+    """
+
+    dropout: bool = False
+    norm: Literal["batch", "running"] = "running"
+
+    __test__ = False  # not a test class, whatever its name says to a test runner
+
+
+# --- what a method declares about its networks --------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GeneratorSlot:
+    """A generator that a method needs: the side it reads and the side it writes."""
+
+    reads: Side = "source"
+    writes: Side = "target"
+
+
+@dataclass(frozen=True)
+class DiscriminatorSlot:
+    """A discriminator that a method can use: the side it judges, and what a conditional one sees too."""
+
+    judges: Side = "target"
+    condition: Side = "source"
+
+
+@dataclass(frozen=True)
+class MethodSlots:
+    """What a method is assembled from; read before anything is built.
+
+    `discriminators` is a mapping of required names, or one slot: then any number of them, none
+    included, under any names. `losses` are names that must be in the recipe; `loss_kinds` are the
+    kinds the method makes use of, so that a loss nobody would apply is refused.
+    """
+
+    generators: Mapping[str, GeneratorSlot]
+    exported: str
+    discriminators: Mapping[str, DiscriminatorSlot] | DiscriminatorSlot = field(default_factory=dict)
+    loss_kinds: frozenset[str] = frozenset({"paired-loss"})
+    losses: frozenset[str] = frozenset()
+
+
+# --- slot keys: the engine's own keys in a component's table --------------------------------------
+
+Weight = Annotated[float, Ge(0)]
+Count = Annotated[int, Ge(1)]
+Init = Literal["normal", "xavier", "kaiming", "orthogonal", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """A table whose only slot key is `use`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSettings:
+    """Slot keys of a generator.
+
+    Args:
+        init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
+        init_from: a weights file to start from instead (fine-tuning).
+    """
+
+    init: Init = "normal"
+    init_from: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorSettings:
+    """Slot keys of a discriminator.
+
+    Args:
+        conditional: show it the source beside the image (source first).
+        init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
+        init_from: a weights file to start from instead.
+    """
+
+    conditional: bool = True
+    init: Init = "normal"
+    init_from: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """Slot keys of a loss between two images.
+
+    Args:
+        weight: its factor in the generator's objective.
+    """
+
+    weight: Weight = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedLossSettings:
+    """Slot keys of a loss that works through discriminators.
+
+    Args:
+        weight: its factor in the generator's objective.
+        on: the discriminators it applies to; empty means all of them.
+    """
+
+    weight: Weight = 1.0
+    on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PenaltySettings:
+    """Slot keys of a penalty on discriminators.
+
+    Args:
+        weight: its factor in the discriminator's objective.
+        on: the discriminators it applies to; empty means all of them.
+        every: apply it each so many steps, with the weight times as much.
+    """
+
+    weight: Weight = 1.0
+    on: tuple[str, ...] = ()
+    every: Count = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Slot keys of the data.
+
+    Args:
+        batch_size: pairs in a batch.
+        workers: processes that load images beside the training; 0 loads them in it.
+        cache: "ram" keeps decoded images in memory; "auto" does so where they take at most a quarter
+            of what is free.
+    """
+
+    batch_size: Count = 1
+    workers: Annotated[int, Ge(0)] = 0
+    cache: Literal["auto", "ram", "none"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSettings:
+    """Slot keys of a metric.
+
+    Args:
+        draws: answers drawn for each source; above 1 the metric gets `fake` as (draws,B,C,H,W).
+    """
+
+    draws: Count = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallbackSettings:
+    """Slot keys of a callback.
+
+    Args:
+        every: call its `step_end` each so many steps.
+    """
+
+    every: Count = 1
+
+
+# --- protocols: what a factory must return -------------------------------------------------------
+
+
+class Generator(Protocol):
+    """An `nn.Module`: (B,Cin,H,W) -> (B,Cout,H,W), both in [-1,1].
+
+    An optional attribute `size_multiple` (int) says that height and width must be multiples of it.
+    A module with an attribute `keep_init = True` is left alone by `init` (pretrained weights).
+    """
+
+    def __call__(self, source: Tensor, /) -> Tensor: ...
+
+
+class Discriminator(Protocol):
+    """An `nn.Module`: (B,Cin,H,W) -> raw logits: a tensor, a list of tensors, or `Maps`; no sigmoid.
+
+    An optional attribute `receptive_field` (int, pixels) is shown to people; 0 means the whole image.
+    """
+
+    def __call__(self, image: Tensor, /) -> Any: ...
+
+
+class PairedLoss(Protocol):
+    """(fake, real), both (B,C,H,W) in [-1,1] -> a scalar."""
+
+    def __call__(self, fake: Tensor, real: Tensor, /) -> Tensor: ...
+
+
+class AdversarialLoss(Protocol):
+    """Both sides of the game, over lists of logit maps; each returns a scalar.
+
+    Means are taken over each map in float32, then over maps.
+    """
+
+    def generator(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+        """What the generator minimises."""
+        ...
+
+    def discriminator(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+        """What the discriminator minimises, the mean of its two halves."""
+        ...
+
+
+class FeatureLoss(Protocol):
+    """(fake_features, real_features), a list of tensors for each scale -> a scalar."""
+
+    def __call__(self, fake: list[list[Tensor]], real: list[list[Tensor]], /) -> Tensor: ...
+
+
+class Penalty(Protocol):
+    """(judge, real, fake) -> a scalar; `judge(image)` gives logit maps with the condition bound."""
+
+    def __call__(self, judge: Callable[[Tensor], list[Tensor]], real: Tensor, fake: Tensor, /) -> Tensor: ...
+
+
+@runtime_checkable
+class Data(Protocol):
+    """An indexed data set: the same item for the same index, always.
+
+    `__getitem__` gives ``{"source": (C,H,W), "target": (C,H,W), "id": str}`` with values as stored
+    (`spec.*.depth`); sides may be larger or smaller than `spec` says, the engine resizes. Optional:
+    `draw(index, rng)` for unpaired data, called instead in training with a seeded
+    `torch.Generator`; `credit`, a sentence of attribution that every report repeats.
+    """
+
+    spec: PairSpec
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]: ...
+
+
+class Transform(Protocol):
+    """Augments one pair: geometry on both sides with one draw, photometry on the source unless asked.
+
+    `size` is the (height, width) that training wants; a transform may come to it or leave it to the
+    engine. All randomness comes from `rng`.
+    """
+
+    def __call__(self, pair: Pair, *, size: tuple[int, int], rng: torch.Generator) -> Pair: ...
+
+
+class Method(Protocol):
+    """The way networks and losses are trained together.
+
+    `slots` is a class attribute. `step` is given one batch, or several with accumulation: it updates
+    the discriminators over all of them, then the generators, through `run.update`, and returns what
+    `run.update` logged. `test` says how the exported generator is run once trained.
+    """
+
+    slots: MethodSlots
+    test: TestSettings
+
+    def step(self, batches: Sequence[Batch], run: Run) -> Mapping[str, Tensor]: ...
+
+    def translate(self, source: Tensor) -> Tensor: ...
+
+
+class Metric(Protocol):
+    """Scores translations as saved: float32 in [0,1] at the target's stored depth.
+
+    `directions` names each figure and says which way is better. `update` may return one value an
+    image for each name, (B,). An optional `prepare(train_data)` is called once before the first update.
+    A metric starts afresh on `reset()`.
+    """
+
+    directions: Mapping[str, Direction]
+
+    def reset(self) -> None: ...
+
+    def update(
+        self, source: Tensor, fake: Tensor, real: Tensor, ids: Sequence[str]
+    ) -> Mapping[str, Tensor] | None: ...
+
+    def compute(self) -> Mapping[str, float]: ...
+
+
+class Callback(Protocol):
+    """Any of `run_start(run)`, `step_end(run, logs)`, `eval_end(run, metrics)`, `run_end(run, error)`.
+
+    State that must survive a resume goes through `state_dict()` and `load_state_dict(state)`: a
+    mapping of tensors and JSON values.
+    """
+
+
+class OptimizerFactory(Protocol):
+    """(params, ...) -> torch.optim.Optimizer."""
+
+    def __call__(self, params: Iterable[nn.Parameter], **options: Any) -> torch.optim.Optimizer: ...
+
+
+class Schedule(Protocol):
+    """The factor on the learning rate at a step, counted from 0.
+
+    Optional: `observe(metrics)` after each validation, then with `state_dict` and `load_state_dict`.
+    """
+
+    def __call__(self, step: int, /) -> float: ...
+
+
+# --- the table of kinds ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the contract: where it stands in a recipe, and which names are not a component's own.
+
+    `section` is the top-level table; `named` says whether it holds one table per name.
+    """
+
+    name: str
+    section: str
+    injected: frozenset[str]
+    settings: type
+    named: bool = True
+    protocol: type = object
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "generator",
+            "generators",
+            frozenset({"in_channels", "out_channels"}),
+            GeneratorSettings,
+            protocol=Generator,
+        ),
+        Kind(
+            "discriminator",
+            "discriminators",
+            frozenset({"in_channels"}),
+            DiscriminatorSettings,
+            protocol=Discriminator,
+        ),
+        Kind("paired-loss", "losses", frozenset(), LossSettings, protocol=PairedLoss),
+        Kind("adversarial-loss", "losses", frozenset(), JudgedLossSettings, protocol=AdversarialLoss),
+        Kind("feature-loss", "losses", frozenset(), JudgedLossSettings, protocol=FeatureLoss),
+        Kind("penalty", "losses", frozenset(), PenaltySettings, protocol=Penalty),
+        Kind("data", "data", frozenset({"split"}), DataSettings, named=False, protocol=Data),
+        Kind("transform", "transforms", frozenset(), NoSettings, protocol=Transform),
+        Kind("method", "method", frozenset({"networks", "losses"}), NoSettings, named=False, protocol=Method),
+        Kind("metric", "metrics", frozenset(), MetricSettings, protocol=Metric),
+        Kind("callback", "callbacks", frozenset(), CallbackSettings, protocol=Callback),
+        Kind("optimizer", "optimizers", frozenset({"params"}), NoSettings, protocol=OptimizerFactory),
+        Kind(
+            "schedule",
+            "schedules",
+            frozenset({"total_steps", "steps_per_epoch"}),
+            NoSettings,
+            protocol=Schedule,
+        ),
+    )
+}
+
+LOSS_KINDS = tuple(name for name, kind in KINDS.items() if kind.section == "losses")
+
+
+def kinds_of(section: str) -> tuple[str, ...]:
+    """Return the kinds whose tables stand in `section`: one, or all loss kinds for ``losses``."""
+    return tuple(name for name, kind in KINDS.items() if kind.section == section)

@@ -1,0 +1,170 @@
+"""Installed plug-ins: found by entry point, imported only when asked for, never able to break each other.
+
+What goes wrong with a plug-in is kept in its record and shown where it matters: a recipe that does
+not name a broken plug-in runs as if it were not there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+import pluggy
+
+from i2i import hookspecs
+from i2i.errors import I2IError, PluginError, RecipeError
+from i2i.registry import Entry, RecipeEntry, Registrar
+
+GROUP = "i2i"
+LOCAL = "local"
+_NAMESPACE = re.compile(r"[a-z][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One plug-in: where it comes from and, once loaded, what it declares or why it failed."""
+
+    namespace: str
+    distribution: str
+    version: str
+    module: str
+    loaded: bool = False
+    disabled: bool = False
+    api: int | None = None
+    entries: tuple[Entry, ...] = ()
+    recipes: tuple[RecipeEntry, ...] = ()
+    error: str = ""
+
+
+class Plugins:
+    """The plug-ins of this environment; each is imported at the first `load` of its namespace."""
+
+    def __init__(self, records: Iterable[Plugin]) -> None:
+        self._records = {record.namespace: record for record in records}
+
+    def names(self) -> list[str]:
+        """Return the namespaces that are installed and not switched off."""
+        return sorted(name for name, record in self._records.items() if not record.disabled)
+
+    def get(self, namespace: str) -> Plugin | None:
+        """Return the record as it is, importing nothing."""
+        return self._records.get(namespace)
+
+    def load(self, namespace: str) -> Plugin:
+        """Import and register one plug-in, once, and return its record; a failure is in `error`."""
+        record = self._records[namespace]
+        if not (record.loaded or record.disabled or record.error):
+            record = _loaded(record)
+            self._records[namespace] = record
+        return record
+
+    def load_all(self) -> list[Plugin]:
+        """Return every record, loaded."""
+        return [self.load(name) for name in sorted(self._records)]
+
+
+def discover(*, local: Path | None = None, environ: Mapping[str, str] = os.environ) -> Plugins:
+    """Find the installed plug-ins without importing any of them.
+
+    `local` is a Python file that becomes the plug-in ``local``; ``I2I_DISABLE=x,y`` in `environ`
+    switches plug-ins off before they are imported.
+    """
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=GROUP):
+        found.setdefault(point.name, []).append(point)
+    disabled = {name.strip() for name in environ.get("I2I_DISABLE", "").split(",")}
+    records = [_record(name, points, disabled=name in disabled) for name, points in found.items()]
+    if local is not None:
+        records = [record for record in records if record.namespace != LOCAL]
+        records.append(Plugin(LOCAL, str(local), "file", _importable(local)))
+    return Plugins(records)
+
+
+def _record(namespace: str, points: list[EntryPoint], *, disabled: bool) -> Plugin:
+    owners = sorted((p.dist.name, p.dist.version) if p.dist else ("unknown", "?") for p in points)
+    distribution, version = owners[0]
+    record = Plugin(namespace, distribution, version, points[0].value, disabled=disabled)
+    if disabled:
+        return record
+    if len(points) > 1:
+        names = " and ".join(f"{name} {version}" for name, version in owners)
+        return replace(
+            record,
+            distribution=", ".join(name for name, _ in owners),
+            version=", ".join(version for _, version in owners),
+            error=f"two installed packages provide the plug-in '{namespace}': {names}. "
+            f"Uninstall one, or set I2I_DISABLE={namespace}.",
+        )
+    if not _NAMESPACE.fullmatch(namespace) or namespace == LOCAL:
+        reason = "the name is reserved" if namespace == LOCAL else "a name is [a-z][a-z0-9-]*"
+        title = f"plug-in '{namespace}' ({distribution} {version})"
+        return replace(record, error=f"{title} is unusable: {reason}.")
+    return record
+
+
+def _loaded(record: Plugin) -> Plugin:
+    """Import the plug-in's module and let it register: everything it declares, or nothing."""
+    title = f"plug-in '{record.namespace}' ({record.distribution} {record.version})"
+    try:
+        module = importlib.import_module(record.module)
+    except (Exception, SystemExit) as error:
+        reason = f"{title} could not be loaded: {type(error).__name__}: {error}"
+        return replace(record, loaded=True, error=reason)
+    api = getattr(module, "i2i_api", None)
+    if problem := _api_problem(api):
+        return replace(record, loaded=True, error=f"{title} {problem}")
+    registrar = Registrar(
+        record.namespace, module=record.module, distribution=record.distribution, version=record.version
+    )
+    try:
+        _register(module, record.namespace, registrar)
+    except I2IError as error:
+        return replace(record, loaded=True, api=api, error=f"{title}: {error.problems[0].message}")
+    except (Exception, SystemExit) as error:
+        reason = f"{title} failed while registering: {type(error).__name__}: {error}"
+        return replace(record, loaded=True, api=api, error=reason)
+    return replace(
+        record, loaded=True, api=api, entries=tuple(registrar.entries), recipes=tuple(registrar.recipes)
+    )
+
+
+def _api_problem(api: object) -> str:
+    if not isinstance(api, int):
+        return f"does not say which plug-in API it is for; add `i2i_api = {hookspecs.API}` to its module."
+    if api > hookspecs.API:
+        return f"is for plug-in API {api}, this i2i speaks {hookspecs.API}: update i2i-toolkit."
+    if api < hookspecs.OLDEST_API:
+        return f"is for plug-in API {api}, this i2i speaks {hookspecs.OLDEST_API} and up: update the plug-in."
+    return ""
+
+
+def _register(module: ModuleType, namespace: str, registrar: Registrar) -> None:
+    """Call the plug-in's hook through a manager of its own, so that a failure leaves nothing behind."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, name=namespace)
+    manager.check_pending()
+    if not manager.hook.i2i_register.get_hookimpls():
+        raise PluginError("it has no hook: decorate its function i2i_register with @i2i.hookimpl")
+    manager.hook.i2i_register(registry=registrar)
+
+
+def _importable(path: Path) -> str:
+    """Make the file importable under its own name, also in spawned worker processes."""
+    path = path.expanduser().resolve()
+    if not path.is_file() or path.suffix != ".py":
+        raise RecipeError(f"--plugin {path}: there is no such Python file.")
+    name = path.stem
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if not name.isidentifier() or (spec is not None and spec.origin != str(path)):
+        raise RecipeError(f"--plugin {path}: '{name}' is not a free module name; rename the file.")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    return name

@@ -1,0 +1,137 @@
+"""What a plug-in declares: entries, collected by one registrar for each plug-in.
+
+A component is declared as a string, ``"package.module:Name"``, so that names and summaries are known
+without importing it. Nothing is global: a registrar is made for one plug-in and read once.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partialmethod
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from i2i.errors import PluginError
+from i2i.kinds import KINDS, LOSS_KINDS
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One component as its plug-in declared it; `load` imports it."""
+
+    kind: str
+    namespace: str
+    name: str
+    target: str
+    summary: str
+    rev: int
+    distribution: str
+    version: str
+
+    @property
+    def ref(self) -> str:
+        """The name by which every recipe can use it: ``namespace/name``."""
+        return f"{self.namespace}/{self.name}"
+
+    def load(self) -> Any:
+        """Import and return the factory; raise PluginError when that fails."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"{self.ref} ({self.distribution} {self.version}) could not be loaded from "
+                f"'{self.target}': {type(error).__name__}: {error}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class RecipeEntry:
+    """One recipe file that a plug-in ships; `path` finds it."""
+
+    namespace: str
+    name: str
+    resource: str
+    summary: str
+
+    @property
+    def ref(self) -> str:
+        """The name by which `i2i run` and `extends` find it; that of core is bare."""
+        return self.name if self.namespace == "core" else f"{self.namespace}/{self.name}"
+
+    def path(self) -> Path:
+        """Return the file, or raise PluginError when the package does not hold it."""
+        package, _, relative = self.resource.partition(":")
+        root = Path(str(files(package)))
+        # In a source checkout recipes/ stands beside the package rather than in it.
+        for candidate in (root / relative, root.parent / relative):
+            if candidate.is_file():
+                return candidate
+        raise PluginError(f"recipe '{self.ref}' is missing from its package: no file '{self.resource}'")
+
+
+class Registrar:
+    """What `i2i_register` is given: one method for each kind, and `recipe`.
+
+    Each component method takes a name, a target ``"module:Name"``, a summary in one line, and the
+    revision `rev`, which goes up when old weights no longer mean the same.
+    """
+
+    def __init__(self, namespace: str, *, module: str, distribution: str, version: str) -> None:
+        self.namespace = namespace
+        self.entries: list[Entry] = []
+        self.recipes: list[RecipeEntry] = []
+        self._module = module
+        self._distribution = distribution
+        self._version = version
+
+    def component(self, kind: str, name: str, target: str, summary: str, *, rev: int = 1) -> None:
+        """Declare a component of `kind`; a target ``":Name"`` is in the plug-in's own module.
+
+        Raises PluginError for an unknown kind, a name or target of the wrong form, a name declared
+        twice in its kind (all losses count as one kind), and an empty summary.
+        """
+        if kind not in KINDS:
+            raise PluginError(f"there is no kind '{kind}' of component; there are {', '.join(KINDS)}")
+        target = f"{self._module}{target}" if target.startswith(":") else target
+        if not NAME.fullmatch(name):
+            raise PluginError(f"{kind} '{name}': a name is lower-case words joined by '-', like 'my-unet'")
+        if not _TARGET.fullmatch(target):
+            raise PluginError(f"{kind} '{name}': the target '{target}' is not of the form 'module:Name'")
+        if not summary.strip():
+            raise PluginError(f"{kind} '{name}' needs a summary of one line")
+        rivals = LOSS_KINDS if kind in LOSS_KINDS else (kind,)
+        for other in self.entries:
+            if other.name == name and other.kind in rivals:
+                raise PluginError(f"{kind} '{name}' is declared twice: '{other.target}' and '{target}'")
+        self.entries.append(
+            Entry(kind, self.namespace, name, target, summary, rev, self._distribution, self._version)
+        )
+
+    generator = partialmethod(component, "generator")
+    discriminator = partialmethod(component, "discriminator")
+    paired_loss = partialmethod(component, "paired-loss")
+    adversarial_loss = partialmethod(component, "adversarial-loss")
+    feature_loss = partialmethod(component, "feature-loss")
+    penalty = partialmethod(component, "penalty")
+    data = partialmethod(component, "data")
+    transform = partialmethod(component, "transform")
+    method = partialmethod(component, "method")
+    metric = partialmethod(component, "metric")
+    callback = partialmethod(component, "callback")
+    optimizer = partialmethod(component, "optimizer")
+    schedule = partialmethod(component, "schedule")
+
+    def recipe(self, name: str, resource: str, summary: str) -> None:
+        """Declare a recipe file, ``"package:path/inside.toml"``, that people can run by name."""
+        if any(other.name == name for other in self.recipes):
+            raise PluginError(f"recipe '{name}' is declared twice")
+        if not resource.endswith(".toml") or ":" not in resource:
+            raise PluginError(f"recipe '{name}': '{resource}' is not of the form 'package:path/inside.toml'")
+        self.recipes.append(RecipeEntry(self.namespace, name, resource, summary))

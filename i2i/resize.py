@@ -1,0 +1,33 @@
+"""Resizing images and label maps, the same way wherever i2i does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Interpolation = Literal["bilinear", "bicubic"]
+
+
+def resize(
+    image: Tensor, size: tuple[int, int], *, labels: bool, interpolation: Interpolation = "bilinear"
+) -> Tensor:
+    """Return a float image in [-1,1], (C,H,W) or (B,C,H,W), at `size` (height, width).
+
+    Label maps go by nearest neighbour whatever `interpolation` says. Images are smoothed as they shrink,
+    and what bicubic interpolation overshoots is cut back to [-1,1]. An image of that size comes back as
+    it is.
+    """
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    batch = image if image.dim() == 4 else image[None]
+    if labels:
+        resized = F.interpolate(batch, size, mode="nearest-exact")
+    else:
+        resized = F.interpolate(batch, size, mode=interpolation, align_corners=False, antialias=True)
+        if interpolation == "bicubic":
+            resized = resized.clamp(-1, 1)
+    return resized if image.dim() == 4 else resized[0]

@@ -1,0 +1,204 @@
+"""The stream of batches: its order a pure function of (seed, epoch), augmentation of (seed, epoch, index).
+
+So a run that starts at step 1,000 sees what it would have seen had it started at step 0, and any
+number of worker processes delivers the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from i2i.errors import DataError
+from i2i.images import normalise
+from i2i.kinds import Batch, DataSettings, ImageSpec, Pair, PairSpec, Side, Transform
+from i2i.resize import resize
+from i2i.seeds import generator_for
+from i2i.signals import leave_to_parent
+
+Key = tuple[int, int]
+"""Epoch and index: all that an item of the training stream depends on, beside the seed."""
+
+
+def epoch_order(count: int, *, seed: int, epoch: int) -> list[int]:
+    """Return the order in which `epoch` visits `count` items."""
+    order: list[int] = torch.randperm(count, generator=generator_for(seed, "order", epoch)).tolist()
+    return order
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Cuts the endless sequence of epochs into batches; the odd items at an epoch's end are left out."""
+
+    count: int
+    batch_size: int
+    seed: int
+
+    @property
+    def batches(self) -> int:
+        """Batches in an epoch."""
+        return self.count // self.batch_size
+
+    def keys(self, first: int, last: int) -> Iterator[list[Key]]:
+        """Yield the items of the batches numbered from `first` up to `last`, counted over all epochs."""
+        epoch, order = -1, []
+        for number in range(first, last):
+            if number // self.batches != epoch:
+                epoch = number // self.batches
+                order = epoch_order(self.count, seed=self.seed, epoch=epoch)
+            start = number % self.batches * self.batch_size
+            yield [(epoch, index) for index in order[start : start + self.batch_size]]
+
+
+class TrainingPairs(Dataset[Pair]):
+    """The training split as the engine sees it: augmented, normalised, of one size."""
+
+    def __init__(self, data: Any, transforms: Sequence[Transform], *, seed: int) -> None:
+        self._data = data
+        self._transforms = transforms
+        self._seed = seed
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor, str]:
+        epoch, index = key
+        if hasattr(self._data, "draw"):
+            item = self._data.draw(index, generator_for(self._seed, "draw", epoch, index))
+        else:
+            item = self._data[index]
+        spec: PairSpec = self._data.spec
+        pair = as_pair(item, spec)
+        rng = generator_for(self._seed, "augment", epoch, index)
+        for transform in self._transforms:
+            pair = transform(pair, size=spec.target.size, rng=rng)
+        return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
+
+
+class HeldOutPairs(Dataset[Pair]):
+    """A split as it is evaluated: no augmentation, a plain resize."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
+        item, spec = self._data[index], self._data.spec
+        pair = as_pair(item, spec)
+        return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
+
+
+def as_pair(item: Any, spec: PairSpec) -> Pair:
+    """Return an item of a data set with both sides as float32 in [-1,1]."""
+    return Pair(normalise(item["source"], spec.source), normalise(item["target"], spec.target), spec)
+
+
+def _fitted(image: Tensor, spec: ImageSpec) -> Tensor:
+    if tuple(image.shape[-2:]) == spec.size:
+        return image
+    return resize(image, spec.size, labels=spec.labels)
+
+
+def collate(items: Sequence[tuple[Tensor, Tensor, str]]) -> Batch:
+    """Stack items to a batch."""
+    sources, targets, ids = zip(*items, strict=True)
+    return Batch(torch.stack(sources), torch.stack(targets), tuple(ids))
+
+
+def training_batches(
+    data: Any,
+    transforms: Sequence[Transform],
+    settings: DataSettings,
+    *,
+    seed: int,
+    first: int,
+    last: int,
+) -> Iterator[Batch]:
+    """Yield the batches numbered from `first` up to `last`, in `settings.workers` processes if any."""
+    epochs = Epochs(len(data), settings.batch_size, seed)
+    loader = DataLoader(
+        TrainingPairs(data, transforms, seed=seed),
+        batch_sampler=list(epochs.keys(first, last)) if settings.workers else epochs.keys(first, last),  # type: ignore[arg-type]
+        num_workers=settings.workers,
+        collate_fn=collate,
+        worker_init_fn=leave_to_parent,
+        pin_memory=torch.cuda.is_available(),
+        # Without a generator of its own, a loader draws from torch's global one.
+        generator=generator_for(seed, "loader"),
+    )
+    return iter(loader)
+
+
+def held_out_batches(data: Any, settings: DataSettings, *, limit: int | None = None) -> Iterator[Batch]:
+    """Yield the whole split, or its first `limit` items, in order."""
+    pairs = HeldOutPairs(data)
+    count = len(pairs) if limit is None else min(limit, len(pairs))
+    for start in range(0, count, settings.batch_size):
+        yield collate([pairs[index] for index in range(start, min(start + settings.batch_size, count))])
+
+
+class Cached:
+    """A data set whose decoded items stay in memory after their first use."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        self._items: dict[int, Any] = {}
+        self.spec: PairSpec = data.spec
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> Any:
+        if index not in self._items:
+            self._items[index] = self._data[index]
+        return self._items[index]
+
+    def fill(self, note: Callable[[str], None]) -> None:
+        """Decode everything now, so that worker processes share it."""
+        note(f"Decoding {len(self):,} pairs into memory.")
+        for index in range(len(self)):
+            self[index]
+
+
+def cached(data: Any, settings: DataSettings, note: Callable[[str], None]) -> Any:
+    """Return `data` behind the cache that `settings` ask for; unpaired data draw past it."""
+    if settings.cache == "none" or hasattr(data, "draw"):
+        return data
+    if settings.cache == "auto" and _decoded_bytes(data) > _free_memory() / 4:
+        return data
+    kept = Cached(data)
+    if settings.workers:
+        kept.fill(note)
+    return kept
+
+
+def _decoded_bytes(data: Any) -> float:
+    """Estimate from the first item how much memory the decoded data set takes."""
+    if not len(data):
+        return 0.0
+    first = data[0]
+    sides: tuple[Side, Side] = ("source", "target")
+    return float(len(data) * sum(first[side].nbytes for side in sides))
+
+
+def _free_memory() -> float:
+    """Bytes of physical memory that are free; half a GiB where the system does not say."""
+    names = getattr(os, "sysconf_names", {})
+    if "SC_AVPHYS_PAGES" in names:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return 2.0**29
+
+
+def check_usable(data: Any, settings: DataSettings, *, split: str, ref: str) -> None:
+    """Raise DataError when a split is too small to make one batch."""
+    wanted = settings.batch_size if split == "train" else 1
+    if len(data) < wanted:
+        raise DataError(
+            f"{ref}: the split '{split}' has {len(data)} pairs, and a batch takes {wanted}; "
+            "add pairs or lower data.batch_size."
+        )

@@ -1,0 +1,148 @@
+"""Discriminators: counts to the unit, receptive fields as stated and as measured, sizes of maps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from i2i.core.discriminators.image import Image
+from i2i.core.discriminators.patch import Patch
+from i2i.core.discriminators.pixel import Pixel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TABLE = [  # layers, receptive field, side of the map on 256, parameters with 6 channels
+    (1, 16, 126, 139_585),
+    (2, 34, 62, 666_433),
+    (3, 70, 30, 2_768_705),
+    (4, 142, 14, 6_964_033),
+    (5, 286, 6, 11_159_361),
+]
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def seen(net: nn.Module, image: Tensor, pick: Callable[[Tensor], Tensor]) -> tuple[int, int]:
+    """Return height and width of the region of `image` that moves the picked logit."""
+    image = image.requires_grad_()
+    (gradient,) = torch.autograd.grad(pick(net(image)), image)
+    rows, columns = gradient.abs().sum(dim=(0, 1)).nonzero(as_tuple=True)
+    return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
+
+
+@pytest.mark.parametrize(("layers", "field", "side", "parameters"), TABLE)
+def test_a_patch_discriminator_is_the_one_of_the_table(
+    layers: int, field: int, side: int, parameters: int
+) -> None:
+    with torch.device("meta"):
+        for net in (Patch(in_channels=6, layers=layers), Patch(in_channels=6, receptive_field=field)):
+            assert count(net) == parameters
+            assert net.receptive_field == field
+            assert net(torch.empty(2, 6, 256, 256)).shape == (2, 1, side, side)
+
+
+def test_a_pixel_discriminator_is_the_one_of_the_table() -> None:
+    net = Pixel(in_channels=6)
+    assert count(net) == 9_024
+    assert net.receptive_field == 1
+    assert net(torch.randn(1, 6, 9, 7)).shape == (1, 1, 9, 7)
+
+
+def test_by_default_a_patch_is_70_pixels() -> None:
+    with torch.device("meta"):
+        net = Patch(in_channels=3)
+    assert net.receptive_field == 70
+    assert sum(isinstance(part, nn.Conv2d) and part.stride == (2, 2) for part in net.modules()) == 3
+
+
+def test_layers_and_receptive_field_may_agree() -> None:
+    assert Patch(in_channels=3, width=2, layers=2, receptive_field=34).receptive_field == 34
+
+
+def test_layers_and_receptive_field_that_disagree_are_refused() -> None:
+    sentence = "layers = 3 gives a receptive field of 70, not 34: give only one of the two"
+    with pytest.raises(ValueError, match=sentence):
+        Patch(in_channels=3, layers=3, receptive_field=34)
+
+
+def test_a_receptive_field_that_no_number_of_layers_gives_is_refused() -> None:
+    with pytest.raises(ValueError, match="receptive_field cannot be 64: it is one of 16, 34, 70, 142, 286"):
+        Patch(in_channels=3, receptive_field=64)
+
+
+@pytest.mark.parametrize("field", [16, 34, 70])
+def test_the_receptive_field_is_what_moves_a_logit(field: int) -> None:
+    torch.manual_seed(0)
+    net = Patch(in_channels=1, width=2, receptive_field=field, norm="none").double()
+    image = torch.randn(1, 1, 128, 128, dtype=torch.float64)
+    assert seen(net, image, lambda out: out[0, 0, out.shape[2] // 2, out.shape[3] // 2]) == (field, field)
+
+
+def test_a_pixel_logit_is_moved_by_its_pixel_alone() -> None:
+    net = Pixel(in_channels=1, width=2, norm="none").double()
+    assert seen(net, torch.randn(1, 1, 8, 8, dtype=torch.float64), lambda out: out[0, 0, 3, 5]) == (1, 1)
+
+
+def test_an_image_logit_is_moved_by_the_whole_image() -> None:
+    torch.manual_seed(0)
+    net = Image(in_channels=1, width=4, norm="none").double()
+    assert net.receptive_field == 0
+    assert seen(net, torch.randn(1, 1, 64, 48, dtype=torch.float64), lambda out: out[0, 0]) == (64, 48)
+
+
+def test_an_image_logit_is_not_an_average_of_patch_logits() -> None:
+    # Were it one, what changing one corner does would not depend on the opposite corner.
+    torch.manual_seed(0)
+    net = Image(in_channels=1, width=4, norm="none").double()
+    images = torch.zeros(4, 1, 128, 128, dtype=torch.float64)
+    images[[1, 3], :, :32, :32] = 30 * torch.randn(1, 32, 32, dtype=torch.float64)
+    images[[2, 3], :, -32:, -32:] = 30 * torch.randn(1, 32, 32, dtype=torch.float64)
+    neither, first, second, both = net(images)[:, 0].tolist()
+    assert abs((both - second) - (first - neither)) > 1e-6
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("size", [(16, 16), (17, 40), (70, 64)])
+def test_an_image_discriminator_takes_any_size_from_16(norm: str, size: tuple[int, int]) -> None:
+    net = Image(in_channels=6, width=2, norm=norm)
+    assert net(torch.randn(1, 6, *size)).shape == (1, 1)
+    assert net(torch.randn(3, 6, *size)).shape == (3, 1)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_a_convolution_has_a_bias_unless_a_batch_norm_follows(norm: str) -> None:
+    for net in (Patch(in_channels=3, width=2, norm=norm), Image(in_channels=3, width=2, norm=norm)):
+        parts = list(net.modules())
+        for part, following in pairwise(parts):
+            if isinstance(part, nn.Conv2d):
+                assert (part.bias is None) == isinstance(following, nn.BatchNorm2d)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_the_smallest_image_gives_one_logit_and_a_smaller_one_a_sentence(layers: int, norm: str) -> None:
+    net = Patch(in_channels=3, width=2, layers=layers, norm=norm)
+    smallest = 3 * 2**layers
+    assert net(torch.randn(1, 3, smallest, smallest)).shape == (1, 1, 1, 1)
+    with pytest.raises(ValueError, match=f"at least {smallest} pixels, not {smallest}x{smallest - 1}"):
+        net(torch.randn(1, 3, smallest, smallest - 1))
+
+
+def test_an_image_too_small_for_an_image_discriminator_is_named() -> None:
+    with pytest.raises(ValueError, match="at least 16 pixels, not 15x16: choose fewer layers"):
+        Image(in_channels=3, width=2)(torch.randn(1, 3, 15, 16))
+
+
+def test_logits_are_raw() -> None:
+    torch.manual_seed(0)
+    for make in (Patch, Pixel, Image):
+        net = make(in_channels=3, width=2, norm="none")
+        logits = net(1e4 * torch.randn(2, 3, 32, 32))
+        assert logits.abs().max() > 1

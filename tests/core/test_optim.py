@@ -1,0 +1,106 @@
+"""Optimizers: defaults, what they accept, and that fused steps hit the right weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import nn
+
+from i2i.core.optim import adam, adamw, sgd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FACTORIES = [adam, adamw, sgd]
+
+
+def train(optimizer: torch.optim.Optimizer, weight: nn.Parameter, steps: range) -> None:
+    for step in steps:
+        rng = torch.Generator().manual_seed(step)
+        gradient = torch.randn(weight.shape, generator=rng)
+        weight.grad = torch.empty_like(weight).copy_(gradient)
+        optimizer.step()
+
+
+def start(layout: torch.memory_format) -> nn.Parameter:
+    return nn.Parameter(torch.linspace(-1, 1, 8 * 4 * 9).reshape(8, 4, 3, 3).to(memory_format=layout))
+
+
+def test_adam_starts_from_the_settings_of_pix2pix() -> None:
+    defaults = adam(nn.Linear(2, 2).parameters()).defaults
+    assert defaults["lr"] == 2e-4
+    assert defaults["betas"] == (0.5, 0.999)
+    assert defaults["weight_decay"] == 0
+
+
+def test_adamw_decays_weights_and_adam_does_not() -> None:
+    for factory, shrinks in ((adam, False), (adamw, True)):
+        weight = nn.Parameter(torch.ones(3))
+        weight.grad = torch.zeros(3)
+        factory([weight], lr=0.1).step()
+        assert (weight < 1).all().item() is shrinks
+
+
+def test_sgd_with_momentum_by_hand() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = sgd([weight], lr=0.1, momentum=0.5)
+    for _ in range(2):
+        weight.grad = torch.ones(1)
+        optimizer.step()
+    assert weight.item() == pytest.approx(-0.1 - 0.15)
+
+
+def test_nesterov_without_momentum_is_refused() -> None:
+    with pytest.raises(ValueError, match="nesterov needs a momentum above 0"):
+        sgd(nn.Linear(2, 2).parameters(), momentum=0.0, nesterov=True)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+class TestEveryOptimizer:
+    def test_parameters_may_come_from_a_generator(
+        self, factory: Callable[..., torch.optim.Optimizer]
+    ) -> None:
+        net = nn.Linear(3, 2)
+        optimizer = factory(parameter for parameter in net.parameters())
+        assert len(optimizer.param_groups[0]["params"]) == 2
+        assert optimizer.defaults["fused"] is True
+
+    def test_on_a_device_without_fused_kernels_it_is_still_made(
+        self, factory: Callable[..., torch.optim.Optimizer]
+    ) -> None:
+        optimizer = factory(nn.Linear(3, 2, device="meta").parameters())
+        assert optimizer.defaults["fused"] is None
+
+    def test_channels_last_weights_take_the_same_steps(
+        self, factory: Callable[..., torch.optim.Optimizer]
+    ) -> None:
+        plain, last = start(torch.contiguous_format), start(torch.channels_last)
+        for weight in (plain, last):
+            train(factory([weight], lr=0.1), weight, range(4))
+        torch.testing.assert_close(last, plain)
+
+    def test_loaded_state_lies_as_its_weights_do(self, factory: Callable[..., torch.optim.Optimizer]) -> None:
+        whole, halves = start(torch.channels_last), start(torch.channels_last)
+        train(factory([whole], lr=0.1), whole, range(4))
+        first = factory([halves], lr=0.1)
+        train(first, halves, range(2))
+        second = factory([halves], lr=0.1)
+        second.load_state_dict(contiguous(first.state_dict()))
+        train(second, halves, range(2, 4))
+        assert torch.equal(halves, whole)
+
+
+def contiguous(state: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's state as a file gives it back: every tensor contiguous."""
+    weights = {
+        index: {
+            name: value.clone(memory_format=torch.contiguous_format)
+            if isinstance(value, torch.Tensor)
+            else value
+            for name, value in entry.items()
+        }
+        for index, entry in state["state"].items()
+    }
+    return {**state, "state": weights}
