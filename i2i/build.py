@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 
 from i2i import weights
-from i2i.errors import I2IError, RecipeError
+from i2i.errors import I2IError, Problem, RecipeError
 from i2i.initialise import initialise
-from i2i.kinds import DiscriminatorSlot, MethodSlots, PairSpec, Split
+from i2i.kinds import DiscriminatorSlot, ImageSpec, MethodSlots, PairSpec, Split
 from i2i.maps import as_features, as_maps
 from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe import Recipe, Slot
@@ -43,7 +43,7 @@ def open_data(recipe: Recipe, split: Split) -> Any:
 
 def method_slots(recipe: Recipe) -> MethodSlots:
     """Return what the recipe's method declares."""
-    slots: MethodSlots = recipe.method.factory.slots
+    slots: MethodSlots = recipe.method.factory.slots  # type: ignore[attr-defined]
     return slots
 
 
@@ -154,11 +154,6 @@ class NetworkFacts:
     conditional: bool | None
 
 
-class _Sized(Protocol):
-    height: int
-    width: int
-
-
 def probe(recipe: Recipe, spec: PairSpec | None = None) -> list[NetworkFacts]:
     """Build every network without memory (the meta device) and check each shape.
 
@@ -167,7 +162,8 @@ def probe(recipe: Recipe, spec: PairSpec | None = None) -> list[NetworkFacts]:
     spec = spec or open_data(recipe, "train").spec
     with torch.device("meta"):
         networks = build_networks(recipe, spec)
-    facts, problems = [], []
+    facts: list[NetworkFacts] = []
+    problems: list[Problem] = []
     for slot in (*recipe.section("generators"), *recipe.section("discriminators")):
         try:
             facts.append(_facts(recipe, slot, networks, spec))
@@ -220,7 +216,7 @@ def _facts(recipe: Recipe, slot: Slot, networks: Networks, spec: PairSpec) -> Ne
     )
 
 
-def _check_multiple(recipe: Recipe, slot: Slot, module: nn.Module, image: _Sized) -> None:
+def _check_multiple(recipe: Recipe, slot: Slot, module: nn.Module, image: ImageSpec) -> None:
     multiple = getattr(module, "size_multiple", 1)
     if image.height % multiple or image.width % multiple:
         raise RecipeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i.errors import PluginError, RecipeError, did_you_mean
+from i2i.kinds import KINDS
 from i2i.plugins import Plugin, Plugins
 from i2i.registry import Entry, RecipeEntry
 
@@ -62,14 +63,15 @@ class Catalog:
         return record
 
     def entries(self, kind: str | None = None) -> list[Entry]:
-        """Return every component that loads, of one kind or of all, by reference."""
+        """Return every component that loads, of one kind or of all, kind by kind, `core` first."""
         found = [
             entry
             for plugin in self.plugins.load_all()
             for entry in plugin.entries
             if kind is None or entry.kind == kind
         ]
-        return sorted(found, key=lambda entry: (entry.kind, entry.namespace != CORE, entry.ref))
+        order = {name: number for number, name in enumerate(KINDS)}
+        return sorted(found, key=lambda entry: (order[entry.kind], entry.namespace != CORE, entry.ref))
 
     def recipe(self, ref: str) -> RecipeEntry:
         """Return the shipped recipe `ref`; raise RecipeError or PluginError when there is none."""

@@ -108,7 +108,7 @@ class Run:
                 parameter.requires_grad_(requires_grad)
 
     def held_out(self, count: int) -> Batch:
-        """Return the first `count` validation pairs, always the same, on the device."""
+        """Return `count` validation pairs, always the same ones, on the device."""
         return self._held_out(count)
 
     def translate(self, source: Tensor) -> Tensor:

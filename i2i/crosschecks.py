@@ -110,6 +110,7 @@ class _CrossCheck:
         """Losses that work through discriminators have some, and each discriminator has a game to play."""
         judges = self.names("discriminators")
         judged: set[str] = set()
+        misnamed = False
         for loss in self.losses():
             if loss.entry.kind not in _JUDGED:
                 continue
@@ -120,9 +121,10 @@ class _CrossCheck:
                 if name not in judges:
                     message = f"there is no discriminator '{name}'{did_you_mean(name, judges)}"
                     self.note(loss.path, message, key="on")
+                    misnamed = True
             if loss.entry.kind == "adversarial-loss":
                 judged |= set(loss.settings.on or judges)
-        if "losses" not in self.lost:
+        if "losses" not in self.lost and not misnamed:
             for name in judges:
                 if name not in judged:
                     message = "no adversarial loss trains this discriminator: add one, or take it out"

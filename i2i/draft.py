@@ -92,6 +92,7 @@ def _chain(source: str | Path, catalog: Catalog) -> list[Layer]:
             raise RecipeError(origin.problem(f"recipes extend each other at most {MAX_PARENTS} deep"))
         seen.add(path.resolve())
         layers.append(read_file(path, shown=shown, rank=len(layers)))
+        layers[-1].table.pop("summary", None)  # it tells of that file alone
     return layers[::-1]
 
 
@@ -122,18 +123,17 @@ def _apply(draft: Draft, layer: Layer, findings: Findings) -> None:
 def _remove(draft: Draft, written: KeyPath, origin: Origin, findings: Findings) -> None:
     """Take one key away, and its section with it when that is left empty."""
     path = long_path(written)
-    table: Any = draft.table
-    for length, part in enumerate(path[:-1], start=1):
-        table = table.get(part)
-        if not isinstance(table, dict):
-            written, table = written[: max(1, length - len(path) + len(written))], {}
-            break
-    if path[-1] not in table:
-        around = written[:-1]
-        known = [dotted((*around, name)) for name in (table if around else _top_level(draft))]
-        close = did_you_mean(dotted(written), known)
-        findings.add(origin, f"there is no '{dotted(written)}' to unset{close}")
-        return
+    table: dict[str, Any] = {}
+    inside: Any = draft.table
+    for length, part in enumerate(path, start=1):
+        table = inside if isinstance(inside, dict) else {}
+        if part not in table:
+            missing = written[: max(1, length - len(path) + len(written))]
+            known = [(*missing[:-1], name) for name in (table if len(missing) > 1 else _top_level(draft))]
+            close = did_you_mean(dotted(missing), map(dotted, known))
+            findings.add(origin, f"there is no '{dotted(missing)}' to unset{close}")
+            return
+        inside = table[part]
     _forget(draft, path, table.pop(path[-1]))
     if len(path) == 2 and not table:
         _forget(draft, path[:1], draft.table.pop(path[0]))

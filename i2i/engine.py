@@ -18,7 +18,7 @@ import torch
 
 from i2i import build, checkpoint, stream
 from i2i.atomic import write_bytes
-from i2i.errors import DivergedError, Interrupted, RecipeError
+from i2i.errors import DivergedError, Interrupted, RecipeError, ResourceError
 from i2i.kinds import Batch
 from i2i.live import Observer, silent
 from i2i.pace import Pace
@@ -70,7 +70,7 @@ def run(
             observer.end(status="done", lines=folder.last_lines())
             return Result(folder.root, "done", folder.summary())
     runtime = _recorded(folder, device) if resumed else resolve(device, recipe.train.precision)
-    with runtime.active(), _own_random_state():
+    with runtime.active(), _own_random_state(), _memory_in_words(recipe):
         data = _open_data(recipe, observer)
         facts = build.probe(recipe, data["train"].spec)
         if not resumed:
@@ -90,7 +90,7 @@ def rehearse(
     Checks shapes on the meta device, then puts one batch through train, evaluate, save and load.
     """
     runtime = resolve(device, recipe.train.precision)
-    with runtime.active(), _own_random_state():
+    with runtime.active(), _own_random_state(), _memory_in_words(recipe):
         data = _open_data(recipe, observer or silent())
         facts = build.probe(recipe, data["train"].spec)
         _dry_pass(recipe, data, runtime)
@@ -263,6 +263,18 @@ def _recorded(folder: RunFolder, device: str) -> Runtime:
         )
     resolve(recorded.device, recorded.precision)  # raises when that device is gone
     return recorded
+
+
+@contextmanager
+def _memory_in_words(recipe: Recipe) -> Iterator[None]:
+    """Turn running out of memory into a sentence about what to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        size = recipe.data.settings.batch_size
+        raise ResourceError(
+            f"memory ran out at data.batch_size = {size}: lower it, and raise train.accumulate instead."
+        ) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from i2i.images import quantise
-from i2i.kinds import Batch, ImageSpec, PairSpec
+from i2i.kinds import Batch, Direction, ImageSpec, PairSpec
 from i2i.runtime import Runtime
 from i2i.seeds import seeded
 
@@ -74,6 +74,6 @@ def copy_input(
     return evaluate(lambda image: image, batches, metrics, spec=spec, runtime=runtime, seed=seed, draws=draws)
 
 
-def directions(metrics: Mapping[str, Any]) -> dict[str, str]:
+def directions(metrics: Mapping[str, Any]) -> dict[str, Direction]:
     """Return which way each figure is better: "min" or "max"."""
     return {name: way for metric in metrics.values() for name, way in metric.directions.items()}

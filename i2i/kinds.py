@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 
 if TYPE_CHECKING:
     import torch
@@ -79,6 +79,10 @@ class Batch:
     source: Tensor
     target: Tensor
     ids: tuple[str, ...]
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory, for a loader that feeds a GPU."""
+        return Batch(self.source.pin_memory(), self.target.pin_memory(), self.ids)
 
 
 @dataclass(frozen=True)

@@ -78,24 +78,23 @@ def read_settings(
     """
     layer = Layer()
     if isinstance(settings, Mapping):
-        for key, value in settings.items():
-            _put(layer, _key_path(key, f"set {key}"), _plain(value), f"set {key}")
+        pairs = [(key, _plain(value), f"set {key}") for key, value in settings.items()]
     else:
-        for text in settings:
-            key, equals, value = text.partition("=")
-            spot = f"--set {text if len(text) <= 60 else text[:57] + '...'}"
-            if not equals or not value.strip():
-                raise RecipeError(Problem('write it as KEY=VALUE; an empty string is KEY=""', file=spot))
-            _put(layer, _key_path(key, spot), _value(value.strip(), spot), spot)
+        pairs = [_setting(text) for text in settings]
+    for number, (key, value, spot) in enumerate(pairs):
+        _put(layer, _key_path(key, spot), value, Origin("", spot, rank=COMMAND_LINE + number))
+    last = COMMAND_LINE + len(pairs)
     if steps is not None:
-        layer.table.get("train", {}).pop("epochs", None)
-        _put(layer, ("train", "steps"), steps, f"--steps {steps}")
+        train = layer.table.get("train")
+        if isinstance(train, dict):
+            train.pop("epochs", None)
+        _put(layer, ("train", "steps"), steps, Origin("", f"--steps {steps}", rank=last))
     if seed is not None:
-        _put(layer, ("seed",), seed, f"--seed {seed}")
+        _put(layer, ("seed",), seed, Origin("", f"--seed {seed}", rank=last))
     for key in unset:
         spot = f"--unset {key}"
         path = _key_path(key, spot)
-        layer.unset.append((path, Origin(dotted(path), spot, rank=COMMAND_LINE)))
+        layer.unset.append((path, Origin(dotted(path), spot, rank=last)))
     return layer
 
 
@@ -196,6 +195,15 @@ def _key_path(text: str, spot: str, line: int | None = None) -> KeyPath:
     return tuple(path)
 
 
+def _setting(text: str) -> tuple[str, Any, str]:
+    """Split ``a.b=VALUE`` and read the value; the third is how errors name it."""
+    key, equals, value = text.partition("=")
+    spot = f"--set {text if len(text) <= 60 else text[:57] + '...'}"
+    if not equals or not value.strip():
+        raise RecipeError(Problem('write it as KEY=VALUE; an empty string is KEY=""', file=spot))
+    return key, _value(value.strip(), spot), spot
+
+
 def _value(text: str, spot: str) -> Any:
     """Read the VALUE of ``--set a.b=VALUE``."""
     if len(text) > MAX_LINE:
@@ -223,8 +231,12 @@ def _plain(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _put(layer: Layer, written: KeyPath, value: Any, spot: str) -> None:
+def _put(layer: Layer, written: KeyPath, value: Any, spot: Origin) -> None:
     """Set one key of the layer; a later setting of the same key wins."""
+    if written[0] in {"recipe", "extends", "unset"}:
+        raise RecipeError(
+            Problem(f"'{written[0]}' belongs in a recipe's file, it cannot be set", file=spot.file)
+        )
     path = long_path(written)
     shift = len(path) - len(written)
     table = layer.table
@@ -234,8 +246,7 @@ def _put(layer: Layer, written: KeyPath, value: Any, spot: str) -> None:
         table = table[part]
     table[path[-1]] = value
     for length in range(1, len(path) + 1):
-        where = dotted(written[: max(1, length - shift)])
-        layer.origins[path[:length]] = Origin(where, spot, rank=COMMAND_LINE)
+        layer.origins[path[:length]] = spot.below(*written[: max(1, length - shift)])
     _place_inside(layer, path, value)
 
 

@@ -63,7 +63,10 @@ class Observer(Protocol):
         """Take one ``"kind": "val"`` object of metrics.jsonl."""
 
     def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
-        """Leave the terminal as it was; `lines` (label, path) are the last that is printed."""
+        """Leave the terminal as it was; `lines` (label, path) are the last that is printed.
+
+        May come without `start`.
+        """
 
 
 def terminal(console: Console | None = None) -> Observer:
@@ -121,7 +124,7 @@ class Lines:
     def note(self, text: str) -> None:
         self._say(text)
 
-    def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:  # noqa: ARG002
+    def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
         self._step = step
 
     def train(self, record: Record) -> None:
@@ -141,7 +144,8 @@ class Lines:
 
     def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
         self._print_waiting()
-        self._say(_last_sentence(status, self._step, self._total, self._now() - self._started))
+        if self._total:
+            self._say(_last_sentence(status, self._step, self._total, self._now() - self._started))
         for label, text in _aligned(lines):
             self._say(f"{label}  {text}")
 
@@ -228,8 +232,8 @@ class View:
             live, self._live = self._live, None
             live.stop()
             self._console.print()
-        last = _last_sentence(status, self._step, self._total, self._now() - self._started)
-        _print_whole(self._console, last, "bold")
+            last = _last_sentence(status, self._step, self._total, self._now() - self._started)
+            _print_whole(self._console, last, "bold")
         for label, text in _aligned(lines):
             _print_whole(self._console, f"{label}  {text}")
 
@@ -252,13 +256,14 @@ class View:
         bar.add_column(ratio=1)
         bar.add_column(no_wrap=True)
         share = self._step / self._total if self._total else 1.0
-        bar.add_row(ProgressBar(total=max(1, self._total), completed=self._step), f"{share:.0%}")
+        done = ProgressBar(total=max(1, self._total), completed=self._step, complete_style="cyan")
+        bar.add_row(done, f"{share:.0%}")
         pieces = [f"step {self._step:,} of {self._total:,}", *self._pace, *self._time_left()]
         dot = " - " if self._console.options.ascii_only else " · "
         top: list[RenderableType] = ["", bar, *(Text(line) for line in _packed(pieces, dot, width))]
 
-        scores = self._score_table(width) if self._scores else None
-        wide = width >= 110
+        wide = width >= 140  # room for both tables side by side
+        scores = self._score_table(width - 66 if wide else width) if self._scores else None
         others = 0 if wide or scores is None else scores.row_count + 2
         room = max(1, height - 1 - len(top) - 2 - others)  # a line for the prompt, a blank, a heading
         losses = self._loss_table(min(width, 60), room) if self._losses else None
@@ -301,10 +306,10 @@ class View:
     def _score_table(self, width: int) -> Table:
         from rich.table import Table
 
-        roomy, plain = width >= 60, self._console.options.ascii_only
+        roomy, plain = width >= 72, self._console.options.ascii_only
         signs = {"min": "(min)", "max": "(max)"} if plain else {"min": "↓", "max": "↑"}
         table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(4, width - 30))
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(4, width - (51 if roomy else 30)))
         for _ in range(3):
             table.add_column(justify="right", no_wrap=True, min_width=8)
         best = f"best since {self._first:,}" if self._first and roomy else "best"

@@ -54,9 +54,15 @@ class Findings:
         self._add(origin, message, hint, plugin=False)
 
     def add_error(self, origin: Origin, error: I2IError) -> None:
-        """Note what another part of i2i raised about the key at `origin`."""
+        """Note what another part of i2i raised about the key at `origin`.
+
+        A plug-in that fails is told once, however many tables name it.
+        """
+        plugin = isinstance(error, PluginError)
+        told = {problem.message for _, problem, other in self._found if other}
         for problem in error.problems:
-            self._add(origin, problem.message, problem.hint, plugin=isinstance(error, PluginError))
+            if not plugin or problem.message not in told:
+                self._add(origin, problem.message, problem.hint, plugin=plugin)
 
     def _add(self, origin: Origin, message: str, hint: str, *, plugin: bool) -> None:
         self._found.append(((origin.rank, origin.line or 0), origin.problem(message, hint), plugin))

@@ -19,7 +19,7 @@ from types import ModuleType
 import pluggy
 
 from i2i import hookspecs
-from i2i.errors import I2IError, PluginError, RecipeError
+from i2i.errors import I2IError, PluginError, RecipeError, did_you_mean
 from i2i.registry import Entry, RecipeEntry, Registrar
 
 GROUP = "i2i"
@@ -115,7 +115,7 @@ def _loaded(record: Plugin) -> Plugin:
     try:
         module = importlib.import_module(record.module)
     except (Exception, SystemExit) as error:
-        reason = f"{title} could not be loaded: {type(error).__name__}: {error}"
+        reason = f"{title} could not be loaded: {_told(error)}"
         return replace(record, loaded=True, error=reason)
     api = getattr(module, "i2i_api", None)
     if problem := _api_problem(api):
@@ -128,11 +128,16 @@ def _loaded(record: Plugin) -> Plugin:
     except I2IError as error:
         return replace(record, loaded=True, api=api, error=f"{title}: {error.problems[0].message}")
     except (Exception, SystemExit) as error:
-        reason = f"{title} failed while registering: {type(error).__name__}: {error}"
+        reason = f"{title} failed while registering: {_told(error)}"
         return replace(record, loaded=True, api=api, error=reason)
     return replace(
         record, loaded=True, api=api, entries=tuple(registrar.entries), recipes=tuple(registrar.recipes)
     )
+
+
+def _told(error: BaseException) -> str:
+    """Return an exception's name and text on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 
 def _api_problem(api: object) -> str:
@@ -150,7 +155,9 @@ def _register(module: ModuleType, namespace: str, registrar: Registrar) -> None:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(module, name=namespace)
-    manager.check_pending()
+    unknown = [name for name, hook in vars(manager.hook).items() if not hook.has_spec()]
+    if unknown:
+        raise PluginError(f"there is no hook '{unknown[0]}'{did_you_mean(unknown[0], ['i2i_register'])}")
     if not manager.hook.i2i_register.get_hookimpls():
         raise PluginError("it has no hook: decorate its function i2i_register with @i2i.hookimpl")
     manager.hook.i2i_register(registry=registrar)
@@ -162,9 +169,17 @@ def _importable(path: Path) -> str:
     if not path.is_file() or path.suffix != ".py":
         raise RecipeError(f"--plugin {path}: there is no such Python file.")
     name = path.stem
-    spec = importlib.util.find_spec(name) if name.isidentifier() else None
-    if not name.isidentifier() or (spec is not None and spec.origin != str(path)):
+    if not name.isidentifier() or not _is_free(name, path):
         raise RecipeError(f"--plugin {path}: '{name}' is not a free module name; rename the file.")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     return name
+
+
+def _is_free(name: str, path: Path) -> bool:
+    """Whether importing `name` gives the file at `path`, or nothing yet."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # __main__, say
+        return False
+    return spec is None or spec.origin == str(path)

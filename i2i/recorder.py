@@ -126,7 +126,7 @@ class Recorder:
         if error:
             summary["error"] = error
         self._folder.summarise(summary)
-        facts = {"steps": f"{session.step:,} of {session.total_steps:,}", "seconds": f"{seconds:,.0f}"}
+        facts = {"training speed": f"{pace.overall:,.1f} images/s"}
         if memory is not None:
             facts["peak memory"] = f"{memory:,.0f} MB"
         if error:

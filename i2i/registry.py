@@ -44,7 +44,7 @@ class Entry:
         module, _, attribute = self.target.partition(":")
         try:
             return getattr(import_module(module), attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.ref} ({self.distribution} {self.version}) could not be loaded from "
                 f"'{self.target}': {type(error).__name__}: {error}"
@@ -68,11 +68,15 @@ class RecipeEntry:
     def path(self) -> Path:
         """Return the file, or raise PluginError when the package does not hold it."""
         package, _, relative = self.resource.partition(":")
-        root = Path(str(files(package)))
+        try:
+            root = Path(str(files(package)))
+        except Exception as error:
+            raise PluginError(f"recipe '{self.ref}': {type(error).__name__}: {error}") from error
+        if (root / relative).is_file():
+            return root / relative
         # In a source checkout recipes/ stands beside the package rather than in it.
-        for candidate in (root / relative, root.parent / relative):
-            if candidate.is_file():
-                return candidate
+        if (root.parent / "pyproject.toml").is_file() and (root.parent / relative).is_file():
+            return root.parent / relative
         raise PluginError(f"recipe '{self.ref}' is missing from its package: no file '{self.resource}'")
 
 
@@ -130,6 +134,10 @@ class Registrar:
 
     def recipe(self, name: str, resource: str, summary: str) -> None:
         """Declare a recipe file, ``"package:path/inside.toml"``, that people can run by name."""
+        if not NAME.fullmatch(name):
+            raise PluginError(f"recipe '{name}': a name is lower-case words joined by '-', like 'my-recipe'")
+        if not summary.strip():
+            raise PluginError(f"recipe '{name}' needs a summary of one line")
         if any(other.name == name for other in self.recipes):
             raise PluginError(f"recipe '{name}' is declared twice")
         if not resource.endswith(".toml") or ":" not in resource:

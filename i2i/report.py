@@ -117,7 +117,7 @@ class Report:
         self._columns.add(Column(step, outputs))
 
     def set_status(self, status: str, facts: Mapping[str, str]) -> None:
-        """Say how the run stands ("running", "done", "interrupted", "failed"), with label and text of facts.
+        """Say how the run stands ("running", "done", "stopped", "failed"), with label and text of facts.
 
         The fact "error" is a sentence and is shown as such.
         """
@@ -175,11 +175,10 @@ class Picture:
     def of(cls, image: Image) -> Picture:
         """Return `image` as PNG, or as JPEG where that is shorter and the image is not small."""
         image.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE))
-        png = _encoded(image, "png", optimize=True)
-        jpeg = _encoded(image, "jpeg", quality=90, subsampling=0)
-        kind, data = "png", png
-        if max(image.size) > LOSSLESS_PICTURE and len(jpeg) < len(png):
-            kind, data = "jpeg", jpeg
+        kind, data = "png", _encoded(image, "png")
+        if max(image.size) > LOSSLESS_PICTURE:
+            jpeg = _encoded(image, "jpeg", quality=90, subsampling=0)
+            kind, data = min((kind, data), ("jpeg", jpeg), key=lambda choice: len(choice[1]))
         return cls(f"data:image/{kind};base64,{b64encode(data).decode()}", *image.size)
 
 

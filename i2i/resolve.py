@@ -25,10 +25,10 @@ from i2i.toml_places import KeyPath
 
 SECTIONS = {kind.section: kind.named for kind in KINDS.values()}
 HEAD = schema_of(HeadSettings, owner="a recipe")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TRAIN = schema_of(TrainSettings, owner="[train]")
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
-_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SAVE_BEST = re.compile(r"[^:\s]+:(min|max)")
 _SINGULAR = {kind.name: kind.section for kind in KINDS.values() if kind.named} | {"loss": "losses"}
 
@@ -173,7 +173,7 @@ class _Resolver:
                 self.findings.add(self.draft.origin((key,)), message)
             elif key not in {*HEAD.names, *SECTIONS, "train"}:
                 self._unknown((key,), HEAD, {*HEAD.names, *SECTIONS, *SHORT, "train", "extends", "unset"})
-        if not _RUN_NAME.fullmatch(values.get("name", "x")):
+        if not RUN_NAME.fullmatch(values.get("name", "x")):
             message = "a recipe's name becomes a folder's: letters, digits, '.', '_' and '-', at most 64"
             self.findings.add(self.draft.origin(("name",)), message)
         if "\n" in values.get("summary", ""):

@@ -65,7 +65,7 @@ def resolve(device: str, precision: str) -> Runtime:
 
     Raises ResourceError for a device that is not there, RecipeError for fp16 on a CPU.
     """
-    name = _device(device)
+    name = find_device(device)
     kind = torch.device(name).type
     if precision == "fp16" and kind == "cpu":
         raise RecipeError("train.precision = 'fp16' needs a GPU; on a CPU use 'bf16', 'fp32' or 'auto'.")
@@ -75,7 +75,11 @@ def resolve(device: str, precision: str) -> Runtime:
     return Runtime(name, chosen, channels_last, torch.get_num_threads())
 
 
-def _device(wanted: str) -> str:
+def find_device(wanted: str) -> str:
+    """Return the device for "auto", "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises RecipeError for any other word, ResourceError for a device that is not there.
+    """
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

@@ -74,10 +74,10 @@ class Parameter:
         if choices and isinstance(value, str):
             close = did_you_mean(value, [choice for choice in choices if isinstance(choice, str)])
             return f"'{self.name}' cannot be {shown}{close}   (values: {', '.join(map(str, choices))})"
-        details = {item["msg"] for item in error.errors()}
-        if len(details) > 1:
-            return f"'{self.name}' cannot be {shown}: it is {self.type_text}"
-        return f"'{self.name}' cannot be {shown}: {details.pop().replace('Input', 'it')}"
+        first, *others = error.errors()
+        plain = not others and not first["loc"] and first["msg"].startswith("Input")
+        reason = first["msg"].replace("Input", "it") if plain else f"it is {self.type_text}"
+        return f"'{self.name}' cannot be {shown}: {reason}"
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,7 @@ def component_schema(entry: Entry) -> tuple[Callable[..., Any], Schema]:
     schema = schema_of(factory, owner=entry.ref, injected=kind.injected)
     taken = {"use", *slot_schema(entry.kind).names} & set(schema.names)
     if taken:
-        raise PluginError(
-            f"{entry.ref}: parameter '{min(taken)}' has the name of a key of i2i's own; rename it"
-        )
+        raise PluginError(f"{entry.ref}: parameter '{min(taken)}' is one of i2i's own keys; rename it")
     return factory, schema
 
 
@@ -214,6 +212,7 @@ def _default(factory: Callable[..., Any], raw: inspect.Parameter) -> Any:
 def _check_usable(parameter: Parameter, owner: str) -> None:
     title = f"{owner}: the default of parameter '{parameter.name}'"
     try:
+        parameter.adapter.rebuild()  # raises for a type that pydantic cannot check
         dumped = None if parameter.required else parameter.dump(parameter.default)
         if dumped is not None:
             tomli_w.dumps({parameter.name: dumped})

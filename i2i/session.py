@@ -23,7 +23,7 @@ from i2i.errors import RecipeError
 from i2i.kinds import Batch, PairSpec, Side
 from i2i.recipe import Recipe, Slot
 from i2i.runtime import Runtime
-from i2i.stream import Epochs, held_out_batches
+from i2i.stream import Epochs, HeldOutPairs, collate, held_out_batches
 
 TRAINER = "trainer.safetensors"
 
@@ -130,12 +130,10 @@ class Session:
             yield translate
 
     def held_out(self, count: int) -> Batch:
-        """Return the first `count` validation pairs as one batch on the device."""
-        settings = self.recipe.data.settings
-        batches = list(held_out_batches(self.data["val"], settings, limit=count))
-        sources = torch.cat([batch.source for batch in batches])
-        targets = torch.cat([batch.target for batch in batches])
-        return self._placed(Batch(sources, targets, tuple(name for batch in batches for name in batch.ids)))
+        """Return `count` validation pairs, spread evenly over the split, as one batch on the device."""
+        pairs = HeldOutPairs(self.data["val"])
+        count = min(count, len(pairs))
+        return self._placed(collate([pairs[place * len(pairs) // count] for place in range(count)]))
 
     def evaluate(self, *, limit: int | None = None) -> tuple[dict[str, float], dict[str, float]]:
         """Return the metrics of the exported model on the validation split, and those of its inputs.
@@ -286,7 +284,9 @@ class Session:
 
     def _stateful(self) -> dict[str, Any]:
         """Every part with a state of its own, beside the networks."""
-        parts = {f"optimizers.{path}": optimizer for path, optimizer in self.optimizers.items()}
+        parts: dict[str, Any] = {
+            f"optimizers.{path}": optimizer for path, optimizer in self.optimizers.items()
+        }
         parts |= {f"schedules.{path}": schedule for path, schedule in self.schedules.items()}
         parts |= {f"callbacks.{name}": callback for name, callback in self.callbacks.items()}
         parts |= {f"losses.{term.name}": term.loss for term in self.losses.terms}

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from i2i.errors import DataError
-from i2i.images import normalise
+from i2i.images import DTYPES, normalise
 from i2i.kinds import Batch, DataSettings, ImageSpec, Pair, PairSpec, Side, Transform
 from i2i.resize import resize
 from i2i.seeds import generator_for
@@ -24,6 +24,9 @@ from i2i.signals import leave_to_parent
 
 Key = tuple[int, int]
 """Epoch and index: all that an item of the training stream depends on, beside the seed."""
+
+Item = tuple[Tensor, Tensor, str]
+"""Source, target and id of one pair, ready for a batch."""
 
 
 def epoch_order(count: int, *, seed: int, epoch: int) -> list[int]:
@@ -56,7 +59,7 @@ class Epochs:
             yield [(epoch, index) for index in order[start : start + self.batch_size]]
 
 
-class TrainingPairs(Dataset[Pair]):
+class TrainingPairs(Dataset[Item]):
     """The training split as the engine sees it: augmented, normalised, of one size."""
 
     def __init__(self, data: Any, transforms: Sequence[Transform], *, seed: int) -> None:
@@ -64,7 +67,7 @@ class TrainingPairs(Dataset[Pair]):
         self._transforms = transforms
         self._seed = seed
 
-    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor, str]:
+    def __getitem__(self, key: Key) -> Item:
         epoch, index = key
         if hasattr(self._data, "draw"):
             item = self._data.draw(index, generator_for(self._seed, "draw", epoch, index))
@@ -78,7 +81,7 @@ class TrainingPairs(Dataset[Pair]):
         return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
 
 
-class HeldOutPairs(Dataset[Pair]):
+class HeldOutPairs:
     """A split as it is evaluated: no augmentation, a plain resize."""
 
     def __init__(self, data: Any) -> None:
@@ -87,14 +90,25 @@ class HeldOutPairs(Dataset[Pair]):
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
+    def __getitem__(self, index: int) -> Item:
         item, spec = self._data[index], self._data.spec
         pair = as_pair(item, spec)
         return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
 
 
 def as_pair(item: Any, spec: PairSpec) -> Pair:
-    """Return an item of a data set with both sides as float32 in [-1,1]."""
+    """Return an item of a data set with both sides as float32 in [-1,1].
+
+    Raises DataError when its channels or its depth are not what the data set said.
+    """
+    sides: tuple[Side, Side] = ("source", "target")
+    for side in sides:
+        image, said = item[side], spec.side(side)
+        if (image.shape[0], image.dtype) != (said.channels, DTYPES[said.depth]):
+            raise DataError(
+                f"the {side} of '{item['id']}' has {image.shape[0]} channels of {image.dtype}, and the "
+                f"data set says {said.channels} of {said.depth}."
+            )
     return Pair(normalise(item["source"], spec.source), normalise(item["target"], spec.target), spec)
 
 
@@ -104,7 +118,7 @@ def _fitted(image: Tensor, spec: ImageSpec) -> Tensor:
     return resize(image, spec.size, labels=spec.labels)
 
 
-def collate(items: Sequence[tuple[Tensor, Tensor, str]]) -> Batch:
+def collate(items: Sequence[Item]) -> Batch:
     """Stack items to a batch."""
     sources, targets, ids = zip(*items, strict=True)
     return Batch(torch.stack(sources), torch.stack(targets), tuple(ids))
@@ -123,7 +137,7 @@ def training_batches(
     epochs = Epochs(len(data), settings.batch_size, seed)
     loader = DataLoader(
         TrainingPairs(data, transforms, seed=seed),
-        batch_sampler=list(epochs.keys(first, last)) if settings.workers else epochs.keys(first, last),  # type: ignore[arg-type]
+        batch_sampler=epochs.keys(first, last),
         num_workers=settings.workers,
         collate_fn=collate,
         worker_init_fn=leave_to_parent,
@@ -149,6 +163,7 @@ class Cached:
         self._data = data
         self._items: dict[int, Any] = {}
         self.spec: PairSpec = data.spec
+        self.credit: str = getattr(data, "credit", "")
 
     def __len__(self) -> int:
         return len(self._data)

@@ -5,8 +5,8 @@ Needs nothing but the file and the plug-in that its header names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def load_model(
         raise type(error)(Problem(error.problems[0].message, file=str(path))) from error
     kind = KINDS["generator"]
     schema = schema_of(entry.load(), owner=entry.ref, injected=kind.injected)
-    unknown = table.keys() - set(schema.names) - {"use", *kind.settings.__dataclass_fields__}
+    unknown = table.keys() - set(schema.names) - {"use", *(field.name for field in fields(kind.settings))}
     if unknown:
         raise RecipeError(
             f"{path} sets {', '.join(sorted(unknown))}, which the installed {entry.ref} does not have."
@@ -83,7 +83,7 @@ def _pair_spec(table: Mapping[str, Any]) -> PairSpec:
 
 @torch.no_grad()
 def translate(model: Model, source: Tensor) -> Tensor:
-    """Translate one image (C,H,W) in [-1,1] of any size: padded to what the generator needs, then cut back."""
+    """Translate one image (C,H,W) in [-1,1] of any size: padded to what the generator needs, then cut."""
     device = next(model.module.parameters()).device
     height, width = source.shape[-2:]
     multiple = getattr(model.module, "size_multiple", 1)
@@ -112,35 +112,28 @@ def translate_file(model: Model, source: Path, target: Path, *, seed: int) -> No
     write_image(target, output, spec=model.spec.target)
 
 
-def translate_all(
-    model: Model,
-    source: Path,
-    target: Path,
-    *,
-    seed: int,
-    each: Callable[[Path, Path], None] = lambda source, target: None,
-) -> int:
-    """Translate a file, or every image below a folder under its own name; return how many.
+def translate_all(model: Model, work: Iterable[tuple[Path, Path]], *, seed: int) -> Iterator[Path]:
+    """Translate what `plan` returned, yielding each image that was written.
 
-    `each` is called after every image. An image that cannot be read stops none of the others. Raises
-    DataError at the end that names all of them, RecipeError when the output would overwrite the input.
+    An image that cannot be read stops none of the others: DataError names all of them at the end.
     """
-    work = plan(source, target)
     problems: list[Problem] = []
-    for path, result in work:
+    for source, target in work:
         try:
-            translate_file(model, path, result, seed=seed)
+            translate_file(model, source, target, seed=seed)
         except DataError as error:
             problems += error.problems
         else:
-            each(path, result)
+            yield target
     if problems:
         raise DataError(*problems)
-    return len(work)
 
 
 def plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """Return which image is written where."""
+    """Return which image is written where: a file, or every image below a folder under its own name.
+
+    Raises DataError when there is none, RecipeError when a translation would overwrite its source.
+    """
     if source.is_dir():
         found = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
         found = [path for path in found if not path.name.startswith(".")]

@@ -76,7 +76,7 @@ def read(path: Path) -> WeightsFile:
         raise DataError(f"{path} was not written by i2i: its header does not say what the weights are.")
     if entries["format_version"] != FORMAT:
         raise DataError(
-            f"{path} has format {entries['format_version']}, this i2i reads format {FORMAT}: update i2i-toolkit."
+            f"{path} has format {entries['format_version']}, and this i2i reads {FORMAT}: update i2i-toolkit."
         )
     if hashlib.sha256(raw[8 + length :]).hexdigest() != entries.get("sha256"):
         raise DataError(f"{path} is damaged: its tensors do not match their checksum.")

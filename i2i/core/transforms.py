@@ -71,7 +71,7 @@ class Mirror:
         self,
         pair: Pair,
         *,
-        size: tuple[int, int],  # noqa: ARG002
+        size: tuple[int, int],
         rng: torch.Generator,
     ) -> Pair:
         """Return the pair, or its mirror image."""

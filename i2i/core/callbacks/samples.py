@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Samples:
-    """Show translations of the first held-out images, under samples/ and in the report.
+    """Show translations of held-out images, spread over the split, under samples/ and in the report.
 
     Args:
         count: images to show.
@@ -21,7 +21,7 @@ class Samples:
     def __init__(self, *, count: Annotated[int, Ge(1)] = 6) -> None:
         self.count = count
 
-    def eval_end(self, run: Run, metrics: Mapping[str, float]) -> None:  # noqa: ARG002 - the hook's signature
+    def eval_end(self, run: Run, metrics: Mapping[str, float]) -> None:
         """Translate the images and show them."""
         batch = run.held_out(self.count)
         run.show(batch, run.translate(batch.source))

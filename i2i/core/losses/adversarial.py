@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class LSGAN:
     """Least squares: logits are drawn to 1 for real and 0 for fake (Mao et al. 2017, arXiv 1611.04076)."""
 
-    def generator(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:  # noqa: ARG002
+    def generator(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
         """Return the mean of (fake - 1) squared."""
         return _mean(lambda logits: (logits - 1).square(), fake)
 
@@ -36,7 +36,7 @@ class Vanilla:
     The generator maximises log D(fake) where the minimax game has it minimise log(1 - D(fake)).
     """
 
-    def generator(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:  # noqa: ARG002
+    def generator(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
         """Return the mean of -log sigmoid(fake)."""
         return _mean(_cross_entropy_with_real, fake)
 

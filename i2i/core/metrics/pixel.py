@@ -43,10 +43,10 @@ class PerImage:
 
     def update(
         self,
-        source: Tensor,  # noqa: ARG002
+        source: Tensor,
         fake: Tensor,
         real: Tensor,
-        ids: Sequence[str],  # noqa: ARG002
+        ids: Sequence[str],
     ) -> Mapping[str, Tensor]:
         """Count a batch in and return the figure of each of its images, (B,)."""
         draws = fake.reshape(-1, *real.shape)

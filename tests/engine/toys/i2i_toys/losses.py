@@ -17,7 +17,9 @@ class Margin:
         return -torch.stack([m.float().mean() for m in fake]).mean()
 
     def discriminator(self, fake, real):
-        return torch.stack([F.relu(1 + f).mean() + F.relu(1 - r).mean() for f, r in zip(fake, real)]).mean() / 2
+        return (
+            torch.stack([F.relu(1 + f).mean() + F.relu(1 - r).mean() for f, r in zip(fake, real)]).mean() / 2
+        )
 
 
 class Features:

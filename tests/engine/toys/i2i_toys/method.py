@@ -44,7 +44,8 @@ class TwoWay:
         reals = {"target": batch.target, "source": batch.source}
         logs = {
             f"discriminators.{side}": self.adversarial.loss.discriminator(
-                self.judges[side].maps(fakes[side], reals[side]), self.judges[side].maps(reals[side], reals[side])
+                self.judges[side].maps(fakes[side], reals[side]),
+                self.judges[side].maps(reals[side], reals[side]),
             )
             for side in ("target", "source")
         }
@@ -52,9 +53,14 @@ class TwoWay:
 
     def _travelling(self, batch):
         there, back = self.there(batch.source), self.back(batch.target)
-        cycle = self.cycle.loss(self.back(there), batch.source) + self.cycle.loss(self.there(back), batch.target)
+        cycle = self.cycle.loss(self.back(there), batch.source) + self.cycle.loss(
+            self.there(back), batch.target
+        )
         fooled = sum(
             self.adversarial.loss.generator(self.judges[side].maps(fake, fake), [])
             for side, fake in (("target", there), ("source", back))
         )
-        return self.cycle.weight * cycle + self.adversarial.weight * fooled, {"cycle": cycle, "fooled": fooled}
+        return self.cycle.weight * cycle + self.adversarial.weight * fooled, {
+            "cycle": cycle,
+            "fooled": fooled,
+        }

@@ -1,0 +1,56 @@
+"""The command line: parse, call, render. What is heavy to import is imported inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import i2i
+from i2i.cli import components, plugins, recipe, run, translate
+from i2i.errors import I2IError, exit_code_of
+
+app = typer.Typer(
+    help="Image-to-image translation from interchangeable parts.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("translate")(translate.translate)
+app.add_typer(recipe.app, name="recipe")
+app.add_typer(components.app, name="components")
+app.command("plugins")(plugins.show_plugins)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"i2i {i2i.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Image-to-image translation from interchangeable parts."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; what a person can mend is told without a traceback."""
+    try:
+        app(arguments)
+    except I2IError as error:
+        for problem in error.problems:
+            print(_harmless(problem.render()), file=sys.stderr)
+        sys.exit(exit_code_of(error))
+
+
+def _harmless(text: str) -> str:
+    """Spell out control characters: a recipe from elsewhere may hold some, and terminals obey them."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,180 @@
+"""`i2i components`: what a recipe can name, and the keys that each one takes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from i2i.catalog import CORE, split_ref
+from i2i.cli.options import JsonOption, PluginOption, open_catalog, tell_broken
+from i2i.cli.render import print_json, print_table, toml_value
+from i2i.errors import RecipeError, did_you_mean
+from i2i.kinds import KINDS, kinds_of
+
+if TYPE_CHECKING:
+    from i2i.catalog import Catalog
+    from i2i.registry import Entry
+    from i2i.schema import Parameter, Schema
+
+app = typer.Typer(
+    help="List components, or show the keys of one.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command("list")
+def list_components(
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="[KIND]", help="A kind, like generator, or a section, like losses."),
+    ] = None,
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List what `use` can name."""
+    catalog = open_catalog(plugin)
+    kinds = _kinds(kind)
+    entries = [entry for entry in catalog.entries() if entry.kind in kinds]
+    tell_broken(catalog)
+    if json:
+        print_json({"components": [{"ref": entry.ref, **asdict(entry)} for entry in entries]})
+    else:
+        rows = [(_short(entry), entry.kind, entry.summary) for entry in entries]
+        print_table(("use", "kind", "summary"), rows, styles=("bold", "dim"), labelled=False)
+
+
+@app.command("show")
+def show_component(
+    ref: Annotated[str, typer.Argument(metavar="REF", help="A component's name, as `use` has it.")],
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the keys of a component, where its code is, and a table to paste."""
+    from i2i.schema import component_schema, slot_schema
+
+    found = []
+    for entry in _named(open_catalog(plugin), ref):
+        factory, schema = component_schema(entry)
+        found.append((entry, factory, schema, slot_schema(entry.kind)))
+    if json:
+        print_json({"components": [_facts(*each) for each in found]})
+        return
+    for number, (entry, factory, schema, slot_keys) in enumerate(found):
+        print("\n" if number else "", end="")
+        _print_component(entry, factory, schema, slot_keys)
+
+
+def _kinds(wanted: str | None) -> tuple[str, ...]:
+    """Return the kinds of a kind's name or a section's, or all."""
+    if wanted is None:
+        return tuple(KINDS)
+    kinds = (wanted,) if wanted in KINDS else kinds_of(wanted)
+    if not kinds:
+        known = [*KINDS, *(kind.section for kind in KINDS.values())]
+        raise RecipeError(
+            f"there is no kind '{wanted}'{did_you_mean(wanted, known)}; kinds: {', '.join(KINDS)}"
+        )
+    return kinds
+
+
+def _named(catalog: Catalog, ref: str) -> list[Entry]:
+    """Return the components called `ref`, one for each kind that has one."""
+    namespace, name = split_ref(ref)
+    entries = catalog.plugin(namespace, wanted=ref).entries
+    found = [entry for entry in entries if entry.name == name]
+    if not found:
+        close = did_you_mean(name, {entry.name for entry in entries})
+        raise RecipeError(
+            f"no component '{name}' in plug-in '{namespace}'{close or '; see `i2i components list`'}"
+        )
+    return found
+
+
+def _short(entry: Entry) -> str:
+    return entry.name if entry.namespace == CORE else entry.ref
+
+
+def _source(factory: Any) -> tuple[str, int | None]:
+    """Return the file and line of a class or function; empty where Python does not know."""
+    import inspect
+
+    try:
+        code = inspect.unwrap(factory)
+        return inspect.getsourcefile(code) or "", inspect.getsourcelines(code)[1]
+    except (OSError, TypeError):
+        return "", None
+
+
+def _about(factory: Any) -> str:
+    """Return what a docstring says before it comes to the arguments."""
+    import inspect
+
+    return inspect.cleandoc(factory.__doc__ or "").partition("\nArgs:")[0].strip()
+
+
+def _facts(entry: Entry, factory: Any, schema: Schema, slot_keys: Schema) -> dict[str, Any]:
+    file, line = _source(factory)
+    return {
+        "ref": entry.ref,
+        **asdict(entry),
+        "file": file,
+        "line": line,
+        "about": _about(factory),
+        "parameters": [_key_facts(parameter) for parameter in schema.parameters],
+        "slot_keys": [_key_facts(parameter) for parameter in slot_keys.parameters],
+        "injected": sorted(schema.injected),
+        "toml": paste(entry, schema, slot_keys),
+    }
+
+
+def _key_facts(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "type": parameter.type_text,
+        "required": parameter.required,
+        "default": None if parameter.required else parameter.dump(parameter.default),
+        "help": parameter.help,
+    }
+
+
+def _print_component(entry: Entry, factory: Any, schema: Schema, slot_keys: Schema) -> None:
+    file, line = _source(factory)
+    print(f"{entry.ref}  {entry.kind}, revision {entry.rev}, from {entry.distribution} {entry.version}")
+    print(f"{file}:{line}\n" if file else "")
+    print(_about(factory) or entry.summary)
+    headers, styles = ("key", "default", "type", ""), ("bold", "cyan")
+    for title, part in (("its keys", schema), ("keys of every " + entry.kind, slot_keys)):
+        if part.parameters:
+            print(f"\n{title}")
+            print_table(headers, [_row(key) for key in part.parameters], styles=styles, labelled=False)
+    if schema.injected:
+        print(f"\ngiven by i2i: {', '.join(sorted(schema.injected))}")
+    print(f"\n{paste(entry, schema, slot_keys)}", end="")
+
+
+def _row(parameter: Parameter) -> tuple[str, str, str, str]:
+    return parameter.name, _default(parameter), parameter.type_text, parameter.help
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.required:
+        return "required"
+    value = parameter.dump(parameter.default)
+    return "-" if value is None else toml_value(value)
+
+
+def paste(entry: Entry, schema: Schema, slot_keys: Schema) -> str:
+    """Return a table for a recipe, with every key at its default and "..." where one must be given."""
+    kind = KINDS[entry.kind]
+    names = {"generators": "generator", "schedules": "schedule", "optimizers": "optimizers.generators"}
+    title = names.get(kind.section, f"{kind.section}.{entry.name}" if kind.named else kind.section)
+    lines = [f"[{title}]", f'use = "{_short(entry)}"']
+    for parameter in (*schema.parameters, *slot_keys.parameters):
+        if parameter.required:
+            lines.append(f'{parameter.name} = "..."  # required: {parameter.type_text}')
+        elif parameter.dump(parameter.default) is None:
+            lines.append(f'# {parameter.name} = "..."  # {parameter.type_text}')
+        else:
+            lines.append(f"{parameter.name} = {_default(parameter)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,45 @@
+"""Options that several commands share, and what they lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from i2i.cli.render import print_note
+
+if TYPE_CHECKING:
+    from i2i.catalog import Catalog
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A file that ends in .toml, or the name of a shipped recipe.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key, like losses.l1.weight=10. Repeatable."),
+]
+UnsetOption = Annotated[
+    list[str] | None,
+    typer.Option("--unset", metavar="KEY", help="Take a key or table away, like metrics.ssim. Repeatable."),
+]
+PluginOption = Annotated[
+    Path | None,
+    typer.Option("--plugin", metavar="FILE", help="A Python file to use as the plug-in `local`."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def tell_broken(catalog: Catalog) -> None:
+    """Note on stderr which plug-ins are left out of a list, and why."""
+    for record in catalog.plugins.load_all():
+        if record.error:
+            print_note(record.error)
+
+
+def open_catalog(plugin: Path | None = None) -> Catalog:
+    """Return the components of this environment, those of a local plug-in file included."""
+    from i2i.catalog import Catalog
+    from i2i.plugins import discover
+
+    return Catalog(discover(local=plugin))

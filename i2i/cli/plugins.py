@@ -1,0 +1,36 @@
+"""`i2i plugins`: what is installed, and what is wrong with it."""
+
+from __future__ import annotations
+
+from i2i.cli.options import JsonOption, PluginOption, open_catalog
+from i2i.cli.render import print_json, print_table
+
+
+def show_plugins(plugin: PluginOption = None, json: JsonOption = False) -> None:
+    """Show the installed plug-ins."""
+    records = open_catalog(plugin).plugins.load_all()
+    if json:
+        keys = ("namespace", "distribution", "version", "module", "api", "disabled")
+        print_json(
+            {
+                "plugins": [
+                    {key: getattr(record, key) for key in keys}
+                    | {"components": len(record.entries), "recipes": len(record.recipes)}
+                    | {"error": record.error or None}
+                    for record in records
+                ]
+            }
+        )
+        return
+    rows = [
+        (
+            record.namespace,
+            record.distribution,
+            record.version,
+            "" if record.api is None else str(record.api),
+            str(len(record.entries)),
+            record.error or ("switched off by I2I_DISABLE" if record.disabled else "ready"),
+        )
+        for record in records
+    ]
+    print_table(("plug-in", "distribution", "version", "api", "components", "state"), rows)

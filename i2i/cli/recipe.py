@@ -1,0 +1,232 @@
+"""`i2i recipe`: check, show, list, compare and start recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from i2i.cli.options import (
+    JsonOption,
+    PluginOption,
+    RecipeArgument,
+    SetOption,
+    UnsetOption,
+    open_catalog,
+    tell_broken,
+)
+from i2i.cli.render import print_json, print_note, print_table, toml_value
+from i2i.errors import I2IError, RecipeError, exit_code_of
+from i2i.origins import dotted
+
+if TYPE_CHECKING:
+    from i2i.build import NetworkFacts
+    from i2i.catalog import Catalog
+    from i2i.draft import Draft
+    from i2i.recipe import Recipe
+
+app = typer.Typer(help="Check, show, compare and start recipes.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_recipes(plugin: PluginOption = None, json: JsonOption = False) -> None:
+    """List the recipes that can be run by name."""
+    catalog = open_catalog(plugin)
+    entries = catalog.recipes()
+    tell_broken(catalog)
+    if json:
+        print_json({"recipes": [{"name": entry.ref, "summary": entry.summary} for entry in entries]})
+    else:
+        print_table(("recipe", "summary"), [(entry.ref, entry.summary) for entry in entries])
+
+
+@app.command("check")
+def check(
+    recipe: RecipeArgument,
+    build: Annotated[
+        bool, typer.Option("--build", help="Build the networks too, without memory, and check their shapes.")
+    ] = False,
+    settings: SetOption = None,
+    unset: UnsetOption = None,
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check a recipe and tell everything that is wrong with it."""
+    try:
+        loaded = _load(recipe, open_catalog(plugin), settings, unset)
+        facts = _probe(loaded) if build else []
+    except I2IError as error:
+        if not json:
+            raise
+        print_json({"ok": False, "problems": [vars(problem) for problem in error.problems]})
+        raise typer.Exit(exit_code_of(error)) from None
+    if json:
+        networks = {"networks": [vars(fact) for fact in facts]} if build else {}
+        print_json(
+            {"ok": True, "name": loaded.name, "source": loaded.source, "notes": loaded.notes, **networks}
+        )
+        return
+    if facts:
+        _print_networks(facts)
+    plugins = sorted({slot.entry.namespace for slot in loaded.slots.values()})
+    print(f"{loaded.source}: no problem found; {len(loaded.slots)} components from {', '.join(plugins)}")
+
+
+@app.command("show")
+def show(
+    recipe: RecipeArgument,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Merge parents and fill in defaults, as a run records it.")
+    ] = False,
+    settings: SetOption = None,
+    unset: UnsetOption = None,
+    plugin: PluginOption = None,
+) -> None:
+    """Print a recipe; with --set or --unset, resolved."""
+    if resolved or settings or unset:
+        text = _load(recipe, open_catalog(plugin), settings, unset).to_toml()
+    else:
+        text = _draft(recipe, open_catalog(plugin)).text
+    print(text.rstrip("\n"))
+
+
+@app.command("diff")
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="A recipe, as a file or by name.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare two recipes key by key, as resolved."""
+    from i2i.recipe import differences
+
+    catalog = open_catalog(plugin)
+    found = differences(_load(first, catalog).table, _load(second, catalog).table)
+    if json:
+        print_json({"differences": [{"key": key, "a": a, "b": b} for key, a, b in found]})
+    elif found:
+        rows = [
+            (key, *("-" if value is None else toml_value(value) for value in values))
+            for key, *values in found
+        ]
+        print_table(("key", first, second), rows, styles=("bold", "red", "green"))
+    else:
+        print("no difference")
+
+
+@app.command("init")
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new recipe's name; it becomes NAME.toml.")],
+    parent: Annotated[
+        str, typer.Option("--from", metavar="RECIPE", help="The shipped recipe it starts from.")
+    ] = "pix2pix",
+    plugin: PluginOption = None,
+) -> None:
+    """Start a recipe of your own, in NAME.toml."""
+    from i2i.resolve import RUN_NAME
+
+    name = name.removesuffix(".toml")
+    if not RUN_NAME.fullmatch(name):
+        raise RecipeError(f"'{name}' cannot name a recipe: use letters, digits, '.', '_' and '-', at most 64")
+    text = _starting_point(name, parent, _draft(parent, open_catalog(plugin)))
+    path = Path(f"{name}.toml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise RecipeError(f"{path} is there already; choose another name") from None
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be written: {error.strerror or error}") from None
+    print(f"{path} starts from {parent}; change it, then: i2i run {path}")
+
+
+def _load(
+    source: str, catalog: Catalog, settings: Sequence[str] | None = None, unset: Sequence[str] | None = None
+) -> Recipe:
+    """Load a recipe and tell what its parents lost."""
+    from i2i.recipe import load_recipe
+
+    loaded = load_recipe(source, set=settings or (), unset=unset or (), catalog=catalog)
+    for note in loaded.notes:
+        print_note(f"note: {note}")
+    return loaded
+
+
+def _draft(source: str, catalog: Catalog) -> Draft:
+    """Read a recipe with its parents, without asking whether its components are there."""
+    from i2i.draft import read_draft
+    from i2i.origins import Findings
+
+    findings = Findings()
+    draft = read_draft(source, catalog, findings)
+    findings.raise_any()
+    return draft
+
+
+def _probe(recipe: Recipe) -> list[NetworkFacts]:
+    from i2i.build import probe
+
+    return probe(recipe)
+
+
+def _print_networks(facts: Sequence[NetworkFacts]) -> None:
+    field = {None: "-", 0: "whole image"}
+    rows = [
+        (
+            fact.path,
+            fact.ref,
+            _size(fact.inputs),
+            ", ".join(map(_size, fact.outputs)),
+            f"{fact.parameters:,}",
+            field.get(fact.receptive_field, str(fact.receptive_field)),
+            "-" if fact.size_multiple is None else str(fact.size_multiple),
+            {None: "-", True: "yes", False: "no"}[fact.conditional],
+        )
+        for fact in facts
+    ]
+    headers = ("network", "use", "in", "out", "parameters", "receptive field", "multiple", "sees source")
+    print_table(headers, rows)
+
+
+def _size(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _starting_point(name: str, parent: str, draft: Draft) -> str:
+    """Return a recipe that extends `parent` and holds the parent's tables as comments."""
+    lines = [
+        f"# {name} starts from {parent}: what is written here replaces what stands there.",
+        "#",
+        f"#   i2i recipe check {name}.toml --build    is it sound?",
+        f"#   i2i run {name}.toml",
+        f"#   i2i recipe diff {parent} {name}.toml    what is different?",
+        "#   i2i components list                     what can `use` name?",
+        "recipe = 1",
+        f"extends = {toml_value(parent)}",
+        f"name = {toml_value(name)}",
+        '# unset = ["metrics.ssim"]    takes tables or keys of the parent away',
+        "",
+        f"# The tables of {parent}. To change a key, take the '# ' away before it and before its [table].",
+    ]
+    for path, table in _tables(draft.table):
+        plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+        written = draft.origin(path).where
+        lines += [
+            "",
+            f"# [{written}]",
+            *(f"# {dotted((key,))} = {toml_value(item)}" for key, item in plain.items()),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _tables(
+    table: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yield every table that holds a key itself, with its path."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            if not all(isinstance(item, dict) for item in value.values()):
+                yield (*path, key), value
+            yield from _tables(value, (*path, key))

@@ -1,0 +1,52 @@
+"""`i2i run`: train a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from i2i.cli.options import PluginOption, RecipeArgument, SetOption, UnsetOption, open_catalog
+
+
+def run(
+    recipe: RecipeArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run; a new one under runs/ by default. Given again, it resumes."),
+    ] = None,
+    settings: SetOption = None,
+    unset: UnsetOption = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Train this many steps, whatever the recipe says.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Use this seed.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over in --out.")] = False,
+    stop_at: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this step, to be resumed later.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything with one batch, train nothing, write nothing.")
+    ] = False,
+    plugin: PluginOption = None,
+) -> None:
+    """Train a recipe; the last lines name the report and the model."""
+    from i2i import engine
+    from i2i.live import terminal
+    from i2i.recipe import load_recipe
+
+    catalog = open_catalog(plugin)
+    loaded = load_recipe(
+        recipe, set=settings or (), unset=unset or (), steps=steps, seed=seed, catalog=catalog
+    )
+    observer = terminal()
+    if dry_run:
+        for note in loaded.notes:
+            observer.note(note)
+        for fact in engine.rehearse(loaded, device=device, observer=observer):
+            typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
+        typer.echo(f"{loaded.source}: one batch went through train, evaluate, save and load.")
+        return
+    engine.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, observer=observer)

@@ -1,0 +1,40 @@
+"""`i2i translate`: use a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from i2i.cli.options import PluginOption, open_catalog
+
+
+def translate(
+    model: Annotated[Path, typer.Argument(help="A model file, such as runs/…/model.safetensors.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An image, or a folder of images.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A file or folder; names are kept.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other answers from dropout.")] = 0,
+    dropout: Annotated[
+        bool | None, typer.Option("--dropout/--no-dropout", help="Instead of what the model file says.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    plugin: PluginOption = None,
+) -> None:
+    """Translate images of any size with a trained model."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from i2i.runtime import find_device
+    from i2i.translate import load_model, plan, translate_all
+
+    console = Console(stderr=True)
+    console.quiet = not console.is_terminal
+    catalog = open_catalog(plugin)
+    work = plan(source, target)
+    loaded = load_model(model, device=find_device(device), catalog=catalog, dropout=dropout)
+    for note in loaded.notes:
+        typer.echo(note, err=True)
+    written = translate_all(loaded, work, seed=seed)
+    count = sum(1 for _ in track(written, description="translating", total=len(work), console=console))
+    typer.echo(f"{count} image{'s' if count != 1 else ''} translated to {target}")

@@ -1,0 +1,101 @@
+"""Tables fit the terminal and lose nothing off it."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from i2i.cli.render import print_table, toml_value
+
+HEADERS = ("use", "kind", "summary")
+ROWS = [
+    (
+        "a-component-with-a-long-name",
+        "discriminator",
+        "what it is, told in a sentence that is longer than most",
+    ),
+    ("b", "generator", "[bold]no markup[/bold]"),
+]
+
+
+@pytest.fixture
+def on_terminal(monkeypatch, capsys):
+    """Return a function that prints the table on a terminal of some width."""
+
+    def draw(width: int, **options) -> list[str]:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("TERM", "xterm")
+        for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+            monkeypatch.delenv(name, raising=False)
+        print_table(HEADERS, ROWS, styles=("", ""), **options)
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+        return [line.rstrip() for line in plain.splitlines()]
+
+    return draw
+
+
+def test_off_a_terminal_lines_are_whole_and_plain(capsys):
+    print_table(HEADERS, ROWS)
+    assert capsys.readouterr().out.splitlines() == [
+        "use                           kind           summary",
+        "a-component-with-a-long-name  discriminator  "
+        "what it is, told in a sentence that is longer than most",
+        "b                             generator      [bold]no markup[/bold]",
+    ]
+
+
+def test_on_80_columns_the_last_one_wraps(on_terminal):
+    assert on_terminal(80) == [
+        "use                           kind           summary",
+        "a-component-with-a-long-name  discriminator  what it is, told in a sentence that",
+        "                                             is longer than most",
+        "b                             generator      [bold]no markup[/bold]",
+    ]
+
+
+def test_on_40_columns_each_row_is_a_block(on_terminal):
+    assert on_terminal(40) == [
+        "a-component-with-a-long-name",
+        "  kind discriminator",
+        "  summary what it is, told in a sentence",
+        "  that is longer than most",
+        "b",
+        "  kind generator",
+        "  summary [bold]no markup[/bold]",
+    ]
+
+
+def test_blocks_without_labels_are_shorter(on_terminal):
+    assert on_terminal(44, labelled=False) == [
+        "a-component-with-a-long-name  discriminator",
+        "  what it is, told in a sentence that is",
+        "  longer than most",
+        "b  generator",
+        "  [bold]no markup[/bold]",
+    ]
+
+
+def test_an_empty_table_is_its_headers(capsys):
+    print_table(HEADERS, [])
+    assert capsys.readouterr().out == "use  kind  summary\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3, "3"),
+        (2e-4, "0.0002"),
+        (True, "true"),
+        ('a "b" ü', '"a \\"b\\" ü"'),
+        ([64, [1.0]], "[64, [1.0]]"),
+        ({"a": 1, "b": [2]}, "{ a = 1, b = [2] }"),
+    ],
+)
+def test_values_as_toml_has_them(value, text: str):
+    import tomllib
+
+    assert toml_value(value) == text
+    assert tomllib.loads(f"x = {text}")["x"] == value

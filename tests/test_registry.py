@@ -1,0 +1,111 @@
+"""What a plug-in can declare, and what the registrar refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from i2i.errors import PluginError
+from i2i.kinds import KINDS
+from i2i.registry import Entry, RecipeEntry, Registrar
+
+
+@pytest.fixture
+def registrar() -> Registrar:
+    return Registrar("shapes", module="i2i_shapes", distribution="i2i-shapes", version="1.0")
+
+
+def test_there_is_a_method_for_each_kind(registrar: Registrar):
+    for number, kind in enumerate(KINDS):
+        getattr(registrar, kind.replace("-", "_"))(f"part-{number}", "json:loads", "a part")
+    assert [entry.kind for entry in registrar.entries] == list(KINDS)
+
+
+def test_an_entry_knows_its_reference_and_loads_its_target(registrar: Registrar):
+    registrar.generator("net", "json:loads", "a net", rev=3)
+    (entry,) = registrar.entries
+    assert (entry.ref, entry.rev, entry.distribution, entry.version) == ("shapes/net", 3, "i2i-shapes", "1.0")
+    assert entry.load()("1") == 1
+
+
+def test_a_target_may_be_in_the_plug_ins_own_module(registrar: Registrar):
+    registrar.metric("size", ":Size", "a metric")
+    assert registrar.entries[0].target == "i2i_shapes:Size"
+
+
+@pytest.mark.parametrize("name", ["", "Net", "my_net", "-net", "net-", "a--b", "2net", "a/b", "net "])
+def test_names_of_the_wrong_form_are_refused(registrar: Registrar, name: str):
+    with pytest.raises(PluginError, match="lower-case words"):
+        registrar.generator(name, "m:N", "a net")
+    with pytest.raises(PluginError, match="lower-case words"):
+        registrar.recipe(name, "pkg:x.toml", "a recipe")
+
+
+@pytest.mark.parametrize("target", ["m", "m:", "m:N.x", "m.n", "m:N()", "m n:N", "os;x:N"])
+def test_targets_of_the_wrong_form_are_refused(registrar: Registrar, target: str):
+    with pytest.raises(PluginError, match="not of the form 'module:Name'"):
+        registrar.generator("net", target, "a net")
+
+
+def test_a_summary_is_required(registrar: Registrar):
+    with pytest.raises(PluginError, match="needs a summary"):
+        registrar.generator("net", "m:N", " ")
+    with pytest.raises(PluginError, match="needs a summary"):
+        registrar.recipe("mine", "pkg:x.toml", "")
+
+
+def test_an_unknown_kind_is_refused(registrar: Registrar):
+    with pytest.raises(PluginError, match="no kind 'painter'"):
+        registrar.component("painter", "net", "m:N", "a net")
+
+
+def test_a_name_is_unique_in_its_kind_and_among_all_losses(registrar: Registrar):
+    registrar.generator("net", "m:N", "a net")
+    registrar.discriminator("net", "m:N", "another kind may share the name")
+    registrar.paired_loss("l1", "m:L", "a loss")
+    with pytest.raises(PluginError, match="generator 'net' is declared twice: 'm:N' and 'm:O'"):
+        registrar.generator("net", "m:O", "a net")
+    with pytest.raises(PluginError, match="adversarial-loss 'l1' is declared twice"):
+        registrar.adversarial_loss("l1", "m:L", "a loss")
+
+
+@pytest.mark.parametrize("target", ["nowhere:Net", "json:Net", "i2i_quits:Net"])
+def test_a_target_that_cannot_be_imported_says_so(distribution, target: str):
+    distribution("quits", "1", None, {"i2i_quits.py": "raise SystemExit"})
+    entry = Entry("generator", "shapes", "net", target, "a net", 1, "i2i-shapes", "1.0")
+    with pytest.raises(PluginError, match=r"shapes/net \(i2i-shapes 1.0\) could not be loaded from"):
+        entry.load()
+
+
+def test_a_recipe_is_found_inside_its_package(distribution):
+    files = {"i2i_shapes/__init__.py": "", "i2i_shapes/recipes/round.toml": "recipe = 1"}
+    site = distribution("i2i-shapes", "1.0", "shapes", files)
+    entry = RecipeEntry("shapes", "round", "i2i_shapes:recipes/round.toml", "round things")
+    assert entry.ref == "shapes/round"
+    assert entry.path() == site / "i2i_shapes/recipes/round.toml"
+
+
+def test_a_recipe_beside_an_installed_package_is_not_its_own(distribution):
+    files = {"i2i_shapes/__init__.py": "", "recipes/round.toml": "recipe = 1"}
+    distribution("i2i-shapes", "1.0", "shapes", files)
+    with pytest.raises(PluginError, match="recipe 'shapes/round' is missing from its package"):
+        RecipeEntry("shapes", "round", "i2i_shapes:recipes/round.toml", "round things").path()
+
+
+def test_a_recipe_of_a_package_that_is_not_there_says_so():
+    with pytest.raises(PluginError, match="No module named 'nowhere'"):
+        RecipeEntry("shapes", "round", "nowhere:round.toml", "round things").path()
+
+
+def test_a_recipes_resource_names_a_toml_file(registrar: Registrar):
+    with pytest.raises(PluginError, match="not of the form"):
+        registrar.recipe("round", "i2i_shapes/recipes", "round things")
+    registrar.recipe("round", "i2i_shapes:round.toml", "round things")
+    with pytest.raises(PluginError, match="recipe 'round' is declared twice"):
+        registrar.recipe("round", "i2i_shapes:round.toml", "round things")
+
+
+def test_a_recipe_of_core_goes_by_its_bare_name():
+    assert RecipeEntry("core", "pix2pix", "i2i:recipes/pix2pix.toml", "…").ref == "pix2pix"
+    assert Path(RecipeEntry("core", "pix2pix", "i2i:recipes/pix2pix.toml", "…").path()).is_file()
