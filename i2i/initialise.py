@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
-from i2i.kinds import Init
+from i2i.slot_keys import Init
 
 STD = 0.02
 

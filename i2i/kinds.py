@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from annotated_types import Ge
+from i2i.slot_keys import (
+    CallbackSettings,
+    DataSettings,
+    DiscriminatorSettings,
+    GeneratorSettings,
+    JudgedLossSettings,
+    LossSettings,
+    MetricSettings,
+    NoSettings,
+    PenaltySettings,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -132,123 +141,6 @@ class MethodSlots:
     discriminators: Mapping[str, DiscriminatorSlot] | DiscriminatorSlot = field(default_factory=dict)
     loss_kinds: frozenset[str] = frozenset({"paired-loss"})
     losses: frozenset[str] = frozenset()
-
-
-# --- slot keys: the engine's own keys in a component's table --------------------------------------
-
-Weight = Annotated[float, Ge(0)]
-Count = Annotated[int, Ge(1)]
-Init = Literal["normal", "xavier", "kaiming", "orthogonal", "none"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoSettings:
-    """A table whose only slot key is `use`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratorSettings:
-    """Slot keys of a generator.
-
-    Args:
-        init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
-        init_from: a weights file to start from instead (fine-tuning).
-    """
-
-    init: Init = "normal"
-    init_from: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiscriminatorSettings:
-    """Slot keys of a discriminator.
-
-    Args:
-        conditional: show it the source beside the image (source first).
-        init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
-        init_from: a weights file to start from instead.
-    """
-
-    conditional: bool = True
-    init: Init = "normal"
-    init_from: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossSettings:
-    """Slot keys of a loss between two images.
-
-    Args:
-        weight: its factor in the generator's objective.
-    """
-
-    weight: Weight = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedLossSettings:
-    """Slot keys of a loss that works through discriminators.
-
-    Args:
-        weight: its factor in the generator's objective.
-        on: the discriminators it applies to; empty means all of them.
-    """
-
-    weight: Weight = 1.0
-    on: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PenaltySettings:
-    """Slot keys of a penalty on discriminators.
-
-    Args:
-        weight: its factor in the discriminator's objective.
-        on: the discriminators it applies to; empty means all of them.
-        every: apply it each so many steps, with the weight times as much.
-    """
-
-    weight: Weight = 1.0
-    on: tuple[str, ...] = ()
-    every: Count = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSettings:
-    """Slot keys of the data.
-
-    Args:
-        batch_size: pairs in a batch.
-        workers: processes that load images beside the training; 0 loads them in it.
-        cache: "ram" keeps decoded images in memory; "auto" does so where they take at most a quarter
-            of what is free.
-    """
-
-    batch_size: Count = 1
-    workers: Annotated[int, Ge(0)] = 0
-    cache: Literal["auto", "ram", "none"] = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricSettings:
-    """Slot keys of a metric.
-
-    Args:
-        draws: answers drawn for each source; above 1 the metric gets `fake` as (draws,B,C,H,W).
-    """
-
-    draws: Count = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class CallbackSettings:
-    """Slot keys of a callback.
-
-    Args:
-        every: call its `step_end` each so many steps.
-    """
-
-    every: Count = 1
 
 
 # --- protocols: what a factory must return -------------------------------------------------------

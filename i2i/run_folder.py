@@ -8,7 +8,6 @@ import platform
 import shutil
 import sys
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,8 @@ import torch
 
 import i2i
 from i2i.atomic import write_text
-from i2i.differences import differences
 from i2i.errors import RecipeError, ResourceError
-from i2i.recipe import Recipe
+from i2i.recipe import Recipe, differences, read_resolved
 from i2i.runtime import Runtime
 
 OWN_FILES = (
@@ -91,17 +89,17 @@ class RunFolder:
             raise ResourceError(f"{self.root} cannot be used: {error.strerror}.") from error
         if foreign:
             raise RecipeError(f"{self.root} is not empty and holds no run; choose another --out.")
-        write_text(self.root / "recipe.toml", Path(recipe.source).read_text(encoding="utf-8"))
+        write_text(self.root / "recipe.toml", recipe.text)
         write_text(self.root / "provenance.json", _json(provenance))
         # Last, because its presence says that a run was started.
         write_text(self.root / "resolved.toml", recipe.to_toml())
 
     def check_same(self, recipe: Recipe) -> None:
         """Raise RecipeError when the run here was started from another recipe."""
-        before = tomllib.loads((self.root / "resolved.toml").read_text(encoding="utf-8"))
-        changed = differences(before, tomllib.loads(recipe.to_toml()))
+        changed = differences(read_resolved(self.root / "resolved.toml"), recipe.table)
         if changed:
-            first = f"{changed[0].path} was {changed[0].before}, now {changed[0].after}"
+            key, before, after = changed[0]
+            first = f"{key} was {_told(before)}, now {_told(after)}"
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise RecipeError(
                 f"{self.root} holds a run of another recipe: {first}{more}. "
@@ -205,6 +203,10 @@ def _device_name(device: str) -> str:
 
 def _step_of(folder: Path) -> int:
     return int(folder.name)
+
+
+def _told(value: Any) -> str:
+    return "absent" if value is None else str(value)
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from i2i.kinds import Count
 from i2i.registry import Entry
+from i2i.slot_keys import Count
 
 
 @dataclass(frozen=True)

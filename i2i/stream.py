@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from i2i.errors import DataError
 from i2i.images import DTYPES, normalise
-from i2i.kinds import Batch, DataSettings, ImageSpec, Pair, PairSpec, Side, Transform
+from i2i.kinds import Batch, ImageSpec, Pair, PairSpec, Side, Transform
 from i2i.resize import resize
 from i2i.seeds import generator_for
 from i2i.signals import leave_to_parent
+from i2i.slot_keys import DataSettings
 
 Key = tuple[int, int]
 """Epoch and index: all that an item of the training stream depends on, beside the seed."""

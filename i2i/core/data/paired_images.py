@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from i2i.errors import DataError, Problem
 from i2i.images import IMAGE_SUFFIXES, image_spec, read_image
-from i2i.kinds import Count, PairSpec, Split
+from i2i.kinds import PairSpec, Split
+from i2i.slot_keys import Count
 
 if TYPE_CHECKING:
     from torch import Tensor

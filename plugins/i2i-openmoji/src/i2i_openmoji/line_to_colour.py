@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from i2i.errors import Problem, RecipeError
-from i2i.kinds import Count, ImageSpec, PairSpec, Split
+from i2i.kinds import ImageSpec, PairSpec, Split
+from i2i.slot_keys import Count
 from i2i_openmoji import cache
 from i2i_openmoji.rendering import OPENMOJI_VERSION, RENDERER_VERSION, render_pair
 from i2i_openmoji.selection import compute_names, shipped_names
