@@ -8,6 +8,9 @@ from pathlib import Path
 
 from i2i.errors import ResourceError
 
+TEMPORARY = ".i2i-"
+"""How the names of unfinished files begin."""
+
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Replace `path` with `data` in one step; `durable` waits until it is on the disk.
@@ -16,7 +19,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
     except OSError as error:
         raise ResourceError(f"{path} cannot be written: {error.strerror}.") from error
     temporary = Path(name)
@@ -40,9 +43,13 @@ def write_text(path: Path, text: str, *, durable: bool = False) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Wait until names created or renamed in `folder` are on the disk (where the system can)."""
-    if os.name == "nt":  # Windows has no handle on folders to flush
-        return
-    handle = os.open(folder, os.O_RDONLY)
+    if os.name != "nt":  # Windows has no handle on folders to flush
+        sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Wait until what was written to `path` is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -46,11 +46,12 @@ class Average:
             self._shadow[key].copy_(tensor)
 
     def _live(self) -> dict[str, Tensor]:
-        return {
-            f"{name}.{key}": tensor
-            for name, module in self._modules.items()
-            for key, tensor in module.state_dict(keep_vars=True).items()
-        }
+        """Every tensor once, also where a module uses one in two places."""
+        found: dict[int, tuple[str, Tensor]] = {}
+        for name, module in self._modules.items():
+            for key, tensor in module.state_dict(keep_vars=True).items():
+                found.setdefault(id(tensor), (f"{name}.{key}", tensor))
+        return dict(found.values())
 
     @torch.no_grad()
     def _exchange(self) -> None:

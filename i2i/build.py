@@ -6,39 +6,66 @@ leaves the initial weights of all others as they were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from i2i import weights
-from i2i.errors import I2IError, Problem, RecipeError
+from i2i.errors import I2IError, PluginError, Problem, RecipeError
 from i2i.initialise import initialise
 from i2i.kinds import DiscriminatorSlot, ImageSpec, MethodSlots, PairSpec, Split
 from i2i.maps import as_features, as_maps
 from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe import Recipe, Slot
+from i2i.runtime import ran_out_of_memory
 from i2i.seeds import seeded
+from i2i.usable import usable
 
 
 def make(recipe: Recipe, slot: Slot, **given: Any) -> Any:
     """Call a slot's factory with its parameters and the injected names that it takes, under its seed.
 
-    Raises RecipeError, placed in the recipe, when the factory refuses its parameters.
+    Raises RecipeError, placed in the recipe, when the factory refuses its parameters, PluginError when it
+    fails in any other way.
     """
     injected = {name: value for name, value in given.items() if name in slot.injected}
-    with seeded(recipe.seed, slot.path):
-        try:
-            return slot.factory(**slot.params, **injected)
-        except ValueError as error:
-            raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref}: {error}")) from error
+    with seeded(recipe.seed, slot.path), _faults(recipe, slot):
+        return slot.factory(**slot.params, **injected)
 
 
-def open_data(recipe: Recipe, split: Split) -> Any:
-    """Return one split of the recipe's data."""
-    return make(recipe, recipe.data, split=split)
+@contextmanager
+def _faults(recipe: Recipe, slot: Slot) -> Iterator[None]:
+    """Say of what goes wrong in a component which one it was, and where."""
+    try:
+        yield
+    except I2IError:
+        raise
+    except ValueError as error:
+        raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref}: {error}")) from error
+    except (Exception, SystemExit) as error:
+        if ran_out_of_memory(error):
+            raise
+        raise _fault(recipe, slot, error) from error
+
+
+def _fault(recipe: Recipe, slot: Slot, error: BaseException) -> PluginError:
+    spot = traceback.extract_tb(error.__traceback__)[-1]
+    reason = (str(error).splitlines() or [""])[0]
+    message = f"{slot.entry.ref} failed: {type(error).__name__}: {reason}"
+    where = f"{Path(spot.filename).name}:{spot.lineno}, in {spot.name}"
+    return PluginError(recipe.problem(slot.path, message, where))
+
+
+def open_data(recipe: Recipe, split: Split, note: Callable[[str], None] = lambda text: None) -> Any:
+    """Return one split of the recipe's data; `note` is told what its `on_bad` left out."""
+    data = make(recipe, recipe.data, split=split)
+    return usable(data, on_bad=recipe.data.settings.on_bad, split=split, note=note)
 
 
 def method_slots(recipe: Recipe) -> MethodSlots:
@@ -47,36 +74,37 @@ def method_slots(recipe: Recipe) -> MethodSlots:
     return slots
 
 
-def build_networks(recipe: Recipe, spec: PairSpec) -> Networks:
-    """Build and initialise every network of the recipe for data of `spec`."""
+def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Networks:
+    """Build and initialise every network of the recipe for data of `spec`.
+
+    Without `start` no `init_from` is read: a checkpoint is about to replace the weights.
+    """
     generators, judges = {}, {}
     for slot in recipe.section("generators"):
-        generators[slot.name] = _network(recipe, slot, _generator_channels(recipe, slot, spec))
+        generators[slot.name] = _network(recipe, slot, _generator_channels(recipe, slot, spec), start)
     for slot in recipe.section("discriminators"):
-        module = _network(recipe, slot, _judge_channels(recipe, slot, spec))
+        module = _network(recipe, slot, _judge_channels(recipe, slot, spec), start)
         judges[slot.name] = Judge(slot.name, module, slot.settings.conditional)
     return Networks(generators, judges)
 
 
-def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int]) -> nn.Module:
+def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: bool) -> nn.Module:
     module = make(recipe, slot, **channels)
     if not isinstance(module, nn.Module):
         raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref} did not return an nn.Module"))
-    with seeded(recipe.seed, slot.path, "init"):
+    with seeded(recipe.seed, slot.path, "init"), _faults(recipe, slot):
         initialise(module, slot.settings.init)
-    if slot.settings.init_from is not None and not _is_meta(module):
+    if slot.settings.init_from is not None and start:
         path = slot.settings.init_from.expanduser()
         try:
             file = weights.read(path)
+            if file.header.get("component") == slot.entry.ref:
+                weights.check_component(file, slot.entry)
             weights.load_into(module, file.tensors, source=str(path), target=slot.entry.ref)
         except I2IError as error:
             problem = recipe.problem(f"{slot.path}.init_from", error.problems[0].message)
             raise type(error)(problem) from error
     return module
-
-
-def _is_meta(module: nn.Module) -> bool:
-    return any(parameter.is_meta for parameter in module.parameters())
 
 
 def _generator_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
@@ -154,14 +182,14 @@ class NetworkFacts:
     conditional: bool | None
 
 
-def probe(recipe: Recipe, spec: PairSpec | None = None) -> list[NetworkFacts]:
+def probe(recipe: Recipe, spec: PairSpec | None = None, *, start: bool = True) -> list[NetworkFacts]:
     """Build every network without memory (the meta device) and check each shape.
 
-    Without `spec` the training split is opened to ask for it. Raises RecipeError with all problems.
+    Without `spec` the training split is opened to ask for it; `start` as in `build_networks`. Raises RecipeError with all problems.
     """
-    spec = spec or open_data(recipe, "train").spec
+    spec = spec or make(recipe, recipe.data, split="train").spec
     with torch.device("meta"):
-        networks = build_networks(recipe, spec)
+        networks = build_networks(recipe, spec, start=start)
     facts: list[NetworkFacts] = []
     problems: list[Problem] = []
     for slot in (*recipe.section("generators"), *recipe.section("discriminators")):
@@ -186,6 +214,11 @@ def _facts(recipe: Recipe, slot: Slot, networks: Networks, spec: PairSpec) -> Ne
         _check_multiple(recipe, slot, module, source)
         wanted = (spec.side(role.writes).channels, source.height, source.width)
         outputs = [_run_on_meta(recipe, slot, module, inputs)]
+        if not isinstance(outputs[0], Tensor):
+            returned = type(outputs[0]).__name__
+            raise RecipeError(
+                recipe.problem(slot.path, f"{slot.entry.ref} returned a {returned}, and an image is a tensor")
+            )
         if tuple(outputs[0].shape[1:]) != wanted:
             raise RecipeError(
                 recipe.problem(
@@ -232,11 +265,13 @@ def _run_on_meta(recipe: Recipe, slot: Slot, module: nn.Module, inputs: tuple[in
     try:
         with torch.no_grad():
             return module(torch.empty((2, *inputs), device="meta"))
-    except (RuntimeError, ValueError, NotImplementedError) as error:
+    except (RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RecipeError(
             recipe.problem(slot.path, f"{slot.entry.ref} cannot take {_size(inputs)}: {reason}")
         ) from error
+    except (Exception, SystemExit) as error:
+        raise _fault(recipe, slot, error) from error
 
 
 def _hand_out_features(recipe: Recipe, loss: Slot, networks: Networks, spec: PairSpec) -> bool:

@@ -67,8 +67,16 @@ def verified(folder: Path) -> Checkpoint | None:
             if (len(data), _digest(data)) != (listed["size"], listed["sha256"]):
                 return None
         return Checkpoint(manifest["step"], folder, manifest["seconds"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def drop_after(root: Path, step: int) -> list[Path]:
+    """Remove the checkpoints after `step`, which do not verify, and return where they were."""
+    later = [folder for folder in _newest_first(root) if int(folder.name) > step]
+    for folder in later:
+        shutil.rmtree(folder, ignore_errors=True)
+    return later
 
 
 def prune(root: Path, keep: int) -> None:

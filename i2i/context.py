@@ -93,6 +93,8 @@ class Run:
             self.scaler.step(optimizer)
             # Nobody may find these gradients later: not the next update, not a method's own step.
             optimizer.zero_grad(set_to_none=True)
+        if self.scaler.is_enabled():
+            self.scaler.update()
         return sums
 
     @contextmanager
@@ -127,8 +129,6 @@ class Run:
 
     def finish(self) -> None:
         """Close the step."""
-        if self.scaler.is_enabled():
-            self.scaler.update()
         self.step += 1
 
     def check_finite(self, modules: Iterable[tuple[str, nn.Module]] = ()) -> None:
@@ -157,5 +157,5 @@ class Run:
 def _diverged(what: str) -> str:
     return (
         f"training diverged: {what}. Lower optimizers.*.lr or set train.clip = 1.0; "
-        "the last checkpoint is from before it."
+        "what was saved before is kept."
     )

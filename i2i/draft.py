@@ -47,7 +47,7 @@ class Draft:
 
 
 def read_draft(
-    source: str | Path,
+    source: str | Path | Layer,
     catalog: Catalog,
     findings: Findings,
     *,
@@ -58,10 +58,11 @@ def read_draft(
 ) -> Draft:
     """Read a recipe with its parents and lay the command line's settings on top.
 
-    `source` is a path ending in ``.toml`` or a shipped name. Raises RecipeError or PluginError where
-    reading cannot go on; an `unset` of what is not there is noted in `findings`.
+    `source` is a path ending in ``.toml``, a shipped name, or a layer that was read already. Raises
+    RecipeError or PluginError where reading cannot go on; an `unset` of what is not there is noted in
+    `findings`.
     """
-    files = _chain(source, catalog)
+    files = [source] if isinstance(source, Layer) else _chain(source, catalog)
     draft = Draft(files[-1].origins["recipe",].file, files[-1].text)
     for layer in files:
         _apply(draft, layer, findings)
@@ -194,6 +195,6 @@ def _drop_on_change(draft: Draft, path: KeyPath, base: dict[str, Any], over: Map
     dropped = [key for key in base if key != "use" and key not in slot_keys]
     for key in dropped:
         _forget(draft, (*path, key), base.pop(key))
-    if dropped:
+    if gone := [key for key in dropped if key not in over]:
         where = draft.origin(path).where
-        draft.notes.append(f"{where}: '{old}' became '{new}', so {', '.join(dropped)} went with it")
+        draft.notes.append(f"{where}: '{old}' became '{new}', so {', '.join(gone)} went with it")

@@ -7,6 +7,7 @@ one would.
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,16 +19,17 @@ import torch
 
 from i2i import build, checkpoint, stream
 from i2i.atomic import write_bytes
-from i2i.errors import DivergedError, Interrupted, RecipeError, ResourceError
+from i2i.errors import DivergedError, Interrupted, PluginError, RecipeError, ResourceError
 from i2i.kinds import Batch
 from i2i.live import Observer, silent
 from i2i.pace import Pace
 from i2i.recipe import Recipe
 from i2i.recorder import Recorder
-from i2i.run_folder import RunFolder, new_folder, provenance
-from i2i.runtime import Runtime, resolve
+from i2i.run_folder import RunFolder, provenance
+from i2i.runtime import Runtime, ran_out_of_memory, resolve
 from i2i.session import Session
 from i2i.signals import Signals, watched
+from i2i.usable import check_alike
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,14 @@ def run(
     observer = observer or silent()
     for note in recipe.notes:
         observer.note(note)
-    folder = RunFolder(Path(out) if out is not None else new_folder(recipe.name))
-    if fresh:
-        folder.clear()
-    resumed = folder.holds_run()
+    with RunFolder.held(Path(out)) if out is not None else RunFolder.new(recipe.name) as folder:
+        return _run_in(folder, recipe, device, fresh, stop_at, observer)
+
+
+def _run_in(
+    folder: RunFolder, recipe: Recipe, device: str, fresh: bool, stop_at: int | None, observer: Observer
+) -> Result:
+    resumed = folder.holds_run() and not fresh
     if resumed:
         folder.check_same(recipe)
         if folder.summary().get("status") == "done":
@@ -70,11 +76,13 @@ def run(
             observer.end(status="done", lines=folder.last_lines())
             return Result(folder.root, "done", folder.summary())
     runtime = _recorded(folder, device) if resumed else resolve(device, recipe.train.precision)
-    with runtime.active(), _own_random_state(), _memory_in_words(recipe):
+    with runtime.active(), _own_random_state(), _in_words(recipe):
         data = _open_data(recipe, observer)
-        facts = build.probe(recipe, data["train"].spec)
+        facts = build.probe(recipe, data["train"].spec, start=not resumed)
         if not resumed:
             _dry_pass(recipe, data, runtime)
+            if fresh:
+                folder.clear()
             folder.start(recipe, provenance(recipe, runtime))
         with watched() as signals:
             training = _Training(recipe, data, runtime, folder, observer, signals)
@@ -90,7 +98,7 @@ def rehearse(
     Checks shapes on the meta device, then puts one batch through train, evaluate, save and load.
     """
     runtime = resolve(device, recipe.train.precision)
-    with runtime.active(), _own_random_state(), _memory_in_words(recipe):
+    with runtime.active(), _own_random_state(), _in_words(recipe):
         data = _open_data(recipe, observer or silent())
         facts = build.probe(recipe, data["train"].spec)
         _dry_pass(recipe, data, runtime)
@@ -117,6 +125,7 @@ class _Training:
             runtime=runtime,
             provenance={key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
             folder=folder.root,
+            start=checkpoint.newest(folder.checkpoints) is None,
             show=lambda batch, fake: self._recorder.show(batch, fake),
         )
         self._recorder = Recorder(
@@ -130,10 +139,13 @@ class _Training:
     def begin(self, facts: list[build.NetworkFacts]) -> None:
         """Go on from the newest checkpoint, if there is one, and say so."""
         found = checkpoint.newest(self._folder.checkpoints)
+        for damaged in checkpoint.drop_after(self._folder.checkpoints, found.step if found else -1):
+            self._observer.note(f"{damaged} is damaged; going on from before it.")
         if found:
             for note in self._session.load(found.folder):
                 self._observer.note(note)
-        self._recorder.replay(self._session.step)
+        for note in self._recorder.replay(self._session.step):
+            self._observer.note(note)
         self._pace = Pace(found.seconds if found else 0.0)
         self._recorder.begin(facts)
 
@@ -150,9 +162,22 @@ class _Training:
             raise
         finally:
             status = _status(error, finished=session.step >= session.total_steps)
-            self._tell("run_end", error)
-            summary = self._recorder.end(status, self._pace, error=_sentence(error))
+            summary = self._close(status, error)
         return Result(self._folder.root, status, summary)
+
+    def _close(self, status: str, error: BaseException | None) -> dict[str, Any]:
+        """Write the summary and the report; what goes wrong here does not hide `error`."""
+        try:
+            try:
+                self._tell("run_end", error)
+            finally:
+                summary = self._recorder.end(status, self._pace, error=_sentence(error))
+        except Exception as later:
+            if error is None:
+                raise
+            self._observer.note(f"After that, {type(later).__name__}: {later}")
+            return {}
+        return summary
 
     def _train(self, stop: int) -> None:
         session, train, pace = self._session, self._recipe.train, self._pace
@@ -174,7 +199,7 @@ class _Training:
             for slot in self._recipe.section("callbacks"):
                 if step % slot.settings.every == 0:
                     self._tell("step_end", logs, only=slot.name)
-            if last or step % (train.eval_every or session.total_steps) == 0:
+            if last or step % train.eval_every == 0:
                 pace.close()
                 self._validate()
                 pace.restart()
@@ -192,6 +217,7 @@ class _Training:
 
     def _validate(self) -> None:
         session = self._session
+        session.run.check_finite(session.networks.modules())
         if session.metrics:
             metrics, copied = session.evaluate()
             session.observe(metrics)
@@ -204,10 +230,12 @@ class _Training:
     def _save(self) -> None:
         session = self._session
         files = session.files()
-        checkpoint.save(self._folder.checkpoints, session.step, files, seconds=self._pace.seconds)
-        checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep)
+        # The model first: a run that is killed in between takes up an older checkpoint and writes it again.
         if not session.best:
             write_bytes(self._folder.model, session.model_file(), durable=True)
+        self._recorder.sync()
+        checkpoint.save(self._folder.checkpoints, session.step, files, seconds=self._pace.seconds)
+        checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep)
         self._recorder.write_report()
 
     def _tell(self, event: str, *details: Any, only: str | None = None) -> None:
@@ -219,9 +247,10 @@ class _Training:
 
 def _open_data(recipe: Recipe, observer: Observer) -> dict[str, Any]:
     """Open the splits that the recipe makes use of."""
-    data = {"train": build.open_data(recipe, "train")}
+    data = {"train": build.open_data(recipe, "train", observer.note)}
     if recipe.section("metrics") or recipe.section("callbacks"):
-        data["val"] = build.open_data(recipe, "val")
+        data["val"] = build.open_data(recipe, "val", observer.note)
+        check_alike(data["train"].spec, data["val"].spec, split="val")
     settings = recipe.data.settings
     for split, pairs in data.items():
         stream.check_usable(pairs, settings, split=split, ref=recipe.data.entry.ref)
@@ -240,12 +269,17 @@ def _dry_pass(recipe: Recipe, data: Mapping[str, Any], runtime: Runtime) -> None
         saved = checkpoint.save(Path(folder), session.step, session.files())
         session.load(saved.folder)
     session.model_file()
+    # The session and its context refer to each other, and hold all networks twice until they are collected.
+    del session
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _batches(session: Session, *, last: int) -> Iterator[Batch]:
     return stream.training_batches(
         session.data["train"],
-        list(build.build_named(session.recipe, "transforms").values()),
+        build.build_named(session.recipe, "transforms"),
         session.recipe.data.settings,
         seed=session.recipe.seed,
         first=session.step * session.accumulate,
@@ -266,14 +300,21 @@ def _recorded(folder: RunFolder, device: str) -> Runtime:
 
 
 @contextmanager
-def _memory_in_words(recipe: Recipe) -> Iterator[None]:
-    """Turn running out of memory into a sentence about what to lower."""
+def _in_words(recipe: Recipe) -> Iterator[None]:
+    """Turn running out of memory, and a component that ends the process, into a sentence."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
         size = recipe.data.settings.batch_size
-        raise ResourceError(
-            f"memory ran out at data.batch_size = {size}: lower it, and raise train.accumulate instead."
+        advice = (
+            "lower it, and raise train.accumulate instead" if size > 1 else "take smaller images or networks"
+        )
+        raise ResourceError(f"memory ran out at data.batch_size = {size}: {advice}.") from error
+    except SystemExit as error:
+        raise PluginError(
+            f"a component of this recipe called sys.exit({error.code!r}) while it was used."
         ) from error
 
 

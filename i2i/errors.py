@@ -63,6 +63,10 @@ class DataError(I2IError):
     exit_code = EXIT_DATA
 
 
+class MissingSplitError(DataError):
+    """A split that a data set does not have."""
+
+
 class ResourceError(I2IError):
     """Disk, memory, network or a file that is needed and cannot be had."""
 

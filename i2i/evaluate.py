@@ -6,17 +6,31 @@ Metrics see images as they would be saved: quantised to the target's stored dept
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from i2i.errors import RecipeError
 from i2i.images import quantise
 from i2i.kinds import Batch, Direction, ImageSpec, PairSpec
 from i2i.runtime import Runtime
 from i2i.seeds import seeded
 
 Translate = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What metrics found: each figure over all images, and one value an image where a metric has any.
+
+    `images` holds a list for each such figure, in the order of `ids`.
+    """
+
+    figures: dict[str, float] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+    images: dict[str, list[float]] = field(default_factory=dict)
 
 
 def as_saved(image: Tensor, spec: ImageSpec) -> Tensor:
@@ -35,12 +49,13 @@ def evaluate(
     runtime: Runtime,
     seed: int,
     draws: Mapping[str, int],
-) -> dict[str, float]:
+) -> Scores:
     """Return every figure of `metrics`, by its name, over all batches.
 
     Each answer is drawn under a seed of its own, so that two evaluations of the same weights agree;
     metrics with more than one draw see all of them, stacked.
     """
+    scores = Scores()
     most = max(draws.values(), default=1)
     for metric in metrics.values():
         metric.reset()
@@ -52,10 +67,14 @@ def evaluate(
         for draw in range(most):
             with seeded(seed, "evaluate", number, draw):
                 answers.append(as_saved(translate(source).cpu(), spec.target))
+        scores.ids.extend(batch.ids)
         for name, metric in metrics.items():
             fake = torch.stack(answers[: draws[name]]) if draws[name] > 1 else answers[0]
-            metric.update(seen, fake, real, batch.ids)
-    return {name: value for metric in metrics.values() for name, value in metric.compute().items()}
+            for figure, values in (metric.update(seen, fake, real, batch.ids) or {}).items():
+                scores.images.setdefault(figure, []).extend(values.tolist())
+    for metric in metrics.values():
+        scores.figures.update({name: float(value) for name, value in metric.compute().items()})
+    return scores
 
 
 def copy_input(
@@ -66,14 +85,26 @@ def copy_input(
     runtime: Runtime,
     seed: int,
     draws: Mapping[str, int],
-) -> dict[str, float]:
+) -> Scores:
     """Return what the source itself scores as an answer; empty where its shape is not the target's."""
     source, target = spec.source, spec.target
     if (source.channels, source.size) != (target.channels, target.size):
-        return {}
+        return Scores()
     return evaluate(lambda image: image, batches, metrics, spec=spec, runtime=runtime, seed=seed, draws=draws)
 
 
 def directions(metrics: Mapping[str, Any]) -> dict[str, Direction]:
-    """Return which way each figure is better: "min" or "max"."""
-    return {name: way for metric in metrics.values() for name, way in metric.directions.items()}
+    """Return which way each figure is better: "min" or "max".
+
+    Raises RecipeError when two metrics give a figure of one name.
+    """
+    found: dict[str, Direction] = {}
+    owners: dict[str, str] = {}
+    for table, metric in metrics.items():
+        for name, way in metric.directions.items():
+            if name in owners:
+                raise RecipeError(
+                    f"metrics.{owners[name]} and metrics.{table} both give a figure '{name}': take one out."
+                )
+            owners[name], found[name] = table, way
+    return found

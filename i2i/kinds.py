@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from i2i.slot_keys import (
+    Byte,
     CallbackSettings,
     DataSettings,
     DiscriminatorSettings,
@@ -33,9 +34,22 @@ Side = Literal["source", "target"]
 Split = Literal["train", "val", "test"]
 Depth = Literal["uint8", "uint16", "float32"]
 Direction = Literal["min", "max"]
+Colour = tuple[Byte, Byte, Byte]
+"""Red, green and blue, 0 to 255."""
 
 
 # --- records that components and engine exchange ---------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several files that are stacked to one side: its name, channels, and how it is stored."""
+
+    name: str
+    channels: int
+    depth: Depth
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,9 @@ class ImageSpec:
     """One side of a pair: channels, height and width in pixels, and how its values are stored.
 
     `low` and `high` are the stored values that become -1 and 1 inside the engine. `labels` marks a
-    map of classes, which is only ever resized by nearest neighbour.
+    map of classes, one channel for each, which is only ever resized by nearest neighbour and never
+    changes its values; files hold it as indices, or in the colours of `palette`. `parts` are the files
+    that a side of several is stacked from, in order.
     """
 
     channels: int
@@ -53,6 +69,13 @@ class ImageSpec:
     low: float = 0.0
     high: float = 255.0
     labels: bool = False
+    palette: tuple[Colour, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether each channel stands for a class, and every pixel is of the one with the highest value."""
+        return self.labels and self.channels > 1
 
     @property
     def size(self) -> tuple[int, int]:
@@ -70,6 +93,17 @@ class PairSpec:
     def side(self, side: Side) -> ImageSpec:
         """Return the spec of `side`."""
         return self.source if side == "source" else self.target
+
+    @classmethod
+    def from_json(cls, table: Mapping[str, Any]) -> PairSpec:
+        """Return the spec that `dataclasses.asdict` took apart; TypeError or KeyError where it is none."""
+        return cls(_image_spec(table["source"]), _image_spec(table["target"]))
+
+
+def _image_spec(table: Mapping[str, Any]) -> ImageSpec:
+    palette = tuple((red, green, blue) for red, green, blue in table.get("palette", ()))
+    parts = tuple(Part(**part) for part in table.get("parts", ()))
+    return ImageSpec(**{**table, "palette": palette, "parts": parts})
 
 
 @dataclass(frozen=True)
@@ -203,9 +237,12 @@ class Data(Protocol):
     """An indexed data set: the same item for the same index, always.
 
     `__getitem__` gives ``{"source": (C,H,W), "target": (C,H,W), "id": str}`` with values as stored
-    (`spec.*.depth`); sides may be larger or smaller than `spec` says, the engine resizes. Optional:
+    (`spec.*.depth`); sides may be larger or smaller than `spec` says, the engine resizes. DataError
+    stands for an item that cannot be had, MissingSplitError for a split that is not there. Optional:
     `draw(index, rng)` for unpaired data, called instead in training with a seeded
-    `torch.Generator`; `credit`, a sentence of attribution that every report repeats.
+    `torch.Generator`; `credit`, a sentence of attribution that every report repeats; `layout`, how the
+    files were found, in words; `problems`, what was found wrong without opening any item: a sequence of
+    `Problem`s, which are an error unless `on_bad = "skip"`.
     """
 
     spec: PairSpec
@@ -244,9 +281,10 @@ class Method(Protocol):
 class Metric(Protocol):
     """Scores translations as saved: float32 in [0,1] at the target's stored depth.
 
-    `directions` names each figure and says which way is better. `update` may return one value an
-    image for each name, (B,). An optional `prepare(train_data)` is called once before the first update.
-    A metric starts afresh on `reset()`.
+    `directions` names each figure and says which way is better; a figure without one is there to compare
+    others with. `update` may return one value an image for each name, (B,). A metric starts afresh on
+    `reset()`. An optional `prepare(train_data)` is called once before the first update. What its figures
+    mean is shown beside them: its class's docstring up to `Args:`, or a string attribute `definition`.
     """
 
     directions: Mapping[str, Direction]
@@ -277,7 +315,8 @@ class OptimizerFactory(Protocol):
 class Schedule(Protocol):
     """The factor on the learning rate at a step, counted from 0.
 
-    Optional: `observe(metrics)` after each validation, then with `state_dict` and `load_state_dict`.
+    Optional: `observe(metrics)` after each validation, then with `state_dict` and `load_state_dict`;
+    and `watches`, the figure that it cannot do without, which the engine looks for before the run.
     """
 
     def __call__(self, step: int, /) -> float: ...

@@ -98,6 +98,15 @@ def read_settings(
     return layer
 
 
+def from_table(table: Mapping[str, Any], *, shown: str) -> Layer:
+    """Return a layer of tables that stand in no file; `shown` is how errors name them."""
+    layer = Layer(dict(table), {("recipe",): Origin("recipe", shown)})
+    for key, value in table.items():
+        layer.origins[key,] = Origin(dotted((key,)), shown)
+        _place_inside(layer, (key,), value)
+    return layer
+
+
 def long_path(path: KeyPath) -> KeyPath:
     """Return a key path with its short spelling written out."""
     return (*SHORT[path[0]], *path[1:]) if path and path[0] in SHORT else path

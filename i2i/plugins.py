@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -113,7 +114,8 @@ def _loaded(record: Plugin) -> Plugin:
     """Import the plug-in's module and let it register: everything it declares, or nothing."""
     title = f"plug-in '{record.namespace}' ({record.distribution} {record.version})"
     try:
-        module = importlib.import_module(record.module)
+        with redirect_stdout(sys.stderr):  # stdout may be somebody's JSON
+            module = importlib.import_module(record.module)
     except (Exception, SystemExit) as error:
         reason = f"{title} could not be loaded: {_told(error)}"
         return replace(record, loaded=True, error=reason)
@@ -124,7 +126,8 @@ def _loaded(record: Plugin) -> Plugin:
         record.namespace, module=record.module, distribution=record.distribution, version=record.version
     )
     try:
-        _register(module, record.namespace, registrar)
+        with redirect_stdout(sys.stderr):
+            _register(module, record.namespace, registrar)
     except I2IError as error:
         return replace(record, loaded=True, api=api, error=f"{title}: {error.problems[0].message}")
     except (Exception, SystemExit) as error:

@@ -17,14 +17,14 @@ from i2i.catalog import Catalog
 from i2i.crosschecks import cross_check, slot_for
 from i2i.draft import Draft, read_draft
 from i2i.errors import Problem
-from i2i.layers import FORMAT, read_file
+from i2i.layers import FORMAT, from_table, read_file, read_settings
 from i2i.origins import Findings, dotted
 from i2i.plugins import discover
 from i2i.resolve import resolve
 from i2i.slots import Slot, TrainSettings
 from i2i.toml_places import KeyPath
 
-__all__ = ["Recipe", "Slot", "TrainSettings", "differences", "load_recipe", "read_resolved"]
+__all__ = ["Recipe", "Slot", "TrainSettings", "differences", "load_recipe", "load_sections", "read_resolved"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,50 @@ def load_recipe(
         name=resolved.head.name,
         seed=resolved.head.seed,
         train=resolved.train,
+        slots=resolved.slots,
+        table=resolved.table,
+        notes=tuple(draft.notes),
+        source=draft.source,
+        _draft=draft,
+    )
+
+
+def load_sections(
+    source: str | Path | Mapping[str, Any],
+    sections: Sequence[str],
+    *,
+    shown: str = "",
+    set: Sequence[str] = (),  # noqa: A002 - the name of the option
+    unset: Sequence[str] = (),
+    seed: int | None = None,
+    catalog: Catalog,
+) -> Recipe:
+    """Read some sections of a recipe, such as its data and its metrics, and leave the rest aside.
+
+    So a trained model can be used without the plug-ins it was trained with. `source` may also be a table
+    in the form of `Recipe.table`, which errors call `shown`. The recipe that comes back has no other
+    slots, and its training settings are the defaults.
+
+    Raises RecipeError, also for a setting of another section, or PluginError.
+    """
+    findings = Findings()
+    whole = from_table(source, shown=shown) if isinstance(source, Mapping) else source
+    changes = read_settings(set, unset, steps=None, seed=None)
+    changed = {section: changes.origins[section,] for section in changes.table}
+    changed |= {path[0]: origin for path, origin in changes.unset}
+    for section in changed.keys() - sections:
+        findings.add(changed[section], f"here only {' and '.join(sections)} can be changed")
+    findings.raise_any()
+    draft = read_draft(whole, catalog, findings, settings=set, unset=unset, seed=seed)
+    for section in draft.table.keys() - {"name", "seed", *sections}:
+        del draft.table[section]
+    resolved = resolve(draft, catalog, findings)
+    findings.raise_any()
+    assert resolved.head is not None
+    return Recipe(
+        name=resolved.head.name,
+        seed=resolved.head.seed,
+        train=TrainSettings(),
         slots=resolved.slots,
         table=resolved.table,
         notes=tuple(draft.notes),

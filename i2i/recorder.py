@@ -19,6 +19,8 @@ from i2i.runtime import peak_memory_mb
 from i2i.session import Session
 from i2i.strips import strip_png
 
+_SEEN_AS: Mapping[str, Status] = {"done": "done", "stopped": "interrupted", "interrupted": "interrupted"}
+
 
 class Recorder:
     """Writes the run folder and the report, and passes each record on to the observer."""
@@ -41,12 +43,21 @@ class Recorder:
             directions=session.directions,
         )
 
-    def replay(self, step: int) -> None:
-        """Take up the records and pictures of an earlier session, up to `step`."""
-        for record in self._folder.rewind(step):
+    def replay(self, step: int) -> list[str]:
+        """Take up the records and pictures of an earlier session, up to `step`; return notes on damage."""
+        records, notes = self._folder.rewind(step)
+        for record in records:
             self._report.add(record)
         for shown_at, strips in self._folder.strips():
-            self._report.add_strips(shown_at, strips)
+            try:
+                self._report.add_strips(shown_at, strips)
+            except (OSError, ValueError) as error:
+                notes.append(f"pictures of step {shown_at} are left out of the report: {error}")
+        return notes
+
+    def sync(self) -> None:
+        """Wait until the records so far are on the disk."""
+        self._folder.sync()
 
     def begin(self, facts: Sequence[NetworkFacts]) -> None:
         """Tell the observer what is about to run."""
@@ -133,7 +144,7 @@ class Recorder:
             facts["error"] = error
         self._report.set_status(status, facts)
         self._report.write()
-        seen: Status = "interrupted" if status == "stopped" else "done" if status == "done" else "failed"
+        seen: Status = _SEEN_AS.get(status, "failed")
         self._observer.end(status=seen, lines=self._folder.last_lines())
         return summary
 

@@ -9,7 +9,6 @@ files they come from are untouched.
 from __future__ import annotations
 
 import math
-import os
 from base64 import b64encode
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from i2i.atomic import write_text
 from i2i.numbers import Scores, Thinned, clock, short, ticks
 
 if TYPE_CHECKING:
@@ -150,9 +150,7 @@ class Report:
                 if len(curve) > 1
             ],
         )
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, self._path)
+        write_text(self._path, page)
 
 
 # --- pictures -------------------------------------------------------------------------------------

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 Interpolation = Literal["bilinear", "bicubic"]
 
+PLAIN = "bilinear, smoothed as it shrinks; label maps by nearest neighbour"
+"""What `resize` does unless told otherwise, for figures that depend on it."""
+
 
 def resize(
     image: Tensor, size: tuple[int, int], *, labels: bool, interpolation: Interpolation = "bilinear"

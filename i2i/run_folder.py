@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,8 @@ from typing import Any
 import torch
 
 import i2i
-from i2i.atomic import write_text
-from i2i.errors import RecipeError, ResourceError
+from i2i.atomic import TEMPORARY, sync, sync_folder, write_text
+from i2i.errors import DataError, RecipeError, ResourceError
 from i2i.recipe import Recipe, differences, read_resolved
 from i2i.runtime import Runtime
 
@@ -30,7 +32,7 @@ OWN_FILES = (
     "report.html",
     "model.safetensors",
 )
-OWN_FOLDERS = ("samples", "checkpoints")
+OWN_FOLDERS = ("samples", "checkpoints", "eval")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,48 @@ class RunFolder:
     """Paths and records under `root`."""
 
     root: Path
+
+    @classmethod
+    @contextmanager
+    def held(cls, root: Path) -> Iterator[RunFolder]:
+        """Hold `root` for this process alone; it is made if need be, and removed if it stays empty.
+
+        Raises RecipeError when another process is running there, ResourceError when it cannot be used.
+        """
+        try:
+            made = not root.exists()
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{root} cannot be used as a folder: {error.strerror}.") from error
+        try:
+            with _locked(root):
+                yield cls(root)
+        finally:
+            if made:
+                with suppress(OSError):  # it is not empty, as it should be
+                    root.rmdir()
+
+    @classmethod
+    @contextmanager
+    def new(cls, name: str, *, under: Path = Path("runs")) -> Iterator[RunFolder]:
+        """Hold a new folder with the time in its name."""
+        stem, number = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", 1
+        root = under / stem
+        while True:
+            try:
+                root.mkdir(parents=True)
+                break
+            except FileExistsError:
+                number += 1
+                root = under / f"{stem}-{number}"
+            except OSError as error:
+                raise ResourceError(f"{root} cannot be made: {error.strerror}.") from error
+        try:
+            with cls.held(root) as folder:
+                yield folder
+        finally:
+            with suppress(OSError):
+                root.rmdir()
 
     @property
     def checkpoints(self) -> Path:
@@ -71,7 +115,9 @@ class RunFolder:
         return (self.root / "resolved.toml").is_file()
 
     def clear(self) -> None:
-        """Remove what an earlier run left, and nothing else."""
+        """Remove what an earlier run left, if there was one, and nothing else."""
+        if not self.holds_run():
+            return
         for name in OWN_FILES:
             (self.root / name).unlink(missing_ok=True)
         for name in OWN_FOLDERS:
@@ -83,16 +129,14 @@ class RunFolder:
         Raises RecipeError when the folder holds files of something else, ResourceError when it
         cannot be written.
         """
-        try:
-            foreign = self.root.exists() and any(self.root.iterdir())
-        except OSError as error:
-            raise ResourceError(f"{self.root} cannot be used: {error.strerror}.") from error
-        if foreign:
+        # What a start that was cut off leaves behind is no reason to refuse.
+        begun = ("provenance.json", TEMPORARY)
+        if any(not path.name.startswith(begun) for path in self.root.iterdir()):
             raise RecipeError(f"{self.root} is not empty and holds no run; choose another --out.")
+        write_text(self.root / "provenance.json", _json(provenance), durable=True)
+        write_text(self.root / "resolved.toml", recipe.to_toml(), durable=True)  # now it holds a run
         write_text(self.root / "recipe.toml", recipe.text)
-        write_text(self.root / "provenance.json", _json(provenance))
-        # Last, because its presence says that a run was started.
-        write_text(self.root / "resolved.toml", recipe.to_toml())
+        sync_folder(self.root)
 
     def check_same(self, recipe: Recipe) -> None:
         """Raise RecipeError when the run here was started from another recipe."""
@@ -108,8 +152,7 @@ class RunFolder:
 
     def provenance(self) -> dict[str, Any]:
         """Return what `start` wrote about the environment."""
-        found: dict[str, Any] = json.loads((self.root / "provenance.json").read_text(encoding="utf-8"))
-        return found
+        return self._read_json("provenance.json", needs=("runtime", "plugins"))
 
     # --- records --------------------------------------------------------------------------------
 
@@ -117,28 +160,29 @@ class RunFolder:
         """Add one line to metrics.jsonl."""
         try:
             with (self.root / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+                file.write(json.dumps(plain(record)) + "\n")
         except OSError as error:
             raise ResourceError(
                 f"{self.root / 'metrics.jsonl'} cannot be written: {error.strerror}."
             ) from error
 
-    def rewind(self, step: int) -> list[dict[str, Any]]:
-        """Drop records after `step`, which the run will take again, and return those that stay."""
-        path = self.root / "metrics.jsonl"
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    def rewind(self, step: int) -> tuple[list[dict[str, Any]], list[str]]:
+        """Drop records after `step`, which the run will take again; return those that stay, and notes."""
+        path, kept, notes = self.root / "metrics.jsonl", [], []
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
-            except ValueError:  # the line that a killed process did not finish
-                break
-            if record["step"] <= step:
-                kept.append(record)
+                if record["step"] <= step:
+                    kept.append(record)
+            except (ValueError, TypeError, KeyError):
+                if number < len(lines):  # the last one a killed process may have left unfinished
+                    notes.append(f"{path}:{number} is damaged and was left out.")
         write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
         for folder in (self.root / "samples").glob("*"):
             if folder.name.isdigit() and int(folder.name) > step:
                 shutil.rmtree(folder, ignore_errors=True)
-        return kept
+        return kept, notes
 
     def strips(self) -> list[tuple[int, list[Path]]]:
         """Return the pictures that are there, by step."""
@@ -151,17 +195,41 @@ class RunFolder:
 
     def summary(self) -> dict[str, Any]:
         """Return what summary.json says, or nothing when there is none."""
-        path = self.root / "summary.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return self._read_json("summary.json") if (self.root / "summary.json").is_file() else {}
+
+    def sync(self) -> None:
+        """Wait until metrics.jsonl is on the disk."""
+        if (self.root / "metrics.jsonl").exists():
+            sync(self.root / "metrics.jsonl")
+
+    def _read_json(self, name: str, *, needs: tuple[str, ...] = ()) -> dict[str, Any]:
+        path = self.root / name
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, dict) or not all(key in found for key in needs):
+            raise DataError(f"{path} is missing or damaged: this run cannot go on; start over with --fresh.")
+        return found
 
 
-def new_folder(name: str, *, under: Path = Path("runs")) -> Path:
-    """Return a folder name that is not taken, with the time in it."""
-    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path, number = under / stem, 2
-    while path.exists():
-        path, number = under / f"{stem}-{number}", number + 1
-    return path
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder; the system lets go of it however this process ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows locks no folders
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecipeError(f"{folder} is in use by another run; choose another --out.") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
@@ -209,5 +277,14 @@ def _told(value: Any) -> str:
     return "absent" if value is None else str(value)
 
 
+def plain(value: Any) -> Any:
+    """Return a JSON value in which what is no finite number is null."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=2) + "\n"
+    return json.dumps(plain(value), indent=2) + "\n"

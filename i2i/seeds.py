@@ -12,7 +12,9 @@ import torch
 def seed_for(seed: int, *names: object) -> int:
     """Return the seed of the stream `names`: the first eight bytes of sha256("seed:name:…")."""
     text = ":".join(map(str, (seed, *names)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
+    return int.from_bytes(
+        hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8], "little", signed=True
+    )
 
 
 def generator_for(seed: int, *names: object) -> torch.Generator:

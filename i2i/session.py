@@ -24,6 +24,7 @@ from i2i.kinds import Batch, PairSpec, Side
 from i2i.recipe import Recipe, Slot
 from i2i.runtime import Runtime
 from i2i.stream import Epochs, HeldOutPairs, collate, held_out_batches
+from i2i.trained import shareable
 
 TRAINER = "trainer.safetensors"
 
@@ -39,6 +40,7 @@ class Session:
         runtime: Runtime,
         provenance: Mapping[str, Any],
         folder: Path | None = None,
+        start: bool = True,
         show: Callable[[Batch, Tensor], None] = lambda batch, fake: None,
     ) -> None:
         self.recipe, self.runtime = recipe, runtime
@@ -49,7 +51,7 @@ class Session:
         self.steps_per_epoch = epochs.batches / self.accumulate
         self.total_steps = recipe.train.steps or math.ceil((recipe.train.epochs or 0) * self.steps_per_epoch)
 
-        self.networks = build.build_networks(recipe, self.spec)
+        self.networks = build.build_networks(recipe, self.spec, start=start)
         for _, module in self.networks.modules():
             module.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
             module.train()
@@ -83,7 +85,7 @@ class Session:
             show=show,
         )
         self.directions = evaluate.directions(self.metrics)
-        self._check_save_best()
+        self._check_figures()
 
     # --- one step -------------------------------------------------------------------------------
 
@@ -153,9 +155,9 @@ class Session:
 
         settings = self.recipe.data.settings
 
-        def score(function: Callable[..., dict[str, float]], *translate: Any) -> dict[str, float]:
+        def score(function: Callable[..., evaluate.Scores], *translate: Any) -> dict[str, float]:
             batches = held_out_batches(self.data["val"], settings, limit=limit)
-            return function(
+            scores = function(
                 *translate,
                 batches,
                 metrics,
@@ -164,6 +166,7 @@ class Session:
                 seed=self.recipe.seed,
                 draws=self._draws,
             )
+            return scores.figures
 
         if self._copied is None or limit is not None:
             self._copied = score(evaluate.copy_input)
@@ -190,17 +193,25 @@ class Session:
         self.best = dict(self.figures)
         return True
 
-    def _check_save_best(self) -> None:
-        wanted = self.recipe.train.save_best
-        if wanted is not None and wanted.partition(":")[0] not in self.directions:
-            known = ", ".join(sorted(self.directions)) or "none"
-            raise RecipeError(
-                self.recipe.problem(
-                    "train.save_best",
-                    f"no metric of this recipe gives a figure '{wanted}'",
-                    f"figures: {known}",
-                )
+    def _check_figures(self) -> None:
+        """Every figure that something waits for is one that the metrics give."""
+        wanted = {}
+        if self.recipe.train.save_best is not None:
+            wanted["train.save_best"] = self.recipe.train.save_best.partition(":")[0]
+        for path, schedule in self.schedules.items():
+            slot = self.recipe.slot_for("schedules", path)
+            if slot is not None and hasattr(schedule, "watches"):
+                wanted[slot.path] = schedule.watches
+        known = ", ".join(sorted(self.directions)) or "none"
+        problems = [
+            self.recipe.problem(
+                path, f"no metric of this recipe gives a figure '{figure}'", f"figures: {known}"
             )
+            for path, figure in wanted.items()
+            if figure not in self.directions
+        ]
+        if problems:
+            raise RecipeError(*problems)
 
     def _placed(self, batch: Batch) -> Batch:
         return Batch(self.runtime.place(batch.source), self.runtime.place(batch.target), batch.ids)
@@ -214,13 +225,14 @@ class Session:
         for path, module in self.networks.modules():
             header = self.describe(self.recipe.slots[path])
             files[f"{self._file_name(path)}.safetensors"] = weights.encode(module.state_dict(), header)
+        networks = [module for _, module in self.networks.modules()]
         tensors, skeleton = state.pack(
             {
                 "step": self.step,
                 "figures": self.figures,
                 "best": self.best,
                 "scaler": self.run.scaler.state_dict(),
-                "parts": {name: part.state_dict() for name, part in self._stateful().items()},
+                "parts": {name: state.of(part, but=networks) for name, part in self._stateful().items()},
             }
         )
         files[TRAINER] = weights.encode(tensors, {"trainer": skeleton})
@@ -248,7 +260,7 @@ class Session:
                 f"{file.path} does not hold the state of this recipe's parts; start with --fresh."
             )
         for name, part in parts.items():
-            part.load_state_dict(trainer["parts"][name])
+            state.restore(part, trainer["parts"][name])
         return notes
 
     def model_file(self) -> bytes:
@@ -273,6 +285,7 @@ class Session:
             sides: tuple[Side, Side] = (role.reads, role.writes)
             header["pair_spec"] = asdict(PairSpec(self.spec.side(sides[0]), self.spec.side(sides[1])))
             header["test"] = asdict(self.method.test)
+            header |= shareable(self.recipe)
         return header
 
     def _table_of(self, path: str) -> Any:
@@ -291,11 +304,7 @@ class Session:
         parts |= {f"callbacks.{name}": callback for name, callback in self.callbacks.items()}
         parts |= {f"losses.{term.name}": term.loss for term in self.losses.terms}
         parts |= {"method": self.method, "average": self.average}
-        return {
-            name: part
-            for name, part in parts.items()
-            if hasattr(part, "state_dict") and not isinstance(part, nn.Module)
-        }
+        return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> list[float]:

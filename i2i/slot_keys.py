@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 Weight = Annotated[float, Ge(0)]
-Count = Annotated[int, Ge(1)]
+Count = Annotated[int, Ge(1), Le(10**9)]
+Byte = Annotated[int, Ge(0), Le(255)]
 Init = Literal["normal", "xavier", "kaiming", "orthogonal", "none"]
 
 
@@ -97,11 +98,14 @@ class DataSettings:
         workers: processes that load images beside the training; 0 loads them in it.
         cache: "ram" keeps decoded images in memory; "auto" does so where they take at most a quarter
             of what is free.
+        on_bad: what to do about items that cannot be used: "refuse" stops at the first; "skip" reads all
+            before it starts, lists the bad ones and goes on without them.
     """
 
     batch_size: Count = 1
-    workers: Annotated[int, Ge(0)] = 0
+    workers: Annotated[int, Ge(0), Le(256)] = 0
     cache: Literal["auto", "ram", "none"] = "auto"
+    on_bad: Literal["refuse", "skip"] = "refuse"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from i2i.registry import Entry
 from i2i.slot_keys import Count
@@ -70,7 +70,7 @@ class TrainSettings:
     """
 
     steps: Count | None = None
-    epochs: Annotated[float, Gt(0)] | None = None
+    epochs: Annotated[float, Gt(0), Le(10**6)] | None = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     log_every: Count = 10
     eval_every: Count = 500

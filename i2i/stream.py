@@ -1,4 +1,5 @@
-"""The stream of batches: its order a pure function of (seed, epoch), augmentation of (seed, epoch, index).
+"""The stream of batches: its order a pure function of (seed, epoch), augmentation of
+(seed, transform, epoch, index).
 
 So a run that starts at step 1,000 sees what it would have seen had it started at step 0, and any
 number of worker processes delivers the same bits.
@@ -7,15 +8,15 @@ number of worker processes delivers the same bits.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from i2i.errors import DataError
+from i2i.errors import DataError, I2IError
 from i2i.images import DTYPES, normalise
 from i2i.kinds import Batch, ImageSpec, Pair, PairSpec, Side, Transform
 from i2i.resize import resize
@@ -60,15 +61,23 @@ class Epochs:
             yield [(epoch, index) for index in order[start : start + self.batch_size]]
 
 
-class TrainingPairs(Dataset[Item]):
+class TrainingPairs(Dataset[Item | I2IError]):
     """The training split as the engine sees it: augmented, normalised, of one size."""
 
-    def __init__(self, data: Any, transforms: Sequence[Transform], *, seed: int) -> None:
+    def __init__(self, data: Any, transforms: Mapping[str, Transform], *, seed: int) -> None:
         self._data = data
         self._transforms = transforms
         self._seed = seed
 
-    def __getitem__(self, key: Key) -> Item:
+    def __getitem__(self, key: Key) -> Item | I2IError:
+        try:
+            return self._item(key)
+        except I2IError as error:
+            if get_worker_info() is None:
+                raise
+            return error  # raised where it arrives: a loader would wrap it in the worker's traceback
+
+    def _item(self, key: Key) -> Item:
         epoch, index = key
         if hasattr(self._data, "draw"):
             item = self._data.draw(index, generator_for(self._seed, "draw", epoch, index))
@@ -76,8 +85,8 @@ class TrainingPairs(Dataset[Item]):
             item = self._data[index]
         spec: PairSpec = self._data.spec
         pair = as_pair(item, spec)
-        rng = generator_for(self._seed, "augment", epoch, index)
-        for transform in self._transforms:
+        for name, transform in self._transforms.items():
+            rng = generator_for(self._seed, "augment", name, epoch, index)
             pair = transform(pair, size=spec.target.size, rng=rng)
         return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
 
@@ -102,6 +111,12 @@ def as_pair(item: Any, spec: PairSpec) -> Pair:
 
     Raises DataError when its channels or its depth are not what the data set said.
     """
+    check_item(item, spec)
+    return Pair(normalise(item["source"], spec.source), normalise(item["target"], spec.target), spec)
+
+
+def check_item(item: Any, spec: PairSpec) -> None:
+    """Raise DataError when an item's channels or depth are not what its data set said."""
     sides: tuple[Side, Side] = ("source", "target")
     for side in sides:
         image, said = item[side], spec.side(side)
@@ -110,7 +125,6 @@ def as_pair(item: Any, spec: PairSpec) -> Pair:
                 f"the {side} of '{item['id']}' has {image.shape[0]} channels of {image.dtype}, and the "
                 f"data set says {said.channels} of {said.depth}."
             )
-    return Pair(normalise(item["source"], spec.source), normalise(item["target"], spec.target), spec)
 
 
 def _fitted(image: Tensor, spec: ImageSpec) -> Tensor:
@@ -125,9 +139,14 @@ def collate(items: Sequence[Item]) -> Batch:
     return Batch(torch.stack(sources), torch.stack(targets), tuple(ids))
 
 
+def _collate_or_error(items: Sequence[Item | I2IError]) -> Batch | I2IError:
+    sound = [item for item in items if not isinstance(item, I2IError)]
+    return next((item for item in items if isinstance(item, I2IError)), None) or collate(sound)
+
+
 def training_batches(
     data: Any,
-    transforms: Sequence[Transform],
+    transforms: Mapping[str, Transform],
     settings: DataSettings,
     *,
     seed: int,
@@ -140,13 +159,16 @@ def training_batches(
         TrainingPairs(data, transforms, seed=seed),
         batch_sampler=epochs.keys(first, last),
         num_workers=settings.workers,
-        collate_fn=collate,
+        collate_fn=_collate_or_error,
         worker_init_fn=leave_to_parent,
         pin_memory=torch.cuda.is_available(),
         # Without a generator of its own, a loader draws from torch's global one.
         generator=generator_for(seed, "loader"),
     )
-    return iter(loader)
+    for batch in loader:
+        if isinstance(batch, I2IError):
+            raise batch
+        yield batch
 
 
 def held_out_batches(data: Any, settings: DataSettings, *, limit: int | None = None) -> Iterator[Batch]:

@@ -5,23 +5,28 @@ Needs nothing but the file and the plug-in that its header names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i import testtime, weights
 from i2i.catalog import Catalog
 from i2i.errors import DataError, I2IError, Problem, RecipeError
-from i2i.images import IMAGE_SUFFIXES, image_spec, normalise, read_image, to_channels, write_image
-from i2i.kinds import KINDS, ImageSpec, PairSpec, TestSettings
+from i2i.images import IMAGE_SUFFIXES, fitting, write_image
+from i2i.kinds import KINDS, PairSpec, TestSettings
+from i2i.model_input import Files, parts_in, read_source
 from i2i.plugins import discover
 from i2i.schema import schema_of
 from i2i.seeds import seeded
+
+Record = TypeVar("Record", PairSpec, TestSettings)
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Model:
     module: nn.Module
     spec: PairSpec
     notes: tuple[str, ...]
+    device: str = "cpu"
 
 
 def load_generator(path: str | Path) -> nn.Module:
@@ -50,12 +56,12 @@ def load_model(
     file = weights.read(Path(path))
     catalog = catalog or Catalog(discover())
     try:
-        spec = _pair_spec(file.header["pair_spec"])
-        test = TestSettings(**file.header["test"])
+        spec = _as(PairSpec, file.header["pair_spec"])
+        test = _as(TestSettings, file.header["test"])
         entry = catalog.get(("generator",), file.header["component"])
         notes = weights.check_component(file, entry)
         table = dict(file.header["slot"])
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise DataError(f"{path} is not a model: its header describes no generator.") from None
     except I2IError as error:
         raise type(error)(Problem(error.problems[0].message, file=str(path))) from error
@@ -66,30 +72,41 @@ def load_model(
         raise RecipeError(
             f"{path} sets {', '.join(sorted(unknown))}, which the installed {entry.ref} does not have."
         )
-    options = {name: schema[name].parse(value) for name, value in table.items() if name in schema.names}
     channels = {"in_channels": spec.source.channels, "out_channels": spec.target.channels}
-    with seeded(0, "load"):
-        module: nn.Module = entry.load()(
-            **options, **{name: value for name, value in channels.items() if name in schema.injected}
-        )
+    given = {name: value for name, value in channels.items() if name in schema.injected}
+    try:
+        options = {name: schema[name].parse(value) for name, value in table.items() if name in schema.names}
+        # Without memory first: a header may ask for more than its own tensors ever filled.
+        with torch.device("meta"):
+            weights.load_into(
+                entry.load()(**options, **given), file.tensors, source=str(path), target=entry.ref
+            )
+        with seeded(0, "load"):
+            module: nn.Module = entry.load()(**options, **given)
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"{path} is not a model that {entry.ref} can make: {error}") from error
     weights.load_into(module, file.tensors, source=str(path), target=entry.ref)
     testtime.apply(module, test if dropout is None else TestSettings(dropout, test.norm))
-    return Model(module.to(device), spec, tuple(notes))
+    return Model(module.to(device), spec, tuple(notes), device)
 
 
-def _pair_spec(table: Mapping[str, Any]) -> PairSpec:
-    return PairSpec(ImageSpec(**table["source"]), ImageSpec(**table["target"]))
+def _as(kind: type[Record], value: Any) -> Record:
+    """Return the record that a header's JSON describes; ValueError when it describes none."""
+    return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
 
 
 @torch.no_grad()
 def translate(model: Model, source: Tensor) -> Tensor:
-    """Translate one image (C,H,W) in [-1,1] of any size: padded to what the generator needs, then cut."""
-    device = next(model.module.parameters()).device
+    """Translate one image (C,H,W) in [-1,1] of any size: padded to what the generator needs, then cut.
+
+    A batch (B,C,H,W) will do too.
+    """
     height, width = source.shape[-2:]
     multiple = getattr(model.module, "size_multiple", 1)
-    padded = _pad(source[None].to(device), -height % multiple, -width % multiple)
-    output: Tensor = model.module(padded)
-    return output[0, :, :height, :width].float().cpu()
+    images = source if source.dim() == 4 else source[None]
+    padded = _pad(images.to(model.device), -height % multiple, -width % multiple)
+    output: Tensor = model.module(padded)[..., :height, :width].float().cpu()
+    return output if source.dim() == 4 else output[0]
 
 
 def _pad(image: Tensor, below: int, right: int) -> Tensor:
@@ -98,29 +115,42 @@ def _pad(image: Tensor, below: int, right: int) -> Tensor:
     return F.pad(image, (0, right, 0, below), mode="reflect" if fits else "replicate")
 
 
-def translate_file(model: Model, source: Path, target: Path, *, seed: int) -> None:
-    """Translate one image file; dropout is drawn from `seed` and the file's name.
+def translate_file(model: Model, source: Files, target: Path, *, seed: int, samples: int = 1) -> None:
+    """Translate one image file; dropout is drawn from `seed` and the (first) file's name.
 
-    Raises DataError when the image cannot be read or does not fit the model.
+    Several `samples` are written as NAME-1, NAME-2 and so on, of which the first is what one alone is.
+    Raises DataError when the image cannot be read or does not fit the model, RecipeError for samples
+    that are all equal.
     """
-    stored = to_channels(read_image(source), model.spec.source.channels)
-    wanted = model.spec.source
-    own = image_spec(stored)
-    image = normalise(stored, wanted if own.depth == wanted.depth else own)
-    with seeded(seed, "translate", source.name):
-        output = translate(model, image)
-    write_image(target, output, spec=model.spec.target)
+    first = source if isinstance(source, Path) else source[0]
+    image = read_source(source, model.spec.source)
+    answers = []
+    for number in range(samples):
+        with seeded(seed, "translate", first.name, *([number] if number else [])):
+            answers.append(translate(model, image))
+    if samples == 1:
+        write_image(target, answers[0], spec=model.spec.target)
+        return
+    if torch.equal(answers[0], answers[1]):
+        raise RecipeError(
+            f"this model draws nothing at random, so {samples} samples would be equal; "
+            "leave --samples out, or, if it has dropout, turn that on with --dropout."
+        )
+    for number, answer in enumerate(answers, start=1):
+        write_image(target.with_stem(f"{target.stem}-{number}"), answer, spec=model.spec.target)
 
 
-def translate_all(model: Model, work: Iterable[tuple[Path, Path]], *, seed: int) -> Iterator[Path]:
-    """Translate what `plan` returned, yielding each image that was written.
+def translate_all(
+    model: Model, work: Iterable[tuple[Files, Path]], *, seed: int, samples: int = 1
+) -> Iterator[Path]:
+    """Translate what `plan` returned, yielding each image once its `samples` are written.
 
     An image that cannot be read stops none of the others: DataError names all of them at the end.
     """
     problems: list[Problem] = []
     for source, target in work:
         try:
-            translate_file(model, source, target, seed=seed)
+            translate_file(model, source, target, seed=seed, samples=samples)
         except DataError as error:
             problems += error.problems
         else:
@@ -129,25 +159,51 @@ def translate_all(model: Model, work: Iterable[tuple[Path, Path]], *, seed: int)
         raise DataError(*problems)
 
 
-def plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
+def plan(source: Path, target: Path, spec: PairSpec | None = None) -> list[tuple[Files, Path]]:
     """Return which image is written where: a file, or every image below a folder under its own name.
 
-    Raises DataError when there is none, RecipeError when a translation would overwrite its source.
+    With the `spec` of a model, a folder may hold one folder for each of the files that its source is
+    stacked from, and a name gets another suffix where its own cannot hold the model's images. Raises
+    DataError when there is none, RecipeError when a translation would overwrite its source or another.
     """
+    work: list[tuple[Files, Path]]
     if source.is_dir():
-        found = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-        found = [path for path in found if not path.name.startswith(".")]
-        if not found:
-            raise DataError(f"{source} holds no image; looked for {', '.join(sorted(IMAGE_SUFFIXES))}.")
         if target.is_file():
             raise RecipeError(f"{target} is a file, and {source} is a folder; name a folder to write to.")
-        work = [(path, target / path.relative_to(source)) for path in found]
+        work = [(files, target / name) for files, name in _images_below(source, spec)]
     elif source.is_file():
         inside = target.is_dir() or not target.suffix
-        work = [(source, target / source.name if inside else target)]
+        work = [(source, target / source.name)] if inside else [(source, target)]
+        if not inside:
+            spec = None  # the person chose the suffix
     else:
         raise DataError(f"{source} does not exist.")
-    for path, result in work:
-        if result.exists() and result.samefile(path):
-            raise RecipeError(f"{path} would be overwritten by its own translation; choose another output.")
+    if spec is not None:
+        work = [(files, fitting(result, spec.target)) for files, result in work]
+    _check_results(work)
     return work
+
+
+def _images_below(folder: Path, spec: PairSpec | None) -> list[tuple[Files, Path]]:
+    """Return the images below a folder, each with its name inside that folder."""
+    parts = parts_in(folder, spec.source) if spec else []
+    if parts:
+        return [(files, Path(files[0].name)) for files in parts]
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = [path for path in found if not path.name.startswith(".")]
+    if not found:
+        raise DataError(f"{folder} holds no image; looked for {', '.join(sorted(IMAGE_SUFFIXES))}.")
+    return [(path, path.relative_to(folder)) for path in found]
+
+
+def _check_results(work: Iterable[tuple[Files, Path]]) -> None:
+    taken: dict[Path, Path] = {}
+    for source, result in work:
+        files = (source,) if isinstance(source, Path) else source
+        for path in files:
+            if result.exists() and result.samefile(path):
+                message = f"{path} would be overwritten by its own translation; choose another output."
+                raise RecipeError(message)
+        if result in taken:
+            raise RecipeError(f"{taken[result]} and {files[0]} would both become {result}: rename one.")
+        taken[result] = files[0]

@@ -70,7 +70,7 @@ def read(path: Path) -> WeightsFile:
         length = int.from_bytes(raw[:8], "little")
         entries = json.loads(raw[8 : 8 + length]).get("__metadata__", {})
         tensors = safetensors.torch.load(raw)
-    except (ValueError, AttributeError, safetensors.SafetensorError) as error:
+    except (ValueError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
         raise DataError(f"{path} is not a weights file: {_first_line(error)}.") from error
     if "format_version" not in entries:
         raise DataError(f"{path} was not written by i2i: its header does not say what the weights are.")
@@ -83,15 +83,15 @@ def read(path: Path) -> WeightsFile:
     try:
         plain = {"format_version", "sha256"}
         header = {key: value if key in plain else json.loads(value) for key, value in entries.items()}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: its header does not parse.") from error
     return WeightsFile(path, tensors, header)
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, target: str) -> None:
-    """Copy `tensors` into `module`; names and shapes must agree both ways.
+    """Copy `tensors` into `module`; on the meta device only check that they would fit.
 
-    Raises RecipeError that names the first that do not.
+    Names and shapes must agree both ways: RecipeError names the first that do not.
     """
     own = module.state_dict()
     missing = sorted(own.keys() - tensors.keys())
@@ -108,7 +108,8 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, 
             if names
         ]
         raise RecipeError(f"{source} does not fit {target}: parameters {', '.join(reasons)}.")
-    module.load_state_dict(dict(tensors))
+    if not any(tensor.is_meta for tensor in own.values()):
+        module.load_state_dict(dict(tensors))
 
 
 def check_component(file: WeightsFile, entry: Entry) -> list[str]:

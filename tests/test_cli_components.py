@@ -74,7 +74,7 @@ def test_the_facts_of_a_component_as_json(i2i, bits):
         "default": None,
         "help": "",
     }
-    assert [key["name"] for key in facts["slot_keys"]] == ["batch_size", "workers", "cache"]
+    assert [key["name"] for key in facts["slot_keys"]] == ["batch_size", "workers", "cache", "on_bad"]
     assert facts["toml"].startswith('[data]\nuse = "bits/squares"\nroot = "..."  # required: path\n')
 
 

@@ -66,7 +66,7 @@ def gan_like_pix2pix(tmp_path: Path) -> Path:
     text = text.replace('"my-pairs"', f'"{tmp_path / "pairs"}"').replace("[256, 256]", "[16, 16]")
     text = text.replace("depth = 8", "depth = 3").replace("width = 64", "width = 4").replace("286", "18")
     text = text.replace("[discriminators.patch]", "[discriminators.patch]\nreceptive_field = 16")
-    text += "\n[train]\nsteps = 2\n\n[metrics.ssim]\nuse = \"ssim\"\n"
+    text += '\n[train]\nsteps = 2\n\n[metrics.ssim]\nuse = "ssim"\n'
     (tmp_path / "mine.toml").write_text(text)
     return tmp_path / "mine.toml"
 
@@ -81,7 +81,10 @@ def test_the_table_of_kinds_is_that_of_the_code():
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", CONTRIBUTING, flags=re.M)
     told = {name: (listed(injected), listed(keys)) for name, injected, keys in rows}
     real = {
-        kind.name.replace("-", "_"): (set(kind.injected), set(schema_of(kind.settings, owner=kind.name).names))
+        kind.name.replace("-", "_"): (
+            set(kind.injected),
+            set(schema_of(kind.settings, owner=kind.name).names),
+        )
         for kind in KINDS.values()
     }
     assert told == real

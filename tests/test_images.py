@@ -77,14 +77,16 @@ def test_16_bit_grey_keeps_its_values(tmp_path: Path) -> None:
     assert image.tolist() == [values.tolist()]
 
 
-@pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (4, 2), (6, 4)])
-def test_16_bit_colour_is_refused_rather_than_halved(colour_type: int, channels: int) -> None:
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3), (6, 4)])
+def test_16_bits_a_channel_keep_both_bytes(colour_type: int, channels: int) -> None:
+    image = decode(png_16_bits_a_channel(colour_type, channels), name="x.png")
+    assert image.shape == (channels, 2, 2)
+    assert image.unique().item() == 0x0102
+
+
+def test_16_bit_grey_with_transparency_is_refused_rather_than_halved() -> None:
     with pytest.raises(DataError, match="16 bits a channel"):
-        decode(png_16_bits_a_channel(colour_type, channels), name="x.png")
-
-
-def test_16_bit_grey_made_by_hand_is_big_endian() -> None:
-    assert decode(png_16_bits_a_channel(0, 1), name="x.png").unique().item() == 0x0102
+        decode(png_16_bits_a_channel(4, 2), name="x.png")
 
 
 def test_exif_rotation_is_applied(tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_a_read_image_can_be_written_to(tmp_path: Path) -> None:
     assert image.unique().item() == 1
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
 def test_a_truncated_file_is_named(tmp_path: Path, suffix: str) -> None:
     whole = io.BytesIO()
     Image.fromarray(noise(40, 40, 3).numpy()).save(whole, Image.registered_extensions()[suffix])
@@ -125,7 +127,10 @@ def test_a_truncated_file_is_named(tmp_path: Path, suffix: str) -> None:
         read_image(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"II*\0", b"\x93NUMPY\1\0"],
+)
 def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "no.png").write_bytes(content)
     with pytest.raises(DataError, match=r"no\.png"):
@@ -187,6 +192,7 @@ def test_jpeg_keeps_colour_at_full_resolution(tmp_path: Path) -> None:
     ("name", "image", "spec"),
     [
         ("x.jpg", torch.zeros(1, 2, 2), DEEP),
+        ("x.bmp", torch.zeros(1, 2, 2), DEEP),
         ("x.jpg", torch.zeros(4, 2, 2), RGB),
         ("x.webp", torch.zeros(1, 2, 2), GREY),
         ("x.webp", torch.zeros(4, 2, 2), RGB),
@@ -205,7 +211,7 @@ def test_a_suffix_that_cannot_hold_the_image_is_refused(
 
 
 def test_the_refusal_says_which_suffixes_would_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"suffixes that can: \.png\b"):
+    with pytest.raises(DataError, match=r"suffixes that can: \.npy, \.png, \.tif, \.tiff\b"):
         write_image(tmp_path / "x.jpg", torch.zeros(1, 2, 2), spec=DEEP)
 
 

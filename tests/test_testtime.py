@@ -50,9 +50,14 @@ def test_everything_is_put_back_even_after_an_error():
     net = network().train()
     net[2].eval()
     before = net.state_dict()["1.running_mean"].clone()
-    with pytest.raises(KeyError), testtime.applied(net, TestSettings(True, "batch")):
-        net(IMAGE)
-        raise KeyError
+
+    def fail_inside() -> None:
+        with testtime.applied(net, TestSettings(True, "batch")):
+            net(IMAGE)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_inside()
     assert [part.training for part in net] == [True, True, False, True]
     assert torch.equal(net.state_dict()["1.running_mean"], before)
     net(IMAGE)

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 import i2i
-from i2i.cli import components, plugins, recipe, run, translate
+from i2i.cli import calibrate, components, data, evaluate, import_weights, plugins, recipe, run, translate
+from i2i.cli.render import harmless
 from i2i.errors import I2IError, exit_code_of
 
 app = typer.Typer(
@@ -21,7 +22,11 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("translate")(translate.translate)
+app.command("eval")(evaluate.evaluate)
+app.command("calibrate")(calibrate.calibrate)
+app.command("import")(import_weights.import_weights)
 app.add_typer(recipe.app, name="recipe")
+app.add_typer(data.app, name="data")
 app.add_typer(components.app, name="components")
 app.command("plugins")(plugins.show_plugins)
 
@@ -47,10 +52,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(arguments)
     except I2IError as error:
         for problem in error.problems:
-            print(_harmless(problem.render()), file=sys.stderr)
+            print(harmless(problem.render()), file=sys.stderr)
         sys.exit(exit_code_of(error))
-
-
-def _harmless(text: str) -> str:
-    """Spell out control characters: a recipe from elsewhere may hold some, and terminals obey them."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

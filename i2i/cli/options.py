@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,20 @@ PluginOption = Annotated[
     typer.Option("--plugin", metavar="FILE", help="A Python file to use as the plug-in `local`."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL|RUN", help="A model file, or the folder of a run.")
+]
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option("--data", metavar="KEY=VALUE", help="Set a key of the data, like root=photos. Repeatable."),
+]
+OtherRecipeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe", metavar="RECIPE", help="Use the data and metrics of this recipe, a file or a name."
+    ),
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
 def tell_broken(catalog: Catalog) -> None:
@@ -43,3 +58,8 @@ def open_catalog(plugin: Path | None = None) -> Catalog:
     from i2i.plugins import discover
 
     return Catalog(discover(local=plugin))
+
+
+def data_settings(data: Sequence[str] | None) -> list[str]:
+    """Return what `--data` says as `--set` takes it."""
+    return [f"data.{text}" for text in data or ()]

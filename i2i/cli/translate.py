@@ -15,6 +15,9 @@ def translate(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image, or a folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A file or folder; names are kept.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other answers from dropout.")] = 0,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Draw so many answers for each image: NAME-1, NAME-2 and so on.")
+    ] = 1,
     dropout: Annotated[
         bool | None, typer.Option("--dropout/--no-dropout", help="Instead of what the model file says.")
     ] = None,
@@ -31,10 +34,11 @@ def translate(
     console = Console(stderr=True)
     console.quiet = not console.is_terminal
     catalog = open_catalog(plugin)
-    work = plan(source, target)
     loaded = load_model(model, device=find_device(device), catalog=catalog, dropout=dropout)
+    work = plan(source, target, loaded.spec)
     for note in loaded.notes:
         typer.echo(note, err=True)
-    written = translate_all(loaded, work, seed=seed)
+    written = translate_all(loaded, work, seed=seed, samples=samples)
     count = sum(1 for _ in track(written, description="translating", total=len(work), console=console))
-    typer.echo(f"{count} image{'s' if count != 1 else ''} translated to {target}")
+    each = f", {samples} samples each" if samples > 1 else ""
+    typer.echo(f"{count} image{'s' if count != 1 else ''} translated to {target}{each}")

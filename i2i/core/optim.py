@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-import torch
 from annotated_types import Ge, Gt, Lt
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 Parameters = Iterable[nn.Parameter]
@@ -35,8 +34,7 @@ def adam(
         weight_decay: L2 penalty, added to the gradient.
     """
     params = list(params)
-    made = Adam(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(params))
-    return _keeping_layout(made)
+    return Adam(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(params))
 
 
 def adamw(
@@ -56,8 +54,7 @@ def adamw(
         weight_decay: share of each weight taken off at a step, times the learning rate.
     """
     params = list(params)
-    made = AdamW(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(params))
-    return _keeping_layout(made)
+    return AdamW(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(params))
 
 
 def sgd(
@@ -79,27 +76,12 @@ def sgd(
     if nesterov and momentum == 0:
         raise ValueError("nesterov needs a momentum above 0: set momentum, or leave nesterov out")
     params = list(params)
-    made = SGD(
+    return SGD(
         params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=_fused(params)
     )
-    return _keeping_layout(made)
 
 
 def _fused(params: list[nn.Parameter]) -> Literal[True] | None:
     # None rather than False: it leaves torch free to choose its next fastest implementation.
     able = all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in params)
     return True if able else None
-
-
-def _keeping_layout(optimizer: Optimizer) -> Optimizer:
-    optimizer.register_load_state_dict_post_hook(_match_layout)
-    return optimizer
-
-
-def _match_layout(optimizer: Optimizer) -> None:
-    # The fused kernels walk parameter and state in memory order and check no strides, so state that was
-    # stored contiguous must be laid out anew for a channels-last parameter or it lands on the wrong weights.
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -1,4 +1,4 @@
-"""Discriminators: counts to the unit, receptive fields as stated and as measured, sizes of maps."""
+"""Discriminators: counts to the unit, receptive fields as stated and as measured, sizes of maps, features."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from i2i.core.discriminators.image import Image
 from i2i.core.discriminators.patch import Patch
 from i2i.core.discriminators.pixel import Pixel
+from i2i.initialise import initialise
+from i2i.maps import as_features, as_maps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +31,15 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def logits_of(net: nn.Module, image: Tensor) -> Tensor:
+    (logits,) = as_maps(net(image))
+    return logits
+
+
 def seen(net: nn.Module, image: Tensor, pick: Callable[[Tensor], Tensor]) -> tuple[int, int]:
     """Return height and width of the region of `image` that moves the picked logit."""
     image = image.requires_grad_()
-    (gradient,) = torch.autograd.grad(pick(net(image)), image)
+    (gradient,) = torch.autograd.grad(pick(logits_of(net, image)), image)
     rows, columns = gradient.abs().sum(dim=(0, 1)).nonzero(as_tuple=True)
     return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
 
@@ -45,14 +52,14 @@ def test_a_patch_discriminator_is_the_one_of_the_table(
         for net in (Patch(in_channels=6, layers=layers), Patch(in_channels=6, receptive_field=field)):
             assert count(net) == parameters
             assert net.receptive_field == field
-            assert net(torch.empty(2, 6, 256, 256)).shape == (2, 1, side, side)
+            assert logits_of(net, torch.empty(2, 6, 256, 256)).shape == (2, 1, side, side)
 
 
 def test_a_pixel_discriminator_is_the_one_of_the_table() -> None:
     net = Pixel(in_channels=6)
     assert count(net) == 9_024
     assert net.receptive_field == 1
-    assert net(torch.randn(1, 6, 9, 7)).shape == (1, 1, 9, 7)
+    assert logits_of(net, torch.randn(1, 6, 9, 7)).shape == (1, 1, 9, 7)
 
 
 def test_by_default_a_patch_is_70_pixels() -> None:
@@ -104,7 +111,7 @@ def test_an_image_logit_is_not_an_average_of_patch_logits() -> None:
     images = torch.zeros(4, 1, 128, 128, dtype=torch.float64)
     images[[1, 3], :, :32, :32] = 30 * torch.randn(1, 32, 32, dtype=torch.float64)
     images[[2, 3], :, -32:, -32:] = 30 * torch.randn(1, 32, 32, dtype=torch.float64)
-    neither, first, second, both = net(images)[:, 0].tolist()
+    neither, first, second, both = logits_of(net, images)[:, 0].tolist()
     assert abs((both - second) - (first - neither)) > 1e-6
 
 
@@ -112,8 +119,8 @@ def test_an_image_logit_is_not_an_average_of_patch_logits() -> None:
 @pytest.mark.parametrize("size", [(16, 16), (17, 40), (70, 64)])
 def test_an_image_discriminator_takes_any_size_from_16(norm: str, size: tuple[int, int]) -> None:
     net = Image(in_channels=6, width=2, norm=norm)
-    assert net(torch.randn(1, 6, *size)).shape == (1, 1)
-    assert net(torch.randn(3, 6, *size)).shape == (3, 1)
+    assert logits_of(net, torch.randn(1, 6, *size)).shape == (1, 1)
+    assert logits_of(net, torch.randn(3, 6, *size)).shape == (3, 1)
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
@@ -130,7 +137,7 @@ def test_a_convolution_has_a_bias_unless_a_batch_norm_follows(norm: str) -> None
 def test_the_smallest_image_gives_one_logit_and_a_smaller_one_a_sentence(layers: int, norm: str) -> None:
     net = Patch(in_channels=3, width=2, layers=layers, norm=norm)
     smallest = 3 * 2**layers
-    assert net(torch.randn(1, 3, smallest, smallest)).shape == (1, 1, 1, 1)
+    assert logits_of(net, torch.randn(1, 3, smallest, smallest)).shape == (1, 1, 1, 1)
     with pytest.raises(ValueError, match=f"at least {smallest} pixels, not {smallest}x{smallest - 1}"):
         net(torch.randn(1, 3, smallest, smallest - 1))
 
@@ -144,5 +151,56 @@ def test_logits_are_raw() -> None:
     torch.manual_seed(0)
     for make in (Patch, Pixel, Image):
         net = make(in_channels=3, width=2, norm="none")
-        logits = net(1e4 * torch.randn(2, 3, 32, 32))
+        logits = logits_of(net, 1e4 * torch.randn(2, 3, 32, 32))
         assert logits.abs().max() > 1
+
+
+def test_features_are_what_each_activation_gives_from_the_first_layer_on() -> None:
+    image = torch.randn(2, 3, 32, 32)
+    channels = {
+        Patch(in_channels=3, width=2, layers=3): [2, 4, 8, 16],
+        Pixel(in_channels=3, width=2): [2, 4],
+        Image(in_channels=3, width=2, layers=3): [2, 4, 8, 8],
+    }
+    for net, widths in channels.items():
+        (features,) = as_features(net(image))
+        assert [feature.shape[1] for feature in features] == widths
+        assert all((feature < 0).any() for feature in features)  # leaky, and not a logit
+
+
+def test_logits_follow_from_the_last_feature() -> None:
+    net = Patch(in_channels=3, width=2, layers=1)
+    maps = net(torch.randn(1, 3, 16, 16))
+    assert torch.equal(net.model[-1](maps.features[0][-1]), maps.logits[0])
+
+
+def test_parameters_of_a_patch_discriminator_have_the_names_of_the_reference() -> None:
+    with torch.device("meta"):
+        names = Patch(in_channels=6, layers=1).state_dict().keys()
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    assert list(names) == [
+        "model.0.weight", "model.0.bias", "model.2.weight", *(f"model.3.{part}" for part in norm),
+        "model.5.weight", "model.5.bias",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [Patch, Pixel, Image])
+def test_spectral_norm_brings_every_weight_to_a_largest_singular_value_of_1(make: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    net = make(in_channels=3, width=2, norm="none", spectral=True)
+    assert count(net) == count(make(in_channels=3, width=2, norm="none"))
+    initialise(net, "normal")
+    for _ in range(100):  # each pass of training is one power iteration
+        net(torch.randn(1, 3, 32, 32))
+    layers = [part for part in net.modules() if isinstance(part, (nn.Conv2d, nn.Linear))]
+    for layer in layers:
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-3)
+        assert layer.parametrizations.weight.original.std() < 0.05  # the init's own draw
+
+
+def test_spectral_norm_bounds_how_fast_logits_change() -> None:
+    torch.manual_seed(0)
+    net = Pixel(in_channels=3, width=4, norm="none", spectral=True).eval()
+    one, other = torch.randn(2, 1, 3, 1, 1)
+    change = (logits_of(net, one) - logits_of(net, other)).norm()
+    assert 0 < change <= 1.01 * (one - other).norm()

@@ -1,17 +1,19 @@
-"""Pairs side by side on disk: order, halves, and what is said when a folder does not fit."""
+"""Pairs on disk: order, halves, stacks, classes and ranges, and what is said when a file does not fit."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from i2i.core.data.paired_images import PairedImages
 from i2i.errors import DataError
-from i2i.kinds import Data, ImageSpec, PairSpec
+from i2i.kinds import Data, ImageSpec, PairSpec, Part
+from i2i.stream import as_pair
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -24,6 +26,12 @@ def pair(
     image.paste(right, (size[0] // 2, 0, size[0], size[1]))
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
+
+
+def single(path: Path, *, mode: str = "RGB", size: tuple[int, int] = (8, 6), colour: Any = RED) -> None:
+    """Write an image of one colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path)
 
 
 def test_left_is_the_source_of_a_to_b(tmp_path: Path) -> None:
@@ -120,51 +128,137 @@ def test_root_is_relative_to_the_working_directory_and_knows_home(
     assert len(PairedImages("train", root=Path("set"))) == len(PairedImages("train", root=Path("~/set"))) == 1
 
 
+def test_named_folders_are_stacked_to_one_source(tmp_path: Path) -> None:
+    for name, mode, value in (("rgb", "RGB", RED), ("edges", "L", 7), ("out", "RGB", BLUE)):
+        single(tmp_path / name / "1.png", mode=mode, colour=value)
+    shares = (1.0, 0.0, 0.0)
+    data = PairedImages("train", root=tmp_path, source=("rgb", "edges"), target="out", splits=shares)
+    parts = (Part("rgb", 3, "uint8", 0, 255), Part("edges", 1, "uint8", 0, 255))
+    assert data.spec.source == ImageSpec(4, 6, 8, parts=parts)
+    assert data[0]["source"][:, 0, 0].tolist() == [255, 0, 0, 7]
+    assert data[0]["target"][:, 0, 0].tolist() == [0, 0, 255]
+
+
+def test_sources_of_several_depths_are_stacked_by_what_they_mean(tmp_path: Path) -> None:
+    single(tmp_path / "rgb/1.png", colour=RED)
+    (tmp_path / "depth").mkdir()
+    np.save(tmp_path / "depth/1.npy", np.full((6, 8), 2.5, np.float32))
+    single(tmp_path / "out/1.png")
+    data = PairedImages(
+        "train",
+        root=tmp_path,
+        source=("rgb", "depth"),
+        target="out",
+        splits=(1.0, 0.0, 0.0),
+        source_range={"depth": (0.0, 10.0)},
+    )
+    spec = data.spec.source
+    assert (spec.channels, spec.depth, spec.low, spec.high) == (4, "float32", -1.0, 1.0)
+    assert spec.parts[1] == Part("depth", 1, "float32", 0.0, 10.0)
+    assert data[0]["source"][:, 0, 0].tolist() == [1.0, -1.0, -1.0, -0.5]
+
+
+def test_a_side_can_be_classes_by_index_or_by_colour(tmp_path: Path) -> None:
+    single(tmp_path / "A/1.png")
+    labels = Image.new("P", (8, 6), 1)
+    labels.putpalette([*BLUE, *RED])
+    labels.paste(0, (0, 0, 2, 6))
+    (tmp_path / "B").mkdir()
+    labels.save(tmp_path / "B/1.png")
+    everything = {"root": tmp_path, "direction": "b-to-a", "splits": (1.0, 0.0, 0.0)}
+    by_index = PairedImages("train", **everything, source_labels=3)
+    assert by_index.spec.source == ImageSpec(3, 6, 8, high=1, labels=True)
+    assert by_index[0]["source"].flatten(1).sum(1).tolist() == [12, 36, 0]
+    by_colour = PairedImages("train", **everything, source_labels=(RED, BLUE))
+    assert by_colour.spec.source.palette == (RED, BLUE)
+    assert by_colour[0]["source"].flatten(1).sum(1).tolist() == [36, 12]
+
+
+def test_a_range_says_which_values_become_black_and_white(tmp_path: Path) -> None:
+    single(tmp_path / "A/1.png")
+    (tmp_path / "B").mkdir()
+    np.save(tmp_path / "B/1.npy", np.full((6, 8), 2.5, np.float32))
+    everything = {"root": tmp_path, "splits": (1.0, 0.0, 0.0)}
+    words = r"data\.target_range\n.*floating-point.*from 2\.5 to 2\.5.*= \[0, 1\]"
+    with pytest.raises(DataError, match=words):
+        PairedImages("train", **everything)
+    data = PairedImages("train", **everything, target_range=(0.0, 5.0))
+    assert data.spec.target == ImageSpec(1, 6, 8, depth="float32", low=0.0, high=5.0)
+    assert as_pair(data[0], data.spec).target.unique().tolist() == [0.0]
+
+
 # --- what does not fit
 
 
-def test_a_missing_root_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError) as caught:
-        PairedImages("train", root=Path("nowhere"))
-    assert caught.value.exit_code == 3
-    assert str(caught.value) == (
-        "data.root\n"
-        f"  there is no folder 'nowhere', looked for from {tmp_path}."
-        "   (data.root is the folder that holds train, val and test)"
-    )
+def test_files_without_a_partner_are_left_out_and_listed(tmp_path: Path) -> None:
+    for name in ("A/1.png", "A/2.png", "B/2.jpg", "B/3.png"):
+        single(tmp_path / "train" / name)
+    data = PairedImages("train", root=tmp_path)
+    assert [item["id"] for item in data] == ["2"]
+    assert [(Path(p.file).name, p.message) for p in data.problems] == [
+        ("1.png", f"there is no image '1' in {tmp_path / 'train/B'}."),
+        ("3.png", f"there is no image '3' in {tmp_path / 'train/A'}."),
+    ]
 
 
-def test_a_missing_split_says_what_is_there_and_what_to_do(tmp_path: Path) -> None:
-    pair(tmp_path / "train/1.png")
-    pair(tmp_path / "test/1.png")
-    (tmp_path / "readme.txt").touch()
-    with pytest.raises(DataError) as caught:
-        PairedImages("val", root=tmp_path)
-    assert str(caught.value) == (
-        "data.root\n"
-        f"  '{tmp_path}' has no folder 'val'; its folders: test, train."
-        f"   (put the pairs for 'val' into {tmp_path / 'val'})"
-    )
-
-
-def test_a_root_without_folders_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="its folders: none"):
-        PairedImages("train", root=tmp_path)
-
-
-def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train/notes.txt").touch()
-    with pytest.raises(DataError, match=r"no images in .*, only 1 file.*looked for .*\.png"):
-        PairedImages("train", root=tmp_path)
-
-
-def test_two_files_of_one_stem_are_both_named(tmp_path: Path) -> None:
+def test_two_files_of_one_stem_are_both_named_and_left_out(tmp_path: Path) -> None:
     for name in ("1.jpg", "1.png", "2.png"):
         pair(tmp_path / "train" / name)
-    with pytest.raises(DataError, match=r"1\.jpg and 1\.png in"):
+    data = PairedImages("train", root=tmp_path)
+    assert [item["id"] for item in data] == ["2"]
+    assert [problem.message for problem in data.problems] == [
+        "1.jpg and 1.png have one name, and names tell pairs apart."
+    ]
+
+
+def test_the_first_pair_that_can_be_read_decides(tmp_path: Path) -> None:
+    pair(tmp_path / "train/2.png")
+    (tmp_path / "train/1.png").write_bytes(b"broken")
+    data = PairedImages("train", root=tmp_path)
+    assert data.spec.source == ImageSpec(3, 6, 4)
+    with pytest.raises(DataError, match=r"1\.png\n  this is not an image"):
+        data[0]
+
+
+def test_when_no_pair_can_be_read_each_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    for name in ("1.png", "2.png"):
+        (tmp_path / "train" / name).write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"1\.png\n(.|\n)*2\.png\n"):
         PairedImages("train", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "fit"),
+    [
+        ((8, 6), (16, 12), True),
+        ((301, 203), (150, 101), True),
+        ((301, 203), (151, 102), True),
+        ((8, 6), (8, 5), False),
+        ((8, 6), (6, 8), False),
+        ((256, 256), (255, 256), False),
+    ],
+)
+def test_the_sides_of_a_pair_have_the_same_proportions(
+    tmp_path: Path, source: tuple[int, int], target: tuple[int, int], fit: bool
+) -> None:
+    single(tmp_path / "trainA/1.png", size=source)
+    single(tmp_path / "trainB/1.png", size=target)
+    data = PairedImages("train", root=tmp_path)
+    if fit:
+        assert data[0]["target"].shape[1:] == target[::-1]
+    else:
+        with pytest.raises(DataError, match=r"trainB.1\.png\n  the source is \d+x\d+ pixels and the target"):
+            data[0]
+
+
+def test_stacked_sources_have_one_size(tmp_path: Path) -> None:
+    single(tmp_path / "a/1.png")
+    single(tmp_path / "b/1.png", size=(4, 3))
+    single(tmp_path / "c/1.png")
+    data = PairedImages("train", root=tmp_path, source=("a", "b"), target="c", splits=(1.0, 0.0, 0.0))
+    with pytest.raises(DataError, match=r"b.1\.png\n  it is 4x3 pixels, and 1\.png.* 8x6"):
+        data[0]
 
 
 def test_an_odd_width_is_named(tmp_path: Path) -> None:
@@ -179,6 +273,37 @@ def test_a_file_of_another_kind_is_named_with_the_first(tmp_path: Path, mode: st
     pair(tmp_path / "train/1.png")
     pair(tmp_path / "train/2.png", mode=mode, left=value, right=value)
     with pytest.raises(
-        DataError, match=r"2\.png\n  this image has .* the first of its folder, 1\.png, has 3"
+        DataError, match=r"2\.png\n  the source has .* that of the first pair, 1\.png, has 3 of uint8"
     ):
         PairedImages("train", root=tmp_path)[1]
+
+
+def test_a_label_map_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    pair(tmp_path / "train/1.png", mode="L", left=9, right=1)
+    data = PairedImages("train", root=tmp_path, target_labels=2)
+    assert data[0]["target"].shape == (2, 6, 4)
+    pair(tmp_path / "train/2.png", mode="L", left=9, right=2)
+    with pytest.raises(
+        DataError, match=r"2\.png\n  this label map has values from 2 to 2; the classes are 0 to 1"
+    ):
+        PairedImages("train", root=tmp_path, target_labels=2)[1]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"splits": (0.8, 0.1, 0.2)}, "add up to 1"),
+        ({"source": "rgb"}, "given together"),
+        ({"source": "x", "target": "x"}, "each once"),
+        ({"source": "x", "target": "y", "direction": "b-to-a"}, "change places"),
+        ({"source": ("x", "y"), "target": "z", "source_labels": 3}, "one label map"),
+        ({"source_labels": 3, "source_range": (0.0, 1.0)}, "nothing for a label map"),
+        ({"target_range": (1.0, 0.0)}, "from a lower value to a higher"),
+        ({"source_range": {"depth": (0.0, 1.0)}}, "names depth; there are A"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(
+    tmp_path: Path, parameters: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        PairedImages("train", root=tmp_path, **parameters)

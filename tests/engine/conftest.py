@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -69,17 +71,17 @@ count = 2
 
 
 @pytest.fixture
-def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Install the toy distribution for this test, also for subprocesses; return its site folder."""
     site = tmp_path / "site"
+    shutil.copytree(TOYS / "i2i_toys", site / "i2i_toys", ignore=shutil.ignore_patterns("__pycache__"))
     info = site / "i2i_toys-1.0.dist-info"
-    info.mkdir(parents=True)
+    info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: i2i-toys\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[i2i]\ntoys = i2i_toys\n")
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.syspath_prepend(str(TOYS))
     earlier = os.environ.get("PYTHONPATH", "")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(site), str(TOYS), earlier))))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(site), earlier))))
     importlib.invalidate_caches()
     yield site
     for name in [name for name in sys.modules if name.partition(".")[0] == "i2i_toys"]:

@@ -77,6 +77,21 @@ def records(folder: Path, kind: str) -> list[dict]:
     return [record for record in map(json.loads, lines) if record["kind"] == kind]
 
 
+def test_a_recipe_trains_with_a_third_partys_generator_discriminator_and_loss(load, tmp_path):
+    recipe = load("losses.l1.use=toys/huber", "losses.l1.delta=0.1")
+    used = {
+        path: recipe.slots[path].entry for path in ("generators.main", "discriminators.judge", "losses.l1")
+    }
+    assert {path: (entry.ref, entry.distribution, entry.version) for path, entry in used.items()} == {
+        "generators.main": ("toys/tiny", "i2i-toys", "1.0"),
+        "discriminators.judge": ("toys/tiny", "i2i-toys", "1.0"),
+        "losses.l1": ("toys/huber", "i2i-toys", "1.0"),
+    }
+    run(recipe, tmp_path / "run")
+    first, *_, last = (record["losses"]["l1"] for record in records(tmp_path / "run", "train"))
+    assert last < first
+
+
 @pytest.fixture
 def two_way(toys, tmp_path):
     path = tmp_path / "two-way.toml"
@@ -106,7 +121,7 @@ def test_the_exported_generator_is_the_one_the_method_names(two_way, tmp_path):
 def test_unpaired_data_draw_other_partners_each_epoch(two_way):
     recipe = load_recipe(two_way)
     data = build.open_data(recipe, "train")
-    batches = list(training_batches(data, [], recipe.data.settings, seed=0, first=0, last=10))
+    batches = list(training_batches(data, {}, recipe.data.settings, seed=0, first=0, last=10))
     partners: dict[str, set[bytes]] = {}
     for batch in batches:
         for name, target in zip(batch.ids, batch.target, strict=True):
@@ -224,7 +239,7 @@ def test_a_data_set_that_breaks_its_own_word_is_named(load, tmp_path, toys):
         },
     )()
     with pytest.raises(DataError, match=r"the source of 'item \d' has 1 channels"):
-        next(training_batches(broken, [], recipe.data.settings, seed=0, first=0, last=1))
+        next(training_batches(broken, {}, recipe.data.settings, seed=0, first=0, last=1))
 
 
 def test_only_the_named_plug_ins_are_imported_by_a_run(gan, toys, tmp_path):

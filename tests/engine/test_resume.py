@@ -96,7 +96,7 @@ def test_a_signal_saves_and_ends_with_its_exit_code(load, gan, tmp_path, signum)
     while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signum)
-    out, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signum, errors
     assert "Traceback" not in errors
     assert "the state is saved" in errors

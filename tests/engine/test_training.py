@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -24,7 +25,7 @@ def session_of(recipe) -> Session:
 
 def batches_of(session: Session, count: int):
     recipe = session.recipe
-    transforms = list(build.build_named(recipe, "transforms").values())
+    transforms = build.build_named(recipe, "transforms")
     return list(
         training_batches(
             session.data["train"], transforms, recipe.data.settings, seed=recipe.seed, first=0, last=count
@@ -120,9 +121,14 @@ def test_frozen_restores_what_was_frozen_before(load):
     module = session.networks.generators["main"]
     first = next(module.parameters())
     first.requires_grad_(False)
-    with pytest.raises(KeyError), session.run.frozen(module):
-        assert not any(p.requires_grad for p in module.parameters())
-        raise KeyError
+
+    def fail_inside() -> None:
+        with session.run.frozen(module):
+            assert not any(p.requires_grad for p in module.parameters())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_inside()
     assert [p.requires_grad for p in module.parameters()] == [False] + [True] * (
         len(list(module.parameters())) - 1
     )
@@ -181,7 +187,7 @@ def test_the_learning_rate_follows_the_schedule(load, tmp_path):
     lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
     rates = [r["learning_rates"]["generators.main"] for r in lines if r["kind"] == "train"]
     assert rates[:6] == [1e-3] * 6
-    assert all(a > b for a, b in zip(rates[6:], rates[7:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates[6:]))
     assert 0 < rates[-1] < 3e-4
 
 
@@ -206,7 +212,7 @@ def test_bf16_with_channels_last_resumes_to_the_same_bits(load, tmp_path):
 
 
 def test_fp16_on_a_cpu_is_refused(load, tmp_path):
-    with pytest.raises(RecipeError, match="fp16.* needs a GPU"):
+    with pytest.raises(RecipeError, match=r"fp16.* needs a GPU"):
         run(load("train.precision=fp16"), tmp_path / "run")
 
 

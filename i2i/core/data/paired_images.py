@@ -1,37 +1,53 @@
-"""Image pairs from disk: each file holds its two halves, A on the left and B on the right.
+"""Image pairs from disk, in the layouts and formats that people have them in.
 
-The folder holds one folder a split: `train`, `val`, `test`. Only names are read at the start, and one
-file for the spec, so that large sets open at once; a file that does not fit is named when its turn comes.
+Only names are read at the start, and one pair for the spec, so that large sets open at once; a file that
+does not fit is named when its turn comes.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from i2i.core.data.layouts import list_pairs
+from i2i.core.data.records import PairFiles, SideNames
+from i2i.core.data.sides import SideFormat, Span, size_text
+from i2i.core.data.splits import Shares, check_shares
 from i2i.errors import DataError, Problem
-from i2i.images import IMAGE_SUFFIXES, image_spec, read_image
-from i2i.kinds import PairSpec, Split
+from i2i.images import read_image
+from i2i.kinds import Colour, PairSpec, Split
 from i2i.slot_keys import Count
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+TRIES = 20
+"""Pairs that are tried before it is said that the first cannot be read."""
+
 
 class PairedImages:
-    """Pairs side by side in one image, as the data sets of the pix2pix paper are laid out.
+    """Pairs of images in folders or in a list, told by their names.
 
-    Items are ``{"source", "target", "id"}``: (C,H,W) tensors as stored, each of its own size, and the
-    file's stem. Files come in natural order (2 before 10); hidden files and other kinds are passed over.
+    Found by themselves are pairs side by side in one image, A on the left; folders `A` and `B`, `trainA`
+    and `trainB`, `train/A` and `train/B`, `A/train` and `B/train`; and a manifest, `manifest.csv` or
+    `manifest.jsonl`. Items are ``{"source", "target", "id"}``: (C,H,W) tensors as stored, each of its own
+    size. Pairs come in natural order (2 before 10); hidden files and other kinds are passed over. Files
+    without a partner are left out and listed in `problems`.
 
     Args:
-        root: the folder with `train`, `val` and `test`; relative to the working directory, `~` is home.
-        direction: "a-to-b" translates the left half into the right one, "b-to-a" the other way round.
+        root: the folder of the pairs, or a manifest; relative to the working directory, `~` is home.
+        direction: "a-to-b" translates A, or a manifest's source, into B; "b-to-a" the other way round.
         size: height and width to train at, one number for a square; left out, those of the first pair.
+        source: the source's folder or column where it is not A; several are stacked to one input.
+        target: the target's folder or column where it is not B.
+        splits: shares of train, val and test where no folder says which pairs are for what; a pair's name
+            decides, so that more pairs move none to another split.
+        source_labels: the source is a map of so many classes, stored as indices, or of these colours.
+        target_labels: the same for the target.
+        source_range: the stored values that become -1 and 1 where they are not all that the integers can
+            hold; floating-point images need it. By name for several sources.
+        target_range: the same for the target.
     """
 
     def __init__(
@@ -41,88 +57,104 @@ class PairedImages:
         root: Path,
         direction: Literal["a-to-b", "b-to-a"] = "a-to-b",
         size: Count | tuple[Count, Count] | None = None,
+        source: str | tuple[str, ...] | None = None,
+        target: str | None = None,
+        splits: Shares = (0.8, 0.1, 0.1),
+        source_labels: Count | tuple[Colour, ...] | None = None,
+        target_labels: Count | tuple[Colour, ...] | None = None,
+        source_range: Span | dict[str, Span] | None = None,
+        target_range: Span | None = None,
     ) -> None:
-        self.direction = direction
-        self.folder = _split_folder(root.expanduser(), split)
-        self.names = _image_names(self.folder)
-        first_source, first_target = self._halves(0)
-        spec = PairSpec(image_spec(first_source), image_spec(first_target))
-        if size is not None:
-            height, width = (size, size) if isinstance(size, int) else size
-            spec = PairSpec(
-                replace(spec.source, height=height, width=width),
-                replace(spec.target, height=height, width=width),
-            )
-        self.spec = spec
+        check_shares(splits)
+        names = _side_names(source, target, direction)
+        self._source = SideFormat("source", names.sources, source_labels, source_range)
+        self._target = SideFormat("target", (names.target,), target_labels, target_range)
+        self._swapped = direction == "b-to-a"
+        listing = list_pairs(root.expanduser(), split, sides=names, shares=splits)
+        self.layout = listing.layout
+        self.problems = listing.problems
+        self._pairs = listing.pairs
+        self._first = self._first_readable()
+        self.spec = self._spec(size)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self._pairs)
 
     def __getitem__(self, index: int, /) -> dict[str, Any]:
-        source, target = self._halves(index)
-        found, wanted = image_spec(source), self.spec.source
-        if (found.channels, found.depth) != (wanted.channels, wanted.depth):
-            message = (
-                f"this image has {found.channels} channel(s) of {found.depth}, but the first of its folder, "
-                f"{self.names[0]}, has {wanted.channels} of {wanted.depth}."
-            )
-            hint = "convert the files of a folder to one kind"
-            raise DataError(Problem(message, file=str(self.folder / self.names[index]), hint=hint))
-        return {"source": source, "target": target, "id": Path(self.names[index]).stem}
+        pair = self._pairs[index]
+        files, images, first = self._files(pair), self._images(pair), self._files(self._first)
+        source = self._source.stored(images[0], files[0], self.spec.source, first=first[0])
+        target = self._target.stored(images[1], files[1], self.spec.target, first=first[1])
+        if not _same_picture(source, target):
+            message = f"the source is {size_text(source)} pixels and the target {size_text(target)}."
+            hint = "both sides of a pair show the same picture, in the same proportions"
+            raise DataError(Problem(message, file=str(files[1][0]), hint=hint))
+        return {"source": source, "target": target, "id": pair.id}
 
-    def _halves(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return the source and the target half of a file."""
-        path = self.folder / self.names[index]
-        image = read_image(path)
-        width = image.shape[2]
-        if width % 2:
-            message = f"an image {width} pixels wide cannot be cut into a left and a right half."
-            raise DataError(Problem(message, file=str(path), hint="A and B stand side by side, equally wide"))
-        left, right = image[:, :, : width // 2].contiguous(), image[:, :, width // 2 :].contiguous()
-        return (left, right) if self.direction == "a-to-b" else (right, left)
+    def _files(self, pair: PairFiles) -> tuple[list[Path], list[Path]]:
+        """Return the files of the source and those of the target; a file that holds both is in each."""
+        if pair.target is None:
+            return [pair.sources[0]], [pair.sources[0]]
+        a, b = list(pair.sources), [pair.target]
+        return (b, a) if self._swapped else (a, b)
 
+    def _images(self, pair: PairFiles) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the decoded images of the source and those of the target."""
+        if pair.target is None:
+            a, b = _halves(pair.sources[0])
+            return ([b], [a]) if self._swapped else ([a], [b])
+        sources, targets = self._files(pair)
+        return self._source.read(sources), self._target.read(targets)
 
-def _split_folder(root: Path, split: Split) -> Path:
-    """Return the folder of `split`; raise DataError saying what is there instead."""
-    folder = root / split
-    if folder.is_dir():
-        return folder
-    if not root.is_dir():
-        message = f"there is no folder '{root}', looked for from {Path.cwd()}."
-        hint = "data.root is the folder that holds train, val and test"
-    else:
-        present = ", ".join(sorted(entry.name for entry in _entries(root) if entry.is_dir()))
-        message = f"'{root}' has no folder '{split}'; its folders: {present or 'none'}."
-        hint = f"put the pairs for '{split}' into {folder}"
-    raise DataError(Problem(message, where="data.root", hint=hint))
+    def _first_readable(self) -> PairFiles:
+        """Return the pair that decides what the others must be like; raise DataError where there is none."""
+        problems: list[Problem] = []
+        for pair in self._pairs[:TRIES]:
+            try:
+                self._images(pair)
+            except DataError as error:
+                problems += error.problems
+            else:
+                return pair
+        raise DataError(*(problems or self.problems))
 
-
-def _image_names(folder: Path) -> tuple[str, ...]:
-    """Return the image files of `folder` in natural order; raise DataError for none or equal stems."""
-    files = [entry.name for entry in _entries(folder) if not entry.name.startswith(".") and entry.is_file()]
-    names = sorted((name for name in files if Path(name).suffix.lower() in IMAGE_SUFFIXES), key=_natural)
-    if not names:
-        message = f"there are no images in {folder}, only {len(files)} file(s) of other kinds."
-        hint = f"looked for {', '.join(IMAGE_SUFFIXES)}"
-        raise DataError(Problem(message, where="data.root", hint=hint))
-    for one, other in pairwise(names):
-        if Path(one).stem == Path(other).stem:
-            message = f"{one} and {other} in {folder} have one name, and names tell pairs apart."
-            raise DataError(Problem(message, where="data.root", hint="rename or remove one of them"))
-    return tuple(names)
+    def _spec(self, size: int | tuple[int, int] | None) -> PairSpec:
+        files, images = self._files(self._first), self._images(self._first)
+        spec = PairSpec(self._source.spec(images[0], files[0]), self._target.spec(images[1], files[1]))
+        if size is None:
+            return spec
+        height, width = (size, size) if isinstance(size, int) else size
+        return PairSpec(
+            replace(spec.source, height=height, width=width), replace(spec.target, height=height, width=width)
+        )
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        message = f"the folder {folder} cannot be read: {error.strerror}."
-        raise DataError(Problem(message, where="data.root")) from error
+def _side_names(source: str | tuple[str, ...] | None, target: str | None, direction: str) -> SideNames:
+    """Return where the sides are; raise ValueError for names that leave something open."""
+    if source is None and target is None:
+        return SideNames()
+    if source is None or target is None:
+        raise ValueError("'source' and 'target' are given together: the folders or columns of each side")
+    if direction == "b-to-a":
+        raise ValueError("'direction' is about A and B; change places of 'source' and 'target' instead")
+    sources = (source,) if isinstance(source, str) else source
+    if not sources or len({*sources, target}) != len(sources) + 1:
+        raise ValueError("'source' and 'target' name different folders or columns, each once")
+    return SideNames(sources, target, named=True)
 
 
-def _natural(name: str) -> tuple[list[str | int], str, str]:
-    """Sort numbers inside names by value, and equal stems side by side."""
-    stem = Path(name).stem
-    parts = re.split(r"([0-9]+)", stem)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], stem, name
+def _halves(path: Path) -> tuple[Tensor, Tensor]:
+    """Return the left and the right half of an image."""
+    image = read_image(path)
+    width = image.shape[2]
+    if width % 2:
+        message = f"an image {width} pixels wide cannot be cut into a left and a right half."
+        raise DataError(Problem(message, file=str(path), hint="A and B stand side by side, equally wide"))
+    return image[:, :, : width // 2].contiguous(), image[:, :, width // 2 :].contiguous()
+
+
+def _same_picture(source: Tensor, target: Tensor) -> bool:
+    """Whether both sides have the same proportions, but for what rounding to whole pixels does."""
+    (height, width), (other_height, other_width) = source.shape[1:], target.shape[1:]
+    scale = other_height / height
+    return bool(abs(other_width - width * scale) < max(1.0, scale))

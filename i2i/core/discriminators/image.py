@@ -7,23 +7,26 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from i2i.core.discriminators.patch import Norm, block
+from i2i.core.discriminators.layers import block, bounded, outputs_and_features
+from i2i.core.norms import Norm
+from i2i.maps import Maps
 
 
 class Image(nn.Module):
     """Image discriminator: strided convolutions, global average pooling, then two linear layers.
 
-    (B,in_channels,H,W) -> raw logits (B,1), with height and width of at least ``2**layers``. The hidden
-    linear layer is what makes it judge the whole: one linear layer after an average would be no more
-    than the average of patch logits.
+    (B,in_channels,H,W) -> raw logits (B,1), and the output of every activation as features; height and
+    width are at least ``2**layers``. The hidden linear layer is what makes it judge the whole: one linear
+    layer after an average would be no more than the average of patch logits.
 
     Args:
         width: channels of the first layer; they double with each layer up to 8 times as many.
         layers: convolutions of stride 2 before the pooling.
         norm: normalisation after every convolution but the first and the last.
+        spectral: divide each layer's weight by its largest singular value.
     """
 
     receptive_field = 0
@@ -32,28 +35,30 @@ class Image(nn.Module):
         self,
         *,
         in_channels: int,
-        width: Annotated[int, Ge(1)] = 64,
-        layers: Annotated[int, Ge(1)] = 4,
+        width: Annotated[int, Ge(1), Le(4096)] = 64,
+        layers: Annotated[int, Ge(1), Le(12)] = 4,
         norm: Norm = "batch",
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         self.smallest = 2**layers
         channels = [width * min(2**i, 8) for i in range(layers)]
         parts: list[nn.Module] = [
-            nn.Conv2d(in_channels, width, 4, stride=2, padding=1),
+            bounded(nn.Conv2d(in_channels, width, 4, stride=2, padding=1), spectral),
             nn.LeakyReLU(0.2),
         ]
         for i in range(1, layers):
             # The smallest image is one pixel after the last of these, where a norm would leave nothing.
-            parts += block(
-                channels[i - 1], channels[i], kernel=4, stride=2, norm=norm if i < layers - 1 else "none"
-            )
+            own: Norm = norm if i < layers - 1 else "none"
+            parts += block(channels[i - 1], channels[i], kernel=4, stride=2, norm=own, spectral=spectral)
         self.features = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Sequential(
-            nn.Linear(channels[-1], channels[-1]), nn.LeakyReLU(0.2), nn.Linear(channels[-1], 1)
+            bounded(nn.Linear(channels[-1], channels[-1]), spectral),
+            nn.LeakyReLU(0.2),
+            bounded(nn.Linear(channels[-1], 1), spectral),
         )
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Maps:
         """Judge (B,in_channels,H,W); raise ValueError when a side is shorter than `smallest`."""
         height, width = image.shape[-2:]
         if height < self.smallest or width < self.smallest:
@@ -61,5 +66,5 @@ class Image(nn.Module):
                 f"this image discriminator needs sides of at least {self.smallest} pixels, "
                 f"not {height}x{width}: choose fewer layers or larger images"
             )
-        logits: Tensor = self.head(self.features(image))
-        return logits
+        logits, features = outputs_and_features((*self.features, *self.head), image)
+        return Maps([logits], [features])

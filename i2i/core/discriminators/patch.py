@@ -5,29 +5,24 @@ Its size is told by `layers`, the number of strided convolutions, or by the rece
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from i2i.core.discriminators.layers import block, bounded, outputs_and_features
+from i2i.core.norms import Norm
+from i2i.maps import Maps
 
-Norm = Literal["batch", "instance", "none"]
 Field = Literal[16, 34, 70, 142, 286]
-
-NORMS: dict[Norm, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "instance": nn.InstanceNorm2d,
-    "none": nn.Identity,
-}
 
 
 class Patch(nn.Module):
     """Patch discriminator (Isola et al. 2017, arXiv 1611.07004, sections 3.2.2 and 6.1.2).
 
-    (B,in_channels,H,W) -> raw logits (B,1,h,w): 30x30 of them on 256x256 with the default of 70 pixels.
-    Give `layers` or `receptive_field`, or neither; raises ValueError when both are given and disagree.
+    (B,in_channels,H,W) -> raw logits (B,1,h,w), 30x30 of them on 256x256 with the default of 70 pixels,
+    and the output of every activation as features. Give `layers` or `receptive_field`, or neither;
+    raises ValueError when both are given and disagree.
 
     Args:
         width: channels of the first layer; they double with each layer up to 8 times as many.
@@ -35,16 +30,19 @@ class Patch(nn.Module):
         receptive_field: side in pixels of the patch that one logit judges, 70 if neither is given;
             16 is one strided layer, 34 two, 70 three, 142 four, 286 five.
         norm: normalisation after every convolution but the first and the last.
+        spectral: divide each convolution's weight by its largest singular value, which bounds how fast
+            logits can change; commonly with norm = "instance" or "none".
     """
 
     def __init__(
         self,
         *,
         in_channels: int,
-        width: Annotated[int, Ge(1)] = 64,
-        layers: Annotated[int, Ge(1)] | None = None,
+        width: Annotated[int, Ge(1), Le(4096)] = 64,
+        layers: Annotated[int, Ge(1), Le(12)] | None = None,
         receptive_field: Field | None = None,
         norm: Norm = "batch",
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         count = _layer_count(layers, receptive_field)
@@ -52,14 +50,18 @@ class Patch(nn.Module):
         self.smallest = 3 * 2**count
         channels = [width * min(2**i, 8) for i in range(count + 1)]
         parts: list[nn.Module] = [
-            nn.Conv2d(in_channels, width, 4, stride=2, padding=1),
+            bounded(nn.Conv2d(in_channels, width, 4, stride=2, padding=1), spectral),
             nn.LeakyReLU(0.2),
         ]
         for i in range(1, count + 1):
-            parts += block(channels[i - 1], channels[i], kernel=4, stride=2 if i < count else 1, norm=norm)
-        self.model = nn.Sequential(*parts, nn.Conv2d(channels[-1], 1, 4, padding=1))
+            stride = 2 if i < count else 1
+            parts += block(
+                channels[i - 1], channels[i], kernel=4, stride=stride, norm=norm, spectral=spectral
+            )
+        last = bounded(nn.Conv2d(channels[-1], 1, 4, padding=1), spectral)
+        self.model = nn.Sequential(*parts, last)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Maps:
         """Judge (B,in_channels,H,W); raise ValueError when a side is shorter than `smallest`."""
         height, width = image.shape[-2:]
         if height < self.smallest or width < self.smallest:
@@ -67,8 +69,8 @@ class Patch(nn.Module):
                 f"a patch discriminator with a receptive field of {self.receptive_field} needs sides of at "
                 f"least {self.smallest} pixels, not {height}x{width}: choose fewer layers or larger images"
             )
-        logits: Tensor = self.model(image)
-        return logits
+        logits, features = outputs_and_features(self.model, image)
+        return Maps([logits], [features])
 
 
 def field_of(layers: int) -> int:
@@ -78,16 +80,6 @@ def field_of(layers: int) -> int:
     for _ in range(layers):
         side = 2 * side + 2
     return side
-
-
-def block(inputs: int, outputs: int, *, kernel: int, stride: int, norm: Norm) -> list[nn.Module]:
-    """Return convolution, norm and LeakyReLU; before a batch norm the convolution has no bias."""
-    padding = (kernel - 1) // 2
-    return [
-        nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=norm != "batch"),
-        NORMS[norm](outputs),
-        nn.LeakyReLU(0.2),
-    ]
 
 
 def _layer_count(layers: int | None, field: int | None) -> int:

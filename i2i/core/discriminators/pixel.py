@@ -4,34 +4,45 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from i2i.core.discriminators.patch import Norm, block
+from i2i.core.discriminators.layers import block, bounded, outputs_and_features
+from i2i.core.norms import Norm
+from i2i.maps import Maps
 
 
 class Pixel(nn.Module):
     """Pixel discriminator of three 1x1 convolutions (Isola et al. 2017, arXiv 1611.07004, section 6.1.2).
 
-    (B,in_channels,H,W) -> raw logits (B,1,H,W). The last convolution has no bias.
+    (B,in_channels,H,W) -> raw logits (B,1,H,W), and the output of both activations as features.
+    The last convolution has no bias.
 
     Args:
         width: channels of the first layer; the second has twice as many.
         norm: normalisation after the second convolution.
+        spectral: divide each convolution's weight by its largest singular value.
     """
 
     receptive_field = 1
 
-    def __init__(self, *, in_channels: int, width: Annotated[int, Ge(1)] = 64, norm: Norm = "batch") -> None:
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        width: Annotated[int, Ge(1), Le(4096)] = 64,
+        norm: Norm = "batch",
+        spectral: bool = False,
+    ) -> None:
         super().__init__()
         self.model = nn.Sequential(
-            nn.Conv2d(in_channels, width, 1),
+            bounded(nn.Conv2d(in_channels, width, 1), spectral),
             nn.LeakyReLU(0.2),
-            *block(width, 2 * width, kernel=1, stride=1, norm=norm),
-            nn.Conv2d(2 * width, 1, 1, bias=False),
+            *block(width, 2 * width, kernel=1, stride=1, norm=norm, spectral=spectral),
+            bounded(nn.Conv2d(2 * width, 1, 1, bias=False), spectral),
         )
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Maps:
         """Judge (B,in_channels,H,W)."""
-        logits: Tensor = self.model(image)
-        return logits
+        logits, features = outputs_and_features(self.model, image)
+        return Maps([logits], [features])

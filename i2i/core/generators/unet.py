@@ -5,20 +5,15 @@ It halves the size `depth` times, so height and width must be multiples of `size
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Norm = Literal["batch", "instance", "none"]
-Placement = Literal["paper", "pytorch"]
-
-NORMS: dict[Norm, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
+from i2i.core.generators.doubling import Upsample
+from i2i.core.generators.hourglass import Placement, check_size, decoder, encoder
+from i2i.core.norms import Norm
 
 
 class UNet(nn.Module):
@@ -35,6 +30,8 @@ class UNet(nn.Module):
         dropout_placement: "paper" puts dropout on the three innermost decoder layers, though never on the
             last; "pytorch" on those after the innermost that keep the full 8 times width, as the authors'
             PyTorch version does: three at depth 8, one less for each depth less, none from 5 down.
+        upsample: how the decoder doubles the size: by "transposed" convolutions, which can leave a
+            checkerboard, or by a "resize" to the nearest pixel and a 3x3 convolution.
     """
 
     def __init__(
@@ -42,49 +39,30 @@ class UNet(nn.Module):
         *,
         in_channels: int,
         out_channels: int,
-        depth: Annotated[int, Ge(2)] = 8,
-        width: Annotated[int, Ge(1)] = 64,
+        depth: Annotated[int, Ge(2), Le(12)] = 8,
+        width: Annotated[int, Ge(1), Le(4096)] = 64,
         norm: Norm = "batch",
         dropout: Annotated[float, Ge(0), Le(1)] = 0.5,
         dropout_placement: Placement = "paper",
+        upsample: Upsample = "transposed",
     ) -> None:
         super().__init__()
         self.size_multiple = 2**depth
-        # The encoder's layer i writes width * min(2**i, 8) channels: 64 128 256 512 512 512 512 512 at
-        # depth 8, and another depth adds or drops layers at the inner end. The decoder goes back through
-        # the same list; each of its layers but the innermost also reads the skip of its size, and so
-        # twice as many channels.
-        channels = [width * min(2**i, 8) for i in range(depth)]
-        dropped = range(min(3, depth - 1)) if dropout_placement == "paper" else range(1, depth - 4)
-        self.encoder = nn.ModuleList(
-            _down(
-                channels[i - 1] if i > 0 else in_channels,
-                channels[i],
-                norm=norm,
-                first=i == 0,
-                innermost=i == depth - 1,
-            )
-            for i in range(depth)
-        )
-        self.decoder = nn.ModuleList(
-            _up(
-                channels[-1 - i] * (2 if i > 0 else 1),
-                channels[-2 - i] if i < depth - 1 else out_channels,
-                norm=norm,
-                dropout=dropout if i in dropped else 0.0,
-                last=i == depth - 1,
-            )
-            for i in range(depth)
+        self.encoder = encoder(in_channels, depth=depth, width=width, norm=norm)
+        self.decoder = decoder(
+            out_channels,
+            depth=depth,
+            width=width,
+            norm=norm,
+            dropout=dropout,
+            placement=dropout_placement,
+            upsample=upsample,
+            skips=True,
         )
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate (B,in_channels,H,W); raise ValueError when a side is no multiple of `size_multiple`."""
-        height, width = source.shape[-2:]
-        if height % self.size_multiple or width % self.size_multiple:
-            raise ValueError(
-                f"a U-Net of depth {len(self.encoder)} needs sides that are multiples of "
-                f"{self.size_multiple}, not {height}x{width}: pad the image, or choose a smaller depth"
-            )
+        check_size(source, len(self.encoder))
         image = source
         skips: list[Tensor] = []
         for down in self.encoder:
@@ -94,27 +72,3 @@ class UNet(nn.Module):
         for i, up in enumerate(self.decoder):
             image = up(torch.cat((skips.pop(), image), dim=1) if i > 0 else image)
         return image
-
-
-def _down(inputs: int, outputs: int, *, norm: Norm, first: bool, innermost: bool) -> nn.Sequential:
-    # The activation is not in place: its input is also a skip. The innermost layer has no norm: at one
-    # pixel and one image, a norm would subtract everything that there is.
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
-    if not first:
-        parts["activation"] = nn.LeakyReLU(0.2)
-    parts["conv"] = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=norm != "batch")
-    if norm != "none" and not (first or innermost):
-        parts["norm"] = NORMS[norm](outputs)
-    return nn.Sequential(parts)
-
-
-def _up(inputs: int, outputs: int, *, norm: Norm, dropout: float, last: bool) -> nn.Sequential:
-    parts: OrderedDict[str, nn.Module] = OrderedDict(activation=nn.ReLU())
-    parts["conv"] = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=last or norm != "batch")
-    if norm != "none" and not last:
-        parts["norm"] = NORMS[norm](outputs)
-    if dropout > 0:
-        parts["dropout"] = nn.Dropout(dropout)
-    if last:
-        parts["tanh"] = nn.Tanh()
-    return nn.Sequential(parts)

@@ -7,20 +7,26 @@ the adversarial one. Any number of discriminators; without any it is plain regre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from i2i import testtime
+from i2i.core.methods.diff_augment import Augmentation, Kind
+from i2i.core.methods.image_pool import ImagePool
 from i2i.kinds import Batch, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
 from i2i.maps import Deferred, as_features, as_maps
 from i2i.networks import Judge, Losses, Networks
+from i2i.seeds import generator_for
 
 if TYPE_CHECKING:
     from i2i.context import Objective, Run
+
+Translation = Callable[[int], Tensor]
 
 
 class PairedAdversarial:
@@ -30,6 +36,10 @@ class PairedAdversarial:
         test_dropout: keep dropout on when translating, as pix2pix does.
         test_norm: normalise with each image's own statistics ("batch", as pix2pix does) or with the
             running averages.
+        pool: earlier fakes to keep; once there are so many, one time in two the discriminators are shown
+            one of them, beside its own source, in place of a new one. 0 shows new ones only.
+        diff_augment: what is changed at random, alike in real and fake, in all that the discriminators
+            see: "colour", "translation", "cutout". It keeps them from learning few images by heart.
     """
 
     slots: ClassVar[MethodSlots] = MethodSlots(
@@ -46,25 +56,32 @@ class PairedAdversarial:
         *,
         test_dropout: bool = True,
         test_norm: Literal["batch", "running"] = "batch",
+        pool: Annotated[int, Ge(0)] = 0,
+        diff_augment: tuple[Kind, ...] = (),
     ) -> None:
         self.generator = networks.generators["main"]
         self.judges = tuple(networks.judges.values())
         self.losses = losses
         self.test = TestSettings(test_dropout, test_norm)
+        self.pool = ImagePool(pool)
+        self.diff_augment = diff_augment
 
     def step(self, batches: Sequence[Batch], run: Run) -> dict[str, Tensor]:
         """Update the discriminators over all batches, then the generator."""
         logs: dict[str, Tensor] = {}
-        fakes, parts = self._fakes(batches, run), len(batches)
+        parts = len(batches)
+        shown, fakes = self._fakes(batches, run)
 
         # 1. Each discriminator learns to tell the real target from the fake, which carries no gradient.
         if self.judges:
-            judging = (self._judging(batches[i], fakes(i).detach(), run) for i in range(parts))
+            rng = generator_for(run.seed, "discriminators", run.step)
+            judging = (self._judging(batches[i], shown(i), run, rng) for i in range(parts))
             logs |= run.update("discriminators", judging, parts=parts)
 
         # 2. The generator learns to pass them for real and to stay near the target.
+        rng = generator_for(run.seed, "generators", run.step)
         with run.frozen(*(judge.module for judge in self.judges)):
-            translating = (self._translating(batches[i], fakes(i)) for i in range(parts))
+            translating = (self._translating(batches[i], fakes(i), rng) for i in range(parts))
             logs |= run.update("generators", translating, parts=parts)
         return logs
 
@@ -74,10 +91,19 @@ class PairedAdversarial:
             output: Tensor = self.generator(source)
         return output
 
-    def _fakes(self, batches: Sequence[Batch], run: Run) -> Callable[[int], Tensor]:
-        """The translation of each batch; one serves both updates, several are made anew for each.
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must not lose: the pool."""
+        return {"pool": self.pool.state_dict()}
 
-        Keeping the graphs of several batches would need the memory that accumulation saves.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from the state of another run."""
+        self.pool.load_state_dict(state["pool"])
+
+    def _fakes(self, batches: Sequence[Batch], run: Run) -> tuple[Translation, Translation]:
+        """The translation of each batch, as the discriminators are shown it, and with its graph.
+
+        That of a single batch serves both. Those of several are made anew for each update: keeping all
+        of their graphs would need the memory that accumulation saves.
         """
 
         def fake(index: int) -> Tensor:
@@ -85,14 +111,21 @@ class PairedAdversarial:
                 output: Tensor = self.generator(batches[index].source)
             return output
 
-        return cache(fake) if len(batches) == 1 else fake
+        if len(batches) == 1:
+            fake = cache(fake)
+            return lambda index: fake(index).detach(), fake
+        return torch.no_grad()(fake), fake
 
-    def _judging(self, batch: Batch, fake: Tensor, run: Run) -> Objective:
+    def _judging(self, batch: Batch, fake: Tensor, run: Run, rng: torch.Generator) -> Objective:
+        shown, beside = self.pool.exchange(fake, batch.source, rng)
+        augment = Augmentation(self.diff_augment, fake.shape, rng)
+        shown, beside = augment.image(shown), augment.condition(beside)
+        real, source = augment.image(batch.target), augment.condition(batch.source)
         total = torch.zeros((), device=fake.device)
         logs = {}
         for judge in self.judges:
-            on_fake = judge.maps(fake, batch.source)
-            on_real = judge.maps(batch.target, batch.source)
+            on_fake = judge.maps(shown, beside)
+            on_real = judge.maps(real, source)
             score = torch.zeros((), device=fake.device)
             for term in self.losses.of("adversarial-loss", judge):
                 score = score + term.loss.discriminator(on_fake, on_real)
@@ -100,30 +133,34 @@ class PairedAdversarial:
             logs[f"discriminators.{judge.name}"] = score
             for term in self.losses.of("penalty", judge):
                 if term.due(run.step):
-                    penalty = term.loss(judge.given(batch.source), batch.target, fake)
+                    # Never on a fake from the pool: it would not belong to this source.
+                    penalty = term.loss(judge.given(source), real, augment.image(fake))
                     total = total + penalty * (term.weight * term.every)
                     logs[f"{term.name}.{judge.name}"] = penalty
         return total, logs
 
-    def _translating(self, batch: Batch, fake: Tensor) -> Objective:
+    def _translating(self, batch: Batch, fake: Tensor, rng: torch.Generator) -> Objective:
         parts = {term.name: term.loss(fake, batch.target) for term in self.losses.of("paired-loss")}
+        augment = Augmentation(self.diff_augment, fake.shape, rng)
+        shown, real = augment.image(fake), augment.image(batch.target)
+        source = augment.condition(batch.source)
         for judge in self.judges:
-            for name, value in self._persuading(judge, batch, fake).items():
+            for name, value in self._persuading(judge, shown, real, source).items():
                 parts[name] = parts[name] + value if name in parts else value
         total = torch.zeros((), device=fake.device)
         for name, part in parts.items():
             total = total + self.losses[name].weight * part
         return total, parts
 
-    def _persuading(self, judge: Judge, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+    def _persuading(self, judge: Judge, fake: Tensor, real: Tensor, source: Tensor) -> dict[str, Tensor]:
         """The generator's losses that go through one discriminator."""
 
         @cache
         def reference() -> object:
             with torch.no_grad():  # how the real image is judged is a reference, not a way to learn
-                return judge.look(batch.target, batch.source)
+                return judge.look(real, source)
 
-        seen = judge.look(fake, batch.source)
+        seen = judge.look(fake, source)
         parts: dict[str, Tensor] = {}
         for term in self.losses.of("adversarial-loss", judge):
             parts[term.name] = term.loss.generator(as_maps(seen), Deferred(reference))

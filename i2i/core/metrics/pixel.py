@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class PerImage:
-    """A figure for each image, averaged over the images seen since `reset`.
+    """Figures for each image, averaged over the images seen since `reset`.
 
-    A subclass names its figure and gives `score`. Of several draws for a source, (draws,B,C,H,W), each is
-    scored and an image's figure is their mean.
+    A subclass names its figure and gives `score`: of several draws for a source each is scored, and an
+    image's figure is their mean. One that sees draws differently, or has several figures, gives `measure`.
     """
 
     name: str
@@ -34,12 +34,16 @@ class PerImage:
 
     def reset(self) -> None:
         """Forget all images."""
-        self._total = 0.0
+        self._totals: dict[str, float] = {}
         self._count = 0
 
     def score(self, fake: Tensor, real: Tensor) -> Tensor:
         """Return the figure of each image, (N,), for (N,C,H,W) twice."""
         raise NotImplementedError
+
+    def measure(self, draws: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """Return each figure of each image, (N,), for (draws,N,C,H,W) and (N,C,H,W)."""
+        return {self.name: torch.stack([self.score(draw, real) for draw in draws]).mean(dim=0)}
 
     def update(
         self,
@@ -48,20 +52,20 @@ class PerImage:
         real: Tensor,
         ids: Sequence[str],
     ) -> Mapping[str, Tensor]:
-        """Count a batch in and return the figure of each of its images, (B,)."""
-        draws = fake.reshape(-1, *real.shape)
-        values = torch.stack([self.score(draw, real) for draw in draws]).mean(dim=0)
-        self._total += values.sum(dtype=torch.float64).item()
-        self._count += len(values)
-        return {self.name: values}
+        """Count a batch in and return the figures of each of its images, (B,)."""
+        figures = self.measure(fake.reshape(-1, *real.shape), real)
+        for name, values in figures.items():
+            self._totals[name] = self._totals.get(name, 0.0) + values.sum(dtype=torch.float64).item()
+        self._count += len(real)
+        return figures
 
     def compute(self) -> Mapping[str, float]:
-        """Return the mean over all images since `reset`; raise DataError when there was none."""
+        """Return the means over all images since `reset`; raise DataError when there was none."""
         if not self._count:
             raise DataError(
                 f"{self.name} has no image to average over: score at least one before computing it"
             )
-        return {self.name: self._total / self._count}
+        return {name: total / self._count for name, total in self._totals.items()}
 
 
 class MAE(PerImage):

@@ -1,0 +1,54 @@
+"""`i2i calibrate`: a model that translates with fixed statistics instead of each image's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from i2i.cli.options import (
+    DataOption,
+    DeviceOption,
+    ModelArgument,
+    OtherRecipeOption,
+    PluginOption,
+    data_settings,
+    open_catalog,
+)
+from i2i.cli.render import print_note
+from i2i.cli.watch import watch
+from i2i.errors import RecipeError
+
+
+def calibrate(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option(help="The new model file.")],
+    data: DataOption = None,
+    recipe: OtherRecipeOption = None,
+    dropout: Annotated[
+        bool | None, typer.Option("--dropout/--no-dropout", help="Instead of what the model file says.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Draw dropout from this seed.")] = None,
+    device: DeviceOption = "auto",
+    plugin: PluginOption = None,
+) -> None:
+    """Take the running statistics of batch norms anew, over the training images, for test_norm = "running".
+
+    Dropout stays on if it does when the model translates.
+    """
+    from i2i.atomic import write_bytes
+    from i2i.calibrate import calibrated_file
+    from i2i.trained import find_trained
+
+    catalog = open_catalog(plugin)
+    trained = find_trained(
+        model, catalog=catalog, recipe=recipe, set=data_settings(data), seed=seed, sections=("data",)
+    )
+    if out.exists() and out.samefile(trained.path):
+        raise RecipeError(f"{out} would be overwritten; choose another --out.")
+    content = calibrated_file(
+        trained, catalog=catalog, device=device, dropout=dropout, note=print_note, watch=watch
+    )
+    write_bytes(out, content, durable=True)
+    typer.echo(f"{out} translates with running statistics; the weights are those of {trained.path}")

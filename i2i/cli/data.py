@@ -1,0 +1,158 @@
+"""`i2i data`: look at image pairs before training, and fetch public ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from i2i.cli.options import DataOption, JsonOption, PluginOption, data_settings, open_catalog
+from i2i.cli.render import harmless, print_json, print_table
+from i2i.errors import EXIT_DATA, Problem
+from i2i.public_sets import SETS
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from i2i.data_check import DataReport, SideReport
+    from i2i.inspection import Finding
+
+app = typer.Typer(
+    help="Check image pairs, or fetch public ones.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command("check")
+def check(
+    path: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder of pairs, a manifest, or a recipe (.toml).")
+    ],
+    data: DataOption = None,
+    on_bad: Annotated[
+        Literal["refuse", "skip"], typer.Option(help="Whether pairs that cannot be used are an error.")
+    ] = "refuse",
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Read every pair: how they were found, what they are, and each problem with its file."""
+    from i2i import data_check
+    from i2i.recipe import load_sections
+
+    recipe = load_sections(
+        path if path.suffix == ".toml" else _pairs_in(path),
+        ["data"],
+        shown="the command line",
+        set=data_settings(data),
+        catalog=open_catalog(plugin),
+    )
+    report = data_check.check(recipe, watch=_watched)
+    if json:
+        print_json(report.record())
+    else:
+        _show(report)
+    if report.problems and on_bad == "refuse":
+        raise typer.Exit(EXIT_DATA)
+
+
+@app.command("get")
+def get(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(SETS)}.")],
+    out: Annotated[Path, typer.Option(help="The folder to put the data set's own folder into.")] = Path(
+        "data"
+    ),
+    url: Annotated[
+        str | None, typer.Option(help="Another address of the same archive, http or https.")
+    ] = None,
+) -> None:
+    """Download one of the pix2pix paper's data sets, gone on with where a download was cut short.
+
+    Nobody publishes checksums of them: what came the first time is written down, and must come again.
+    """
+    from i2i.public_data import get as fetch_set
+
+    with _progress() as progress:
+        arriving = progress.add_task(name, total=None)
+
+        def watch(there: int, total: int | None) -> None:
+            progress.update(arriving, completed=there, total=total)
+
+        def unpacking(count: int) -> None:
+            progress.update(arriving, description=f"{name}: {count:,} files unpacked")
+
+        folder, fetched = fetch_set(name, out, url=url, watch=watch, unpacking=unpacking)
+    print(f"{folder}: {fetched.size:,} bytes from {fetched.url}")
+    print(f"sha256 {fetched.sha256}")
+    print(f'In a recipe: use = "paired-images", root = "{folder}"')
+
+
+def _progress() -> Progress:
+    """Return a progress bar for bytes, on a terminal alone."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _pairs_in(path: Path) -> dict[str, Any]:
+    return {"recipe": 1, "name": "data", "data": {"use": "paired-images", "root": str(path)}}
+
+
+def _watched(findings: Iterable[Finding], total: int, word: str) -> Iterator[Finding]:
+    """Show progress on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    console.quiet = not console.is_terminal
+    yield from track(findings, description=word, total=total, console=console, transient=True)
+
+
+def _show(report: DataReport) -> None:
+    print(f"{report.ref}: {report.layout}" if report.layout else report.ref)
+    rows = [
+        (split, f"{found.pairs:,}", *(_images(images) for images in found.sides.values()))
+        for split, found in report.splits.items()
+    ]
+    print_table(("split", "pairs", "source", "target"), rows)
+    if report.problems:
+        print()
+        print_table(
+            ("split", "file", "problem"),
+            [
+                (split, harmless(_place(problem)), harmless(problem.message))
+                for split, problem in report.problems
+            ],
+            styles=("", "bold"),
+        )
+    print()
+    for hint, count in Counter(problem.hint for _, problem in report.problems if problem.hint).items():
+        print(f"{count:,} of these: {hint}.")
+    for remark in report.remarks:
+        print(f"note: {harmless(remark)}")
+    pairs = sum(found.pairs for found in report.splits.values())
+    usable = sum(found.usable for found in report.splits.values())
+    count = len(report.problems)
+    told = "no problem" if not count else f"{count:,} problem{'s' if count > 1 else ''}"
+    print(f"{told}; {usable:,} of {pairs:,} pairs can be used")
+
+
+def _place(problem: Problem) -> str:
+    return f"{problem.file}:{problem.line}" if problem.line else problem.file or problem.where
+
+
+def _images(images: SideReport) -> str:
+    """Return the images of a side in a few words: kinds, sizes, and the values they have."""
+    if not images.sizes:
+        return "-"
+    sizes = [f"{size} ({n:,})" if len(images.sizes) > 1 else size for size, n in images.sizes.most_common(3)]
+    more = [f"{len(images.sizes) - 3:,} other sizes"] if len(images.sizes) > 3 else []
+    if images.spec.one_hot:
+        kind = f"{images.spec.channels} classes"
+    else:
+        kind = f"{' and '.join(images.kinds)}, {images.least:g} to {images.most:g}"
+    return f"{kind}; {', '.join([*sizes, *more])}"

@@ -1,0 +1,116 @@
+"""`i2i eval`: score a trained model, in a table and in files."""
+
+from __future__ import annotations
+
+import json as json_text
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from i2i.cli.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ModelArgument,
+    OtherRecipeOption,
+    PluginOption,
+    SetOption,
+    UnsetOption,
+    data_settings,
+    open_catalog,
+)
+from i2i.cli.render import print_json, print_note, print_table
+from i2i.cli.watch import watch
+
+if TYPE_CHECKING:
+    from i2i.evaluation import Evaluation
+
+BETTER = {"min": "lower", "max": "higher", None: "-"}
+
+
+def evaluate(
+    model: ModelArgument,
+    split: Annotated[
+        Literal["test", "val", "train"], typer.Option(help="The part of the data to score.")
+    ] = "test",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME", help="Add a metric to those of the recipe. Repeatable."),
+    ] = None,
+    data: DataOption = None,
+    recipe: OtherRecipeOption = None,
+    settings: SetOption = None,
+    unset: UnsetOption = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Draw dropout from this seed.")] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=1, help="Answers drawn for each image, whatever the recipe says.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; eval/ in the run's folder, or here.")
+    ] = None,
+    device: DeviceOption = "auto",
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Score a trained model on a split: mean, deviation over images, and what copying the input scores."""
+    from i2i.evaluation import evaluate_trained
+    from i2i.trained import find_trained
+
+    catalog = open_catalog(plugin)
+    added = [f"metrics.{name.rpartition('/')[2]}.use={name}" for name in metric or ()]
+    trained = find_trained(
+        model,
+        catalog=catalog,
+        recipe=recipe,
+        set=[*data_settings(data), *added, *(settings or ())],
+        unset=unset or (),
+        seed=seed,
+    )
+    for note in trained.recipe.notes:
+        print_note(f"note: {note}")
+    found = evaluate_trained(
+        trained, split=split, catalog=catalog, device=device, draws=draws, note=print_note, watch=watch
+    )
+    for note in found.notes:
+        print_note(note)
+    files = _write(found, out or (trained.folder or Path()) / "eval")
+    if json:
+        print_json(found.record() | {"files": list(map(str, files))})
+    else:
+        _print(found, files)
+
+
+def _write(found: Evaluation, folder: Path) -> list[Path]:
+    """Write the images' own figures and the record; return the files."""
+    from i2i.atomic import write_text
+
+    table, record = folder / f"{found.split}.csv", folder / f"{found.split}.json"
+    write_text(table, found.csv())
+    write_text(record, json_text.dumps(found.record(), indent=2) + "\n")
+    return [table, record]
+
+
+def _print(found: Evaluation, files: Sequence[Path]) -> None:
+    from i2i.numbers import short
+
+    def text(value: float | None) -> str:
+        return "-" if value is None else short(value)
+
+    headers = ("figure", "mean", "deviation", "n", "copying the input", "better")
+    rows = [
+        (name, *map(text, (f.mean, f.deviation)), f"{f.n:,}", text(f.copy_input), BETTER[f.better])
+        for name, f in found.figures.items()
+    ]
+    print_table(headers, rows)
+    height, width = found.image.size
+    about = [
+        *found.definitions.items(),
+        ("images", f"{len(found.scores.ids):,} of the split '{found.split}', {height}x{width}, as saved"),
+        ("resized", found.record()["resize"]),
+        *([("data", found.credit)] if found.credit else []),
+        ("written", ", ".join(map(str, files))),
+    ]
+    print()
+    print_table(("about", ""), about, labelled=False)

@@ -1,0 +1,108 @@
+"""Image pairs from a list: a CSV file with a header, or JSON Lines.
+
+Columns `source` and `target`, or those that the recipe names; `split` and `id` where present. Paths are
+relative to the list. Files are looked for, but not opened; a row that names none is a problem.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from i2i.core.data.records import Listing, PairFiles, SideNames
+from i2i.core.data.splits import Shares, named_split, split_of
+from i2i.errors import DataError, MissingSplitError, Problem
+from i2i.folders import stem
+from i2i.kinds import Split
+
+NAMES = ("manifest.csv", "manifest.jsonl")
+"""The names under which a folder's manifest is found."""
+
+
+def find(root: Path) -> Path | None:
+    """Return the manifest that `root` is or holds; raise DataError for two."""
+    if root.is_file():
+        return root
+    found = [root / name for name in NAMES if (root / name).is_file()]
+    if len(found) > 1:
+        message = f"'{root}' holds {' and '.join(NAMES)}."
+        raise DataError(Problem(message, where="data.root", hint="make data.root the one that is meant"))
+    return found[0] if found else None
+
+
+def read(path: Path, split: Split, *, sides: SideNames, shares: Shares) -> Listing:
+    """Return the pairs of one split.
+
+    Rows without a `split` fall into one by their id: their own, or the path of their (first) source
+    without its suffix.
+    """
+    columns = sides.names if sides.named else ("source", "target")
+    rows = _json_lines(path) if path.suffix.lower() == ".jsonl" else _csv(path)
+    pairs: dict[str, tuple[int, PairFiles]] = {}
+    problems: list[Problem] = []
+    counts: dict[Split, int] = {"train": 0, "val": 0, "test": 0}
+    for line, row in rows:
+        names = [str(row.get(column) or "").strip() for column in columns]
+        identity = str(row.get("id") or "").strip() or stem(names[0])
+        word = str(row.get("split") or "").strip()
+        chosen = named_split(word) if word else split_of(identity, shares)
+        if chosen is not None:
+            counts[chosen] += 1
+        if chosen not in (split, None):
+            continue
+        files = [path.parent / name for name in names]
+        problem = _problem(row, columns, names, files, word if chosen is None else "")
+        if identity in pairs and not problem:
+            problem = f"the id '{identity}' is that of line {pairs[identity][0]} too."
+        if problem:
+            problems.append(Problem(problem, file=str(path), line=line))
+        else:
+            pairs[identity] = line, PairFiles(identity, tuple(files[:-1]), files[-1])
+    if not any(counts.values()) and not problems:
+        raise DataError(Problem("the manifest has no rows.", file=str(path)))
+    if not counts[split]:
+        there = ", ".join(f"{count} for {name}" for name, count in counts.items() if count)
+        message = f"the manifest has no pair for {split}; it has {there or 'none at all'}."
+        hint = "a column `split` says which split a row is for; without it, data.splits are the shares"
+        raise MissingSplitError(Problem(message, file=str(path), hint=hint))
+    title = f"{path.name}, columns {', '.join(columns)}"
+    return Listing(title, tuple(pair for _, pair in pairs.values()), tuple(problems))
+
+
+def _problem(
+    row: Mapping[str, Any], columns: tuple[str, ...], names: list[str], files: list[Path], strange_split: str
+) -> str:
+    """Return what is wrong with a row, in a sentence, or nothing."""
+    absent = [column for column, name in zip(columns, names, strict=True) if not name]
+    if absent:
+        return f"this row names no {' and no '.join(absent)}; its columns: {', '.join(map(str, row))}."
+    if strange_split:
+        return f"'{strange_split}' is no split: there are train, val and test."
+    gone = [str(file) for file in files if not file.is_file()]
+    return f"there is no file {' and no file '.join(gone)}." if gone else ""
+
+
+def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            for row in reader:
+                yield reader.line_num, {key: value for key, value in row.items() if key is not None}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(Problem(f"the manifest cannot be read: {error}.", file=str(path))) from error
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for line, text in enumerate(file, 1):
+                if text.strip():
+                    row = json.loads(text)
+                    if not isinstance(row, dict):
+                        raise ValueError(f"line {line} is no object in braces")
+                    yield line, row
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(Problem(f"the manifest cannot be read: {error}.", file=str(path))) from error

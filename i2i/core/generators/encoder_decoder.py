@@ -1,0 +1,67 @@
+"""The encoder-decoder that pix2pix compares its U-Net with: the same layers, and no skips.
+
+All that the output knows of the input has gone through the innermost layer, one pixel at full depth.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Le
+from torch import Tensor, nn
+
+from i2i.core.generators.doubling import Upsample
+from i2i.core.generators.hourglass import Placement, check_size, decoder, encoder
+from i2i.core.norms import Norm
+
+
+class EncoderDecoder(nn.Module):
+    """U-Net without its skips (Isola et al. 2017, arXiv 1611.07004, sections 4.3 and 6.1.1).
+
+    (B,in_channels,H,W) -> (B,out_channels,H,W) in [-1,1]. All convolutions are 4x4 with stride 2. With
+    batch norm only the last one has a bias, without it all have.
+
+    Args:
+        depth: how often the size is halved; 8 brings 256 pixels down to 1.
+        width: channels of the first layer; they double with each layer up to 8 times as many.
+        norm: normalisation after every convolution but the first, the innermost and the last.
+        dropout: probability of zeroing a value in the decoder's inner layers; the network's only noise.
+        dropout_placement: "paper" puts dropout on the three innermost decoder layers, though never on the
+            last; "pytorch" on those after the innermost that keep the full 8 times width.
+        upsample: how the decoder doubles the size: by "transposed" convolutions, which can leave a
+            checkerboard, or by a "resize" to the nearest pixel and a 3x3 convolution.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        depth: Annotated[int, Ge(2), Le(12)] = 8,
+        width: Annotated[int, Ge(1), Le(4096)] = 64,
+        norm: Norm = "batch",
+        dropout: Annotated[float, Ge(0), Le(1)] = 0.5,
+        dropout_placement: Placement = "paper",
+        upsample: Upsample = "transposed",
+    ) -> None:
+        super().__init__()
+        self.size_multiple = 2**depth
+        self.encoder = encoder(in_channels, depth=depth, width=width, norm=norm)
+        self.decoder = decoder(
+            out_channels,
+            depth=depth,
+            width=width,
+            norm=norm,
+            dropout=dropout,
+            placement=dropout_placement,
+            upsample=upsample,
+            skips=False,
+        )
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate (B,in_channels,H,W); raise ValueError when a side is no multiple of `size_multiple`."""
+        check_size(source, len(self.encoder))
+        image = source
+        for layer in (*self.encoder, *self.decoder):
+            image = layer(image)
+        return image

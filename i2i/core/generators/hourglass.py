@@ -1,0 +1,104 @@
+"""The two halves that U-Net and encoder-decoder share: down by strided convolutions, and back up.
+
+The halves only hold the layers; how they are joined, with skips or without, is the network's own.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal
+
+from torch import Tensor, nn
+
+from i2i.core.generators.doubling import Upsample, doubling
+from i2i.core.norms import NORMS, Norm, biased
+
+Placement = Literal["paper", "pytorch"]
+
+
+def encoder(in_channels: int, *, depth: int, width: int, norm: Norm) -> nn.ModuleList:
+    """Return `depth` layers that each halve the size, down to ``min(2**(depth-1), 8) * width`` channels."""
+    channels = _channels(depth, width)
+    return nn.ModuleList(
+        _down(
+            channels[i - 1] if i > 0 else in_channels,
+            channels[i],
+            norm=norm,
+            first=i == 0,
+            innermost=i == depth - 1,
+        )
+        for i in range(depth)
+    )
+
+
+def decoder(
+    out_channels: int,
+    *,
+    depth: int,
+    width: int,
+    norm: Norm,
+    dropout: float,
+    placement: Placement,
+    upsample: Upsample,
+    skips: bool,
+) -> nn.ModuleList:
+    """Return `depth` layers that each double the size, back through the encoder's channels.
+
+    With `skips` each but the innermost also reads the encoder's output of its size, and so twice as
+    many channels.
+    """
+    channels = _channels(depth, width)
+    dropped = range(min(3, depth - 1)) if placement == "paper" else range(1, depth - 4)
+    return nn.ModuleList(
+        _up(
+            channels[-1 - i] * (2 if skips and i > 0 else 1),
+            channels[-2 - i] if i < depth - 1 else out_channels,
+            norm=norm,
+            dropout=dropout if i in dropped else 0.0,
+            upsample=upsample,
+            last=i == depth - 1,
+        )
+        for i in range(depth)
+    )
+
+
+def check_size(source: Tensor, depth: int) -> None:
+    """Raise ValueError when the height or width of `source` cannot be halved `depth` times."""
+    height, width = source.shape[-2:]
+    multiple = 2**depth
+    if height % multiple or width % multiple:
+        raise ValueError(
+            f"a generator of depth {depth} needs sides that are multiples of {multiple}, "
+            f"not {height}x{width}: pad the image, or choose a smaller depth"
+        )
+
+
+def _channels(depth: int, width: int) -> list[int]:
+    # 64 128 256 512 512 512 512 512 at depth 8; another depth adds or drops layers at the inner end.
+    return [width * min(2**i, 8) for i in range(depth)]
+
+
+def _down(inputs: int, outputs: int, *, norm: Norm, first: bool, innermost: bool) -> nn.Sequential:
+    # The activation is not in place: its input is also a skip. The innermost layer has no norm: at one
+    # pixel and one image, a norm would subtract everything that there is.
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    if not first:
+        parts["activation"] = nn.LeakyReLU(0.2)
+    parts["conv"] = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=biased(norm))
+    if norm != "none" and not (first or innermost):
+        parts["norm"] = NORMS[norm](outputs)
+    return nn.Sequential(parts)
+
+
+def _up(
+    inputs: int, outputs: int, *, norm: Norm, dropout: float, upsample: Upsample, last: bool
+) -> nn.Sequential:
+    parts: OrderedDict[str, nn.Module] = OrderedDict(activation=nn.ReLU())
+    parts |= doubling(inputs, outputs, upsample=upsample, kernel=4, bias=last or biased(norm))
+    if norm != "none" and not last:
+        parts["norm"] = NORMS[norm](outputs)
+    if dropout > 0:
+        parts["dropout"] = nn.Dropout(dropout)
+    if last:
+        parts["tanh"] = nn.Tanh()
+    return nn.Sequential(parts)

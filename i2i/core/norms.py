@@ -1,0 +1,23 @@
+"""The normalisation layers that the built-in networks choose from, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Norm = Literal["batch", "instance", "none"]
+
+NORMS: dict[Norm, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "instance": nn.InstanceNorm2d,
+    "none": nn.Identity,
+}
+
+
+def biased(norm: Norm) -> bool:
+    """Whether a convolution before this norm has a bias: only a batch norm here brings its own."""
+    return norm != "batch"

@@ -1,0 +1,33 @@
+"""Image files in and out, and the step between stored values and the engine's [-1,1].
+
+The only place where image files are decoded and encoded. A decoded image is a (C,H,W) tensor of uint8,
+uint16 or float32 with its values as stored: PNG, JPEG, WebP and BMP, TIFF and .npy of any number of
+channels.
+"""
+
+from i2i.images.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, fitting
+from i2i.images.labels import in_colours, label_spec, one_hot
+from i2i.images.reading import DEPTHS, DTYPES, decode, image_spec, naming, read_image
+from i2i.images.values import normalise, quantise, stacked, to_channels
+from i2i.images.writing import png_bytes, write_image
+
+__all__ = [
+    "DEPTHS",
+    "DTYPES",
+    "IMAGE_SUFFIXES",
+    "LOSSY_SUFFIXES",
+    "decode",
+    "fitting",
+    "image_spec",
+    "in_colours",
+    "label_spec",
+    "naming",
+    "normalise",
+    "one_hot",
+    "png_bytes",
+    "quantise",
+    "read_image",
+    "stacked",
+    "to_channels",
+    "write_image",
+]

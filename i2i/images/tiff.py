@@ -1,0 +1,104 @@
+"""TIFF files of any number of channels, at 8 or 16 bits or as floats.
+
+Channels may be interleaved, in planes, or in pages of their own. Palettes, CMYK and other colour that
+must be converted, and compressions that need more than Python has, are left to Pillow where it keeps
+every bit; where it would not, the file is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from i2i.errors import DataError, Problem
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_ORIENTATION = 274
+_AS_STORED = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
+_CONVERTED: Mapping[int, int] = {
+    tifffile.PHOTOMETRIC.MINISWHITE: 1,
+    tifffile.PHOTOMETRIC.PALETTE: 1,
+    tifffile.PHOTOMETRIC.RGB: 3,
+    tifffile.PHOTOMETRIC.SEPARATED: 4,
+    tifffile.PHOTOMETRIC.YCBCR: 3,
+}
+
+
+def decode(data: bytes, *, name: str) -> tuple[np.ndarray[Any, Any], int] | None:
+    """Return the first image as (C,H,W) and its EXIF orientation; None where Pillow keeps every bit of it.
+
+    Raises DataError, naming the file, for stacks, and for what nobody here decodes without loss.
+    """
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        series, page = file.series[0], file.pages.first
+        _check_size(page, name)
+        if page.photometric in _AS_STORED and page.bitspersample >= 8:
+            try:
+                array = series.asarray()
+            except ValueError as error:
+                if "imagecodecs" not in str(error):  # the package with every compression there is
+                    raise
+                problem = str(error)
+            else:
+                tag = page.tags.get(_ORIENTATION)
+                return _channels_first(array, series.axes, name), int(tag.value) if tag else 1
+        else:
+            problem = f"{tifffile.PHOTOMETRIC(page.photometric).name} of {page.bitspersample} bits"
+        if len(series.pages) == 1 and _pillow_keeps(page):
+            return None
+    message = f"this kind of TIFF cannot be read without loss: {problem.rstrip('.')}."
+    hint = "save it without compression, or compressed by deflate"
+    raise DataError(Problem(message, file=name, hint=hint))
+
+
+def encode(array: np.ndarray[Any, Any]) -> bytes:
+    """Return (H,W) or (H,W,C) as the bytes of a TIFF file, compressed by deflate."""
+    channels = 1 if array.ndim == 2 else array.shape[2]
+    colour = channels in (3, 4) and array.dtype != np.float32
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        array,
+        photometric="rgb" if colour else "minisblack",
+        planarconfig="contig" if channels > 1 else None,
+        extrasamples=("unassalpha",) if colour and channels == 4 else None,
+        compression="zlib",
+        metadata=None,
+        software=False,
+    )
+    return buffer.getvalue()
+
+
+def _channels_first(array: np.ndarray[Any, Any], axes: str, name: str) -> np.ndarray[Any, Any]:
+    """Return an array whose axes tifffile names as (C,H,W)."""
+    others = [place for place, axis in enumerate(axes) if axis not in "YX" and array.shape[place] > 1]
+    if len(others) > 1:
+        sizes = " x ".join(str(array.shape[place]) for place in others)
+        message = f"this file is a stack of images ({sizes}); one image a file is wanted."
+        raise DataError(Problem(message, file=name))
+    kept = [*others, axes.index("Y"), axes.index("X")]
+    single = [place for place in range(array.ndim) if place not in kept]
+    planes = array.transpose(*single, *kept).reshape([array.shape[place] for place in kept])
+    return planes if others else planes[None]
+
+
+def _check_size(page: tifffile.TiffPage, name: str) -> None:
+    """Refuse a header that asks for more pixels than Pillow would decode of any other file."""
+    most = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)
+    if page.imagewidth * page.imagelength > most:
+        message = f"the image claims {page.imagewidth} x {page.imagelength} pixels, too many to decode."
+        raise DataError(Problem(message, file=name))
+
+
+def _pillow_keeps(page: tifffile.TiffPage) -> bool:
+    samples, bits = page.samplesperpixel, page.bitspersample
+    if page.photometric == tifffile.PHOTOMETRIC.MINISBLACK and samples == 1:
+        return bits <= 8 or page.dtype in (np.dtype(np.uint16), np.dtype(np.float32))
+    alpha = page.photometric == tifffile.PHOTOMETRIC.RGB and samples == 4 and page.extrasamples[0] in (1, 2)
+    return bits <= 8 and (samples == _CONVERTED.get(page.photometric) or alpha)

@@ -1,0 +1,86 @@
+"""The step between stored values and the engine's [-1,1], and between numbers of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from i2i.errors import DataError, Problem
+from i2i.images.reading import DTYPES
+from i2i.kinds import ImageSpec, Part
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
+
+
+def normalise(image: Tensor, spec: ImageSpec | Part) -> Tensor:
+    """Map stored values to float32: `spec.low` to -1, `spec.high` to 1. Any shape.
+
+    Stored values that span [-1,1] already come through bit by bit.
+    """
+    centre, half = (spec.low + spec.high) / 2, (spec.high - spec.low) / 2
+    return image.to(torch.float32).sub(centre).div(half)
+
+
+def quantise(image: Tensor, spec: ImageSpec) -> Tensor:
+    """Map [-1,1] to the stored values of `spec`: clamped and, for integers, rounded to nearest. Any shape.
+
+    Of a map of classes, (...,C,H,W), the likeliest class of each pixel becomes 1 and all others 0. A
+    tensor that already has the stored integer type is returned as it is.
+    """
+    dtype = DTYPES[spec.depth]
+    if not image.is_floating_point():
+        if image.dtype != dtype:
+            raise TypeError(f"expected values in [-1,1] or {spec.depth}, not {image.dtype}")
+        return image
+    if spec.one_hot:
+        return F.one_hot(image.argmax(dim=-3), spec.channels).movedim(-1, -3).to(dtype)
+    centre, half = (spec.low + spec.high) / 2, (spec.high - spec.low) / 2
+    stored = image.to(torch.float32).clamp(-1, 1).mul(half).add(centre)
+    return stored if spec.depth == "float32" else stored.round().to(dtype)
+
+
+def stacked(images: Sequence[Tensor], spec: ImageSpec) -> Tensor:
+    """Return the stored images of the parts of a side, each (C,H,W), as one with all their channels.
+
+    Where the parts are not stored alike, the values are those of `normalise`, as the spec says.
+    """
+    stored_alike = all((p.depth, p.low, p.high) == (spec.depth, spec.low, spec.high) for p in spec.parts)
+    if stored_alike:
+        return torch.cat(list(images))
+    return torch.cat([normalise(image, part) for image, part in zip(images, spec.parts, strict=True)])
+
+
+def to_channels(image: Tensor, channels: int) -> Tensor:
+    """Return a stored integer image (C,H,W) with `channels` channels: grey, RGB or RGBA.
+
+    Grey is repeated, RGB weighed by BT.601, transparency laid over white, and missing transparency
+    is opaque. Raises DataError where the conversion is not clear.
+    """
+    present = image.shape[0]
+    if present == channels:
+        return image
+    if image.is_floating_point() or present not in (1, 3, 4) or channels not in (1, 3, 4):
+        message = f"an image with {present} channel(s) of {image.dtype} cannot be turned into {channels}."
+        raise DataError(Problem(message, hint="conversions are between 1, 3 and 4 channels of integers"))
+    white = torch.iinfo(image.dtype).max
+    if present == 4:
+        return to_channels(_over_white(image), channels)
+    if channels == 1:
+        weights = torch.tensor(_LUMA, device=image.device).view(3, 1, 1)
+        return image.float().mul(weights).sum(0, keepdim=True).round().clamp(0, white).to(image.dtype)
+    colours = image.expand(3, -1, -1) if present == 1 else image
+    opaque = torch.full_like(colours[:1], white)
+    return torch.cat([colours, opaque]) if channels == 4 else colours.contiguous()
+
+
+def _over_white(image: Tensor) -> Tensor:
+    """Lay stored integer RGBA over white."""
+    colour, alpha = image[:3], image[3:]
+    white = torch.iinfo(image.dtype).max
+    if bool((alpha == white).all()):
+        return colour.contiguous()
+    opacity = alpha.float() / white
+    return colour.float().mul(opacity).add((1 - opacity).mul(white)).round().to(image.dtype)

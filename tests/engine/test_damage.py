@@ -1,0 +1,361 @@
+"""What may go wrong around a run: nothing is lost in silence, and everything is told in a sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from i2i import checkpoint, run
+from i2i.average import Average
+from i2i.engine import rehearse
+from i2i.errors import DataError, DivergedError, PluginError, RecipeError
+from i2i.run_folder import RunFolder
+
+LOCAL = """
+import sys
+import torch
+from torch import nn
+from i2i import hookimpl
+from i2i.kinds import TestSettings
+
+i2i_api = 1
+
+@hookimpl
+def i2i_register(registry):
+    registry.generator("tied", ":Tied", "two layers with one weight")
+    registry.generator("tuple", ":Tuple", "returns no image")
+    registry.generator("quits", ":Quits", "ends the process")
+    registry.generator("buggy", ":buggy", "raises in its factory")
+    registry.paired_loss("counting", ":Counting", "a module with a buffer that changes")
+    registry.optimizer("fused", ":fused", "torch's fused Adam and nothing else")
+    registry.callback("bad-end", ":BadEnd", "raises when the run ends")
+    registry.metric("tensor", ":TensorMetric", "computes a tensor, as one does")
+
+class Tied(nn.Module):
+    def __init__(self, *, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.b = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.b.weight = self.a.weight
+    def forward(self, x):
+        return torch.tanh(self.b(self.a(x)))
+
+class Tuple(Tied):
+    def forward(self, x):
+        return super().forward(x), None
+
+class Quits(Tied):
+    def forward(self, x):
+        if not x.is_meta:
+            sys.exit(0)
+        return super().forward(x)
+
+def buggy(*, in_channels: int, out_channels: int) -> nn.Module:
+    return {}["oops"]
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+    def forward(self, fake, real):
+        self.calls += 1
+        return (fake - real).abs().mean() * self.calls
+
+def fused(params, *, lr: float = 1e-3) -> torch.optim.Optimizer:
+    return torch.optim.Adam(list(params), lr=lr, fused=True)
+
+class BadEnd:
+    def run_end(self, run, error):
+        raise KeyError("no such thing")
+
+class TensorMetric:
+    directions = {"t": "min"}
+    def reset(self):
+        self.values = []
+    def update(self, source, fake, real, ids):
+        self.values.append(fake.mean())
+    def compute(self):
+        return {"t": torch.stack(self.values).mean()}
+"""
+
+
+@pytest.fixture
+def local(gan: Path, tmp_path: Path):
+    """Return a function that loads the toy recipe with a local plug-in of trouble-makers."""
+    from i2i.catalog import Catalog
+    from i2i.plugins import discover
+    from i2i.recipe import load_recipe
+
+    folder = tmp_path / "local"
+    folder.mkdir()
+    (folder / "trouble_makers.py").write_text(LOCAL)
+    catalog = Catalog(discover(local=folder / "trouble_makers.py"))
+    yield lambda *settings: load_recipe(gan, set=settings, catalog=catalog)
+    sys.path.remove(str(folder))
+    sys.modules.pop("trouble_makers", None)
+
+
+def models_of(*folders: Path) -> list[bytes]:
+    return [(folder / "model.safetensors").read_bytes() for folder in folders]
+
+
+# --- the folder ---------------------------------------------------------------------------------------
+
+
+def test_fresh_removes_nothing_where_no_run_was(load, tmp_path):
+    for name in ("recipe.toml", "samples/mine.png", "checkpoints/best.pt"):
+        path = tmp_path / "mine" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("precious")
+    with pytest.raises(RecipeError, match="is not empty and holds no run"):
+        run(load(), tmp_path / "mine", fresh=True)
+    assert len([path for path in (tmp_path / "mine").rglob("*") if path.is_file()]) == 3
+
+
+def test_fresh_removes_nothing_before_the_new_run_is_known_to_work(load, tmp_path):
+    run(load("train.steps=2"), tmp_path / "run")
+    before = models_of(tmp_path / "run")
+    with pytest.raises(RecipeError):
+        run(load("data.size=15"), tmp_path / "run", fresh=True)
+    assert models_of(tmp_path / "run") == before
+
+
+def test_a_failed_start_leaves_no_folder_behind(load, tmp_path):
+    with pytest.raises(RecipeError):
+        run(load("data.size=15"), tmp_path / "deep" / "run")
+    assert not (tmp_path / "deep" / "run").exists()
+
+
+def test_two_runs_do_not_share_a_folder(load, tmp_path):
+    with RunFolder.held(tmp_path / "run"), pytest.raises(RecipeError, match="in use by another run"):
+        run(load(), tmp_path / "run")
+    assert run(load("train.steps=1"), tmp_path / "run").status == "done"
+
+
+def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
+    with RunFolder.new("a", under=tmp_path) as one, RunFolder.new("a", under=tmp_path) as other:
+        assert one.root != other.root
+
+
+def test_a_start_that_was_cut_off_does_not_stand_in_the_way(load, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "provenance.json").write_text("{}")
+    (tmp_path / "run" / ".i2i-abc").write_text("half a fi")
+    assert run(load("train.steps=1"), tmp_path / "run").status == "done"
+
+
+# --- damage -------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_was_not_yet_written_when_the_process_died_is_written_on_resume(load, tmp_path):
+    run(load(), tmp_path / "whole")
+    run(load(), tmp_path / "cut", stop_at=9)
+    (tmp_path / "cut" / "model.safetensors").unlink()
+    run(load(), tmp_path / "cut")
+    one, other = models_of(tmp_path / "whole", tmp_path / "cut")
+    assert one == other
+
+
+@pytest.mark.parametrize("name", ["provenance.json", "summary.json"])
+@pytest.mark.parametrize("content", ['{"x', "[]", "\udcff"])
+def test_a_damaged_record_is_named(load, tmp_path, name, content):
+    run(load(), tmp_path / "run", stop_at=6)
+    (tmp_path / "run" / name).write_text(content, errors="surrogateescape")
+    with pytest.raises(DataError, match=rf"{name} is missing or damaged.*--fresh"):
+        run(load(), tmp_path / "run")
+
+
+def test_damaged_lines_and_pictures_are_left_out_and_said(load, tmp_path, heard):
+    run(load(), tmp_path / "run", stop_at=6)
+    path = tmp_path / "run" / "metrics.jsonl"
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([b"\xff{", b'{"kind": "train"}', *lines]) + b'\n{"half a li')
+    next((tmp_path / "run" / "samples").rglob("*.png")).write_bytes(b"no picture")
+    result = run(load(), tmp_path / "run", observer=heard)
+    assert result.status == "done"
+    assert sum("is damaged and was left out" in note for note in heard.notes) == 2
+    assert sum("left out of the report" in note for note in heard.notes) == 1
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()][:3] == [1, 2, 4]
+
+
+def test_a_damaged_checkpoint_is_said_and_does_not_crowd_out_sound_ones(load, tmp_path, heard):
+    settings = ("train.keep=1", "train.save_every=3")
+    run(load(*settings), tmp_path / "run", stop_at=6)
+    shutil.copytree(tmp_path / "run" / "checkpoints" / "000006", tmp_path / "run" / "checkpoints" / "000009")
+    (tmp_path / "run" / "checkpoints" / "000009" / "trainer.safetensors").write_bytes(b"x")
+    run(load(*settings), tmp_path / "run", stop_at=8, observer=heard)
+    assert any("000009 is damaged" in note for note in heard.notes)
+    assert [c.name for c in (tmp_path / "run" / "checkpoints").iterdir()] == ["000008"]
+    assert checkpoint.newest(tmp_path / "run" / "checkpoints").step == 8
+
+
+@pytest.fixture
+def heard():
+    """An observer that remembers what it was told."""
+    from i2i.live import silent
+
+    observer = silent()
+    observer.notes = []
+    observer.note = observer.notes.append
+    return observer
+
+
+# --- other people's components ---------------------------------------------------------------------------
+
+
+def test_any_fused_optimizer_resumes_to_the_same_bits_with_channels_last(local, tmp_path):
+    settings = ("optimizers.generators.use=local/fused", "train.precision=bf16", "generator.use=unet")
+    settings += ("generator.depth=2", "generator.width=8")
+    run(local(*settings), tmp_path / "whole")
+    run(local(*settings), tmp_path / "parts", stop_at=7)
+    run(local(*settings), tmp_path / "parts")
+    one, other = models_of(tmp_path / "whole", tmp_path / "parts")
+    assert one == other
+
+
+def test_the_state_of_a_loss_that_is_a_module_survives(local, tmp_path):
+    settings = ("losses.l1.use=local/counting",)
+    run(local(*settings), tmp_path / "whole")
+    run(local(*settings), tmp_path / "parts", stop_at=7)
+    run(local(*settings), tmp_path / "parts")
+    one, other = models_of(tmp_path / "whole", tmp_path / "parts")
+    assert one == other
+
+
+def test_averaging_leaves_the_training_of_tied_weights_alone(local, tmp_path):
+    settings = ("generator.use=local/tied", "train.ema=0.5", "train.steps=8", "train.save_every=8")
+    run(local(*settings, "train.eval_every=100"), tmp_path / "seldom")
+    run(local(*settings, "train.eval_every=2"), tmp_path / "often")
+    files = [tmp_path / name / "checkpoints/000008/generator.safetensors" for name in ("seldom", "often")]
+    one, other = (file.read_bytes() for file in files)
+    assert one[one.index(b"}") :].split(b"}   ")[-1] == other[other.index(b"}") :].split(b"}   ")[-1]
+    module = nn.Linear(1, 1, bias=False)
+    net = nn.ModuleList([module, module])
+    average = Average({"main": net}, 0.5)
+    with torch.no_grad():
+        module.weight.fill_(3.0)
+    before = module.weight.item()
+    with average.swapped():
+        assert module.weight.item() != before
+    assert module.weight.item() == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("generator.use=local/tuple", "local/tuple returned a tuple"),
+        (
+            "generator.use=local/buggy",
+            r"local/buggy failed: KeyError: 'oops'.*trouble_makers.py:\d+, in buggy",
+        ),
+    ],
+)
+def test_a_component_at_fault_is_named(local, tmp_path, setting, words):
+    with pytest.raises((RecipeError, PluginError), match=words):
+        run(local(setting), tmp_path / "run")
+
+
+def test_a_component_that_ends_the_process_does_not_end_it_well(local, tmp_path):
+    with pytest.raises(PluginError, match=r"called sys.exit\(0\)"):
+        run(local("generator.use=local/quits"), tmp_path / "run")
+
+
+def test_a_callback_that_fails_at_the_end_costs_no_summary(local, tmp_path):
+    with pytest.raises(KeyError):
+        run(local("callbacks.bad.use=local/bad-end", "train.steps=2"), tmp_path / "run")
+    assert (tmp_path / "run" / "report.html").exists()
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 2
+
+
+def test_a_metric_may_compute_tensors(local, tmp_path):
+    result = run(local("metrics.t.use=local/tensor", "train.steps=1"), tmp_path / "run")
+    assert isinstance(result.summary["metrics"]["t"], float)
+
+
+def test_weights_that_are_no_numbers_are_neither_scored_nor_exported(load, tmp_path):
+    settings = (
+        "optimizers.generators.lr=1e30",
+        "train.log_every=100",
+        "train.eval_every=3",
+        "train.save_every=100",
+    )
+    with pytest.raises(DivergedError):
+        run(load(*settings, "train.save_best=mae:max"), tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert '"val"' not in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_too_large_a_network_is_a_lack_of_memory(load, tmp_path):
+    from i2i.errors import ResourceError
+
+    with pytest.raises(ResourceError, match="memory ran out"):
+        rehearse(load("generator.width=1000000000"))
+
+
+def test_adding_a_transform_leaves_the_draws_of_the_others_alone(load):
+    from i2i import build
+    from i2i.stream import training_batches
+
+    def flips(*settings: str) -> list[torch.Tensor]:
+        recipe = load(*settings)
+        transforms = build.build_named(recipe, "transforms")
+        data = build.open_data(recipe, "train")
+        stream = training_batches(data, transforms, recipe.data.settings, seed=1, first=0, last=5)
+        return [batch.source for batch in stream]
+
+    alone = flips()
+    beside = flips("transforms.jitter.use=jitter", "transforms.jitter.resize=16")
+    assert all(torch.equal(one, other) for one, other in zip(alone, beside, strict=True))
+
+
+def test_a_file_of_another_revision_starts_no_network(load, tmp_path):
+    from i2i import weights
+
+    first = run(load("train.steps=1"), tmp_path / "first").folder / "model.safetensors"
+    file = weights.read(first)
+    header = {key: value for key, value in file.header.items() if key not in ("format_version", "sha256")}
+    weights.write(tmp_path / "old.safetensors", file.tensors, {**header, "rev": 0})
+    with pytest.raises(
+        RecipeError, match=r"init_from[\s\S]*revision 0, and installed is toys/tiny revision 1"
+    ):
+        rehearse(load(f"generator.init_from={tmp_path / 'old.safetensors'}"))
+
+
+def test_a_resumed_run_does_not_ask_for_the_weights_it_started_from(load, tmp_path):
+    first = run(load("train.steps=1"), tmp_path / "first").folder / "model.safetensors"
+    settings = (f"generator.init_from={first}",)
+    run(load(*settings), tmp_path / "run", stop_at=6)
+    first.unlink()
+    assert run(load(*settings), tmp_path / "run").status == "done"
+
+
+def test_what_a_plug_in_prints_stays_off_stdout(gan, toys):
+    entry = toys / "i2i_toys" / "__init__.py"
+    entry.write_text(entry.read_text() + "\nprint('hello from a plug-in')\n")
+    line = [sys.executable, "-m", "i2i", "plugins", "--json"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    assert {plugin["namespace"] for plugin in json.loads(done.stdout)["plugins"]} >= {"core", "toys"}
+    assert "hello from a plug-in" in done.stderr
+
+
+def test_an_interrupted_run_says_so(load, gan, tmp_path):
+    import signal
+    import time
+
+    folder = tmp_path / "run"
+    line = [sys.executable, "-m", "i2i", "run", str(gan), "--out", str(folder), "--steps", "4000"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (folder / "metrics.jsonl").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted at step" in out
+    assert "failed" not in out

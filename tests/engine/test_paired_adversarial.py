@@ -1,0 +1,167 @@
+"""pix2pix's method: what its discriminators are shown, what it must not lose, and two learning rates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from i2i import build, checkpoint, run
+from i2i.errors import RecipeError
+from i2i.runtime import Runtime
+from i2i.session import Session
+from i2i.stream import training_batches
+
+CPU = Runtime("cpu", "fp32", False, 1)
+
+
+def session_of(recipe) -> Session:
+    data = {split: build.open_data(recipe, split) for split in ("train", "val")}
+    return Session(recipe, data=data, runtime=CPU, provenance={})
+
+
+def advance(session: Session, steps: int) -> None:
+    recipe = session.recipe
+    for batch in training_batches(
+        session.data["train"], {}, recipe.data.settings, seed=recipe.seed, first=0, last=steps
+    ):
+        session.advance([batch])
+
+
+def shown_to_the_judge(session: Session, steps: int) -> list[Tensor]:
+    """All that the discriminator sees: in each step a fake, a real image, and the fake of G's turn."""
+    seen: list[Tensor] = []
+    judge = session.networks.judges["judge"].module
+    judge.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
+    advance(session, steps)
+    assert len(seen) == 3 * steps
+    return seen
+
+
+def bits_of(folder: Path) -> dict[str, bytes]:
+    last = checkpoint.newest(folder / "checkpoints")
+    return {path.name: path.read_bytes() for path in last.folder.glob("*.safetensors")}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("method.pool=3",),
+        ("method.pool=3", "train.accumulate=2", 'train.precision="bf16"'),
+        ('method.diff_augment=["translation", "colour", "cutout"]', "method.pool=5"),
+        (
+            "discriminators.judge.use=patch",
+            "discriminators.judge.receptive_field=16",
+            "discriminators.judge.width=4",
+            "discriminators.judge.spectral=true",
+        ),
+    ],
+)
+def test_a_stopped_run_goes_on_to_the_same_bits(load, tmp_path, settings):
+    run(load(*settings), tmp_path / "whole")
+    run(load(*settings), tmp_path / "parts", stop_at=5)
+    run(load(*settings), tmp_path / "parts")
+    assert bits_of(tmp_path / "parts") == bits_of(tmp_path / "whole")
+
+
+def test_the_pool_shows_earlier_fakes_beside_their_sources_and_the_generator_its_own(load):
+    session = session_of(load("method.pool=2"))
+    seen = shown_to_the_judge(session, 8)
+    fakes, reals, own = seen[0::3], seen[1::3], seen[2::3]
+    fresh = [
+        [torch.equal(fake[i, :3], real[i, :3]) for i in range(len(fake))]
+        for fake, real in zip(fakes, reals, strict=True)
+    ]
+    assert all(fresh[0])  # an empty pool has nothing else to show
+    assert 0 < sum(map(sum, fresh[1:])) < sum(map(len, fresh[1:]))
+    # Whatever is shown is a fake that was made before, with the source that it was made from. G's own turn
+    # sees it after D's update, but the fake itself is the same.
+    made = [pair for batch in own for pair in batch]
+    for step, batch in enumerate(fakes):
+        past = made[: 2 * (step + 1)]
+        assert all(any(torch.equal(pair, other) for other in past) for pair in batch)
+    assert all(torch.equal(one[:, :3], other[:, :3]) for one, other in zip(own, reals, strict=True))
+
+
+def test_a_pool_changes_neither_the_generators_dropout_nor_its_first_step(load):
+    plain, pooled = session_of(load()), session_of(load("method.pool=4"))
+    for session in (plain, pooled):
+        advance(session, 1)
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(
+            plain.networks.generators["main"].parameters(),
+            pooled.networks.generators["main"].parameters(),
+            strict=True,
+        )
+    )
+
+
+def test_real_fake_and_condition_are_cut_alike_and_each_turn_has_its_own_draw(load):
+    session = session_of(load('method.diff_augment=["cutout"]'))
+    seen = shown_to_the_judge(session, 2)
+    hidden = [(image == 0).all(dim=1) for image in seen]  # condition and image together
+    for fake, real, own in zip(hidden[0::3], hidden[1::3], hidden[2::3], strict=True):
+        assert fake.any(dim=(1, 2)).all()
+        assert torch.equal(fake, real)
+        assert not torch.equal(fake, own)
+    assert not torch.equal(hidden[0], hidden[3])
+
+
+def test_colour_is_changed_beside_an_unchanged_condition(load):
+    plain = shown_to_the_judge(session_of(load()), 1)
+    coloured = shown_to_the_judge(session_of(load('method.diff_augment=["colour"]')), 1)
+    for one, other in zip(plain[:2], coloured[:2], strict=True):
+        assert torch.equal(one[:, :3], other[:, :3])
+        assert not torch.equal(one[:, 3:], other[:, 3:])
+
+
+def test_losses_between_images_see_them_unaugmented(load):
+    def first_l1(*settings: str) -> Tensor:
+        session = session_of(load("losses.l1.weight=10.0", *settings))
+        (batch,) = training_batches(
+            session.data["train"], {}, session.recipe.data.settings, seed=3, first=0, last=1
+        )
+        return session.advance([batch])["l1"]
+
+    assert torch.equal(first_l1(), first_l1('method.diff_augment=["colour", "cutout"]'))
+
+
+def test_augmentation_goes_with_feature_losses_and_penalties(load, tmp_path):
+    result = run(
+        load(
+            'method.diff_augment=["colour", "translation", "cutout"]',
+            "method.pool=4",
+            "losses.features.use=toys/features",
+            "losses.slope.use=toys/slope",
+        ),
+        tmp_path / "run",
+    )
+    assert result.status == "done"
+    lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    last = [record for record in lines if record["kind"] == "train"][-1]["losses"]
+    assert last["features"] > 0
+    assert last["slope.judge"] > 0
+
+
+def test_an_augmentation_that_there_is_not_is_refused(load):
+    with pytest.raises(RecipeError, match=r"'diff_augment' cannot be \[\"blur\"\]"):
+        load('method.diff_augment=["blur"]')
+
+
+def test_each_side_can_have_a_learning_rate_of_its_own(load):
+    recipe = load("optimizers.discriminators.lr=4e-3", "optimizers.generators.lr=1e-3")
+    session = session_of(recipe)
+    before = {path: [p.clone() for p in module.parameters()] for path, module in session.networks.modules()}
+    advance(session, 1)
+    assert session.learning_rates() == {"generators.main": 1e-3, "discriminators.judge": 4e-3}
+    for path, module in session.networks.modules():
+        moves = [
+            (after - start).abs().max()
+            for after, start in zip(module.parameters(), before[path], strict=True)
+        ]
+        # Adam's first step is as long as its learning rate, whatever the gradient.
+        assert max(moves).item() == pytest.approx(session.learning_rates()[path], rel=1e-2)
