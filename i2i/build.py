@@ -185,7 +185,8 @@ class NetworkFacts:
 def probe(recipe: Recipe, spec: PairSpec | None = None, *, start: bool = True) -> list[NetworkFacts]:
     """Build every network without memory (the meta device) and check each shape.
 
-    Without `spec` the training split is opened to ask for it; `start` as in `build_networks`. Raises RecipeError with all problems.
+    Without `spec` the training split is opened to ask for it; `start` is that of `build_networks`. Raises
+    RecipeError with all problems.
     """
     spec = spec or make(recipe, recipe.data, split="train").spec
     with torch.device("meta"):

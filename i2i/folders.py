@@ -11,6 +11,8 @@ from pathlib import Path
 from i2i.errors import DataError, Problem
 from i2i.images import IMAGE_SUFFIXES
 
+_NUMBER = re.compile(r"([0-9]+)")
+
 
 def entries(folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of the folders and of the files in `folder`, hidden ones left out."""
@@ -61,8 +63,9 @@ def stem(name: str) -> str:
 
 def natural(name: str) -> tuple[list[str | int], str, str]:
     """Sort numbers inside names by value, and equal stems side by side."""
-    parts = re.split(r"([0-9]+)", stem(name))
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], stem(name), name
+    base = stem(name)
+    parts = _NUMBER.split(base)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], base, name
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -19,6 +19,8 @@ from i2i.run_folder import RunFolder
 from i2i.slots import Slot
 
 SECTIONS = ("data", "metrics")
+OF_THE_MACHINE = ("workers", "cache")
+"""Slot keys of the data that change nothing in what it is."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def find_trained(
 def shareable(recipe: Recipe) -> dict[str, Any]:
     """Return the data and metrics of `recipe` as a model file carries them: without paths of this machine."""
     data = {"data": _without_paths(recipe.data, recipe.table["data"])}
+    for key in OF_THE_MACHINE:
+        data["data"].pop(key, None)
     metrics = {
         slot.name: _without_paths(slot, recipe.table["metrics"][slot.name])
         for slot in recipe.section("metrics")

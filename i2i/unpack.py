@@ -66,6 +66,8 @@ def _extract(archive: Path, folder: Path, watch: Callable[[int], None]) -> int:
                 raise ResourceError(f"{archive} unpacks to more than the {free:,} bytes that are free.")
             file.extract(member, folder, filter="data")
             watch(count)
+        while file.fileobj and file.fileobj.read(1 << 20):
+            pass  # to the very end, where the checksum of the compression is
     if not count:
         raise DataError(Problem("the archive holds no file.", file=str(archive)))
     return count

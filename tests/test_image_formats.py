@@ -86,6 +86,11 @@ def test_channels_in_planes_and_pages_are_found(options: dict[str, Any]) -> None
     assert np.array_equal(decode(tiff(array, **options), name="x.tif").numpy(), array)
 
 
+def test_an_array_saved_without_a_word_on_its_axes_is_understood() -> None:
+    array = values("uint8", 5).numpy()
+    assert np.array_equal(decode(tiff(array.transpose(1, 2, 0)), name="x.tif").numpy(), array)
+
+
 @pytest.mark.parametrize(
     ("mode", "compression"),
     [

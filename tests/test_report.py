@@ -13,6 +13,7 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
+from i2i.errors import ResourceError
 from i2i.report import LARGEST_PICTURE, MOST_COLUMNS, MOST_POINTS, MOST_READINGS, MOST_ROWS, Report
 
 NASTY = "<script>alert('x')</script>\"&"
@@ -218,16 +219,15 @@ def test_writing_replaces_the_page_and_leaves_nothing_beside_it(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_a_failed_write_leaves_the_old_page(tmp_path):
+def test_a_failed_write_is_one_sentence_and_leaves_nothing_behind(tmp_path):
     path = tmp_path / "report.html"
     report = make(path)
     report.write()
-    old = path.read_bytes()
-    report.add(train(1))
-    (tmp_path / ".report.html.partial").mkdir()
-    with pytest.raises(IsADirectoryError):
+    path.unlink()
+    (path / "in the way").mkdir(parents=True)
+    with pytest.raises(ResourceError, match=r"report\.html cannot be written"):
         report.write()
-    assert path.read_bytes() == old
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
 # --- pictures ---------------------------------------------------------------------------------------

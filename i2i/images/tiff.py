@@ -76,7 +76,11 @@ def encode(array: np.ndarray[Any, Any]) -> bytes:
 
 
 def _channels_first(array: np.ndarray[Any, Any], axes: str, name: str) -> np.ndarray[Any, Any]:
-    """Return an array whose axes tifffile names as (C,H,W)."""
+    """Return an array whose axes tifffile names as (C,H,W).
+
+    An array (H,W,C) that was written without a word on its axes lies in H pages of the size W x C; it is
+    told by its last axis being the smaller, as in a .npy file.
+    """
     others = [place for place, axis in enumerate(axes) if axis not in "YX" and array.shape[place] > 1]
     if len(others) > 1:
         sizes = " x ".join(str(array.shape[place]) for place in others)
@@ -85,7 +89,10 @@ def _channels_first(array: np.ndarray[Any, Any], axes: str, name: str) -> np.nda
     kept = [*others, axes.index("Y"), axes.index("X")]
     single = [place for place in range(array.ndim) if place not in kept]
     planes = array.transpose(*single, *kept).reshape([array.shape[place] for place in kept])
-    return planes if others else planes[None]
+    if not others:
+        return planes[None]
+    unnamed = axes[others[0]] not in "SC"
+    return planes.transpose(2, 0, 1) if unnamed and planes.shape[0] > planes.shape[2] else planes
 
 
 def _check_size(page: tifffile.TiffPage, name: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from i2i import state
 from i2i.core.optim import adam, adamw, sgd
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class TestEveryOptimizer:
         first = factory([halves], lr=0.1)
         train(first, halves, range(2))
         second = factory([halves], lr=0.1)
-        second.load_state_dict(contiguous(first.state_dict()))
+        state.restore(second, contiguous(first.state_dict()))
         train(second, halves, range(2, 4))
         assert torch.equal(halves, whole)
 

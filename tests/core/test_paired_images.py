@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,21 @@ def test_a_range_says_which_values_become_black_and_white(tmp_path: Path) -> Non
     assert as_pair(data[0], data.spec).target.unique().tolist() == [0.0]
 
 
+@pytest.mark.skipif("I2I_TEST_DATA" not in os.environ, reason="needs the facades")
+def test_the_facades_are_found_as_they_are() -> None:
+    root = Path(os.environ["I2I_TEST_DATA"]) / "facades"
+    side = ImageSpec(3, 256, 256)
+    for split, count in (("train", 400), ("val", 100)):
+        data = PairedImages(split, root=root, direction="b-to-a")
+        assert (len(data), data.problems, data.spec) == (count, (), PairSpec(side, side))
+    colours = ((0, 0, 222), (0, 48, 255), (0, 128, 255), (0, 207, 255), (32, 255, 223), (112, 255, 143))
+    colours += ((191, 255, 64), (255, 239, 0), (255, 159, 0), (255, 80, 0), (255, 0, 0), (175, 0, 0))
+    labels = PairedImages("val", root=root, direction="b-to-a", source_labels=colours)[0]["source"]
+    assert labels.shape == (12, 256, 256)
+    assert labels.sum(0).unique().tolist() == [1]
+    assert int(labels.flatten(1).any(1).sum()) >= 6
+
+
 # --- what does not fit
 
 
@@ -297,6 +313,8 @@ def test_a_label_map_that_does_not_fit_is_named(tmp_path: Path) -> None:
         ({"source": "x", "target": "x"}, "each once"),
         ({"source": "x", "target": "y", "direction": "b-to-a"}, "change places"),
         ({"source": ("x", "y"), "target": "z", "source_labels": 3}, "one label map"),
+        ({"target_labels": 1}, "two or more"),
+        ({"target_labels": (RED, BLUE, RED)}, "two or more"),
         ({"source_labels": 3, "source_range": (0.0, 1.0)}, "nothing for a label map"),
         ({"target_range": (1.0, 0.0)}, "from a lower value to a higher"),
         ({"source_range": {"depth": (0.0, 1.0)}}, "names depth; there are A"),

@@ -131,8 +131,8 @@ def _pair_up(folders: Sequence[Path]) -> tuple[dict[str, PairFiles], dict[str, P
         names, shared = by_stem(folder)
         found.append(names)
         problems |= shared
-    stems = set[str]().union(*found)
-    for stem in sorted(stems - problems.keys(), key=natural):
+    stems = set[str]().union(*found) - problems.keys()
+    for stem in found[0] if stems == found[0].keys() else sorted(stems, key=natural):
         files = [folder / names[stem] for folder, names in zip(folders, found, strict=True) if stem in names]
         if len(files) == len(folders):
             sources, target = (files[:-1], files[-1]) if len(files) > 1 else (files, None)

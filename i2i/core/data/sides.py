@@ -44,6 +44,9 @@ class SideFormat:
     span: Span | Mapping[str, Span] | None = None
 
     def __post_init__(self) -> None:
+        classes = range(self.labels) if isinstance(self.labels, int) else self.labels
+        if classes is not None and (len(classes) < 2 or len(set(classes)) < len(classes)):
+            raise ValueError(f"'{self.side}_labels' is the number of classes, or their colours: two or more")
         if self.labels is not None and len(self.names) > 1:
             raise ValueError(
                 f"'{self.side}_labels' is for one label map, and '{self.side}' names several files"

@@ -8,13 +8,14 @@ whatever holds more, before torch-fidelity is given it.
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -253,14 +254,20 @@ def _lpips(files: Sequence[Path]) -> nn.Module:
 
 
 @contextmanager
-def _torch_cache_of(files: Sequence[Path]) -> Iterator[Any]:
+def _torch_cache_of(files: Sequence[Path]) -> Iterator[None]:
     """Let torch find `files` in its cache for a while: torch-fidelity's LPIPS takes no paths."""
     before = torch.hub.get_dir()
+    if all(path.parent == Path(before, "checkpoints") for path in files):
+        yield
+        return
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder, "checkpoints")
         cache.mkdir()
         for path in files:
-            (cache / path.name).symlink_to(path.resolve())
+            try:
+                (cache / path.name).symlink_to(path.resolve())
+            except OSError:  # not everybody may make links on Windows
+                shutil.copyfile(path, cache / path.name)
         torch.hub.set_dir(folder)
         try:
             yield

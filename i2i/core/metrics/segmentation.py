@@ -42,7 +42,7 @@ class SegmentationScore:
         colours: the label colours as [R, G, B], where sources are colour images; by default all distinct
             colours of the training sources.
         size: photos whose shorter side is longer than this are reduced to it before they are judged.
-        width: channels of the segmenter at full size.
+        width: channels of the segmenter at half size.
         epochs: how often it sees the training photos.
         pairs: the most training pairs to use, spread evenly over the split.
         seed: decides its initial weights and the order of training.

@@ -1,0 +1,98 @@
+"""What a run does about images that cannot be used, with and without worker processes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+RECIPE = """
+recipe = 1
+name = "bad"
+
+[data]
+use = "paired-images"
+root = "pairs"
+size = 8
+batch_size = 2
+
+[generator]
+use = "toys/tiny"
+
+[losses.l1]
+use = "l1"
+
+[method]
+use = "paired-adversarial"
+
+[optimizers.generators]
+use = "adam"
+
+[train]
+steps = 4
+precision = "fp32"
+"""
+
+
+@pytest.fixture
+def pairs(toys, tmp_path, monkeypatch):
+    """A folder of pairs side by side with a recipe for it; the working directory."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "pairs" / "train"
+    folder.mkdir(parents=True)
+    for number in range(6):
+        Image.effect_noise((16, 8), 80).convert("RGB").save(folder / f"{number}.png")
+    (tmp_path / "bad.toml").write_text(RECIPE)
+    return folder
+
+
+@pytest.fixture
+def run(pairs, i2i):
+    """Return a function that runs the recipe with settings on top."""
+
+    def run_with(*settings: str):
+        sets = [word for setting in settings for word in ("--set", setting)]
+        return i2i("run", "bad.toml", "--out", "out", *sets)
+
+    return run_with
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_cannot_be_read_is_named_when_its_turn_comes(pairs, run, workers):
+    (pairs / "3.png").write_bytes(b"broken")
+    done = run(f"data.workers={workers}", "data.cache=none", "data.batch_size=1", "train.steps=6")
+    assert done.code == 3, done.err
+    assert done.err.strip().splitlines()[-2:] == [
+        "pairs/train/3.png",
+        "  this is not an image in a format that i2i reads."
+        "   (formats: .bmp, .jpeg, .jpg, .npy, .png, .tif, .tiff, .webp)",
+    ]
+    assert "Traceback" not in done.err
+
+
+def test_pairs_that_the_listing_cannot_use_are_refused_before_anything_is_trained(pairs, run):
+    (pairs / "3.jpg").write_bytes((pairs / "3.png").read_bytes())
+    done = run()
+    assert done.code == 3
+    assert "3.jpg and 3.png have one name" in done.err
+    assert not (pairs.parents[1] / "out").exists()
+
+
+def test_on_bad_skip_lists_them_and_trains_without_them(pairs, run):
+    (pairs / "1.png").write_bytes(b"broken")
+    (pairs / "3.jpg").write_bytes((pairs / "3.png").read_bytes())
+    done = run("data.on_bad=skip")
+    assert done.code == 0, done.err
+    told = done.out + done.err
+    assert "goes on with 4 pairs" in told
+    assert "pairs/train/1.png" in told
+    assert "3.jpg and 3.png" in told
+    assert json.loads((pairs.parents[1] / "out" / "summary.json").read_text())["status"] == "done"
+
+
+def test_metrics_without_a_validation_split_say_how_to_get_one(run):
+    done = run("metrics.mae.use=mae")
+    assert done.code == 3
+    assert "has pairs for train, and none for val." in done.err
+    assert "put some into val; a recipe without [metrics] and [callbacks] needs none" in done.err
