@@ -131,3 +131,64 @@ def i2i_register(registry: Registrar) -> None:
 
     add.recipe("pix2pix", "i2i:recipes/pix2pix.toml", "colour line drawings on a CPU in five minutes")
     add.recipe("l1-only", "i2i:recipes/l1-only.toml", "the plain CNN with L1 that pix2pix grew out of")
+    add.recipe(
+        "paper-aerial-to-maps",
+        "i2i:recipes/paper/aerial-to-maps.toml",
+        "aerial photos to maps: 1,096 images, 200 epochs",
+    )
+    add.recipe(
+        "paper-cityscapes",
+        "i2i:recipes/paper/cityscapes.toml",
+        "labels to street scenes: 2,975 images, 200 epochs",
+    )
+    add.recipe(
+        "paper-day2night",
+        "i2i:recipes/paper/day2night.toml",
+        "day to night: 17,823 images, 17 epochs (figures not verified)",
+    )
+    add.recipe(
+        "paper-edges2handbags",
+        "i2i:recipes/paper/edges2handbags.toml",
+        "edges to handbags: 137,000 images, 15 epochs (figures not verified)",
+    )
+    add.recipe(
+        "paper-edges2shoes", "i2i:recipes/paper/edges2shoes.toml", "edges to shoes: 50,000 images, 15 epochs"
+    )
+    add.recipe("paper-facades", "i2i:recipes/paper/facades.toml", "labels to facades: 400 images, 200 epochs")
+    add.recipe(
+        "paper-maps-to-aerial",
+        "i2i:recipes/paper/maps-to-aerial.toml",
+        "maps to aerial photos: 1,096 images, 200 epochs",
+    )
+    add.recipe(
+        "paper-pix2pix-256",
+        "i2i:recipes/paper/pix2pix-256.toml",
+        "the paper's network and training, without its data; the others here extend it",
+    )
+    add.recipe("ablation-cgan", "i2i:recipes/ablations/cgan.toml", "cGAN alone, no L1")
+    add.recipe(
+        "ablation-dropout-off",
+        "i2i:recipes/ablations/dropout-off.toml",
+        "dropout off at test; l1-cgan keeps it on",
+    )
+    add.recipe("ablation-image", "i2i:recipes/ablations/image.toml", "the whole image is judged, at 128 px")
+    add.recipe(
+        "ablation-l1-cgan", "i2i:recipes/ablations/l1-cgan.toml", "L1 + cGAN: pix2pix with the paper's loss"
+    )
+    add.recipe(
+        "ablation-l1-gan",
+        "i2i:recipes/ablations/l1-gan.toml",
+        "L1 + GAN: the discriminator is blind to the input",
+    )
+    add.recipe("ablation-l1", "i2i:recipes/ablations/l1.toml", "plain CNN, L1 alone")
+    add.recipe("ablation-l2", "i2i:recipes/ablations/l2.toml", "plain CNN, L2 alone")
+    add.recipe("ablation-lsgan", "i2i:recipes/ablations/lsgan.toml", "LSGAN, against l1-cgan's cross-entropy")
+    add.recipe("ablation-noise", "i2i:recipes/ablations/noise.toml", "noise as an input, to see it ignored")
+    add.recipe("ablation-patch-16", "i2i:recipes/ablations/patch-16.toml", "16 x 16 patches at 128 px")
+    add.recipe("ablation-patch-286", "i2i:recipes/ablations/patch-286.toml", "286 x 286 patches at 128 px")
+    add.recipe(
+        "ablation-patch-70",
+        "i2i:recipes/ablations/patch-70.toml",
+        "70 x 70 patches at 128 px, the paper's choice",
+    )
+    add.recipe("ablation-pixel", "i2i:recipes/ablations/pixel.toml", "single pixels are judged, at 128 px")

@@ -1,0 +1,70 @@
+"""Every recipe that ships is registered, resolves, and says what it is; the paper's have its figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from i2i import build
+from i2i.catalog import Catalog
+from i2i.kinds import ImageSpec, PairSpec
+from i2i.plugins import discover
+from i2i.recipe import load_recipe
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "recipes").rglob("*.toml"))
+PAPER = [path for path in FILES if path.parent.name == "paper"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_resolves_and_starts_with_a_comment(path):
+    recipe = load_recipe(path)
+    assert path.read_text(encoding="utf-8").startswith("# ")
+    assert recipe.slots
+
+
+def test_every_file_can_be_run_by_name_and_every_name_has_its_file():
+    entries = Catalog(discover(environ={"I2I_DISABLE": "openmoji"})).recipes()
+    assert sorted(entry.path() for entry in entries if entry.namespace == "core") == FILES
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_the_papers_recipes_have_the_papers_networks(path):
+    side = ImageSpec(3, 256, 256)
+    facts = {fact.path: fact for fact in build.probe(load_recipe(path), PairSpec(side, side))}
+    generator, judge = facts["generators.main"], facts["discriminators.patch"]
+    assert (generator.parameters, generator.size_multiple) == (54_413_955, 256)
+    assert (judge.parameters, judge.receptive_field, judge.outputs) == (2_768_705, 70, [(1, 30, 30)])
+    assert judge.conditional is True
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "batch", "direction", "jitter"),
+    [
+        ("facades", 200, 1, "b-to-a", True),
+        ("maps-to-aerial", 200, 1, "b-to-a", True),
+        ("aerial-to-maps", 200, 1, "a-to-b", True),
+        ("cityscapes", 200, 1, "b-to-a", True),
+        ("edges2shoes", 15, 4, "a-to-b", False),
+        ("edges2handbags", 15, 4, "a-to-b", False),
+        ("day2night", 17, 4, "b-to-a", True),
+    ],
+)
+def test_the_papers_recipes_have_the_papers_settings(name, epochs, batch, direction, jitter):
+    recipe = load_recipe(f"paper-{name}")
+    assert recipe.train.epochs == epochs
+    assert recipe.data.settings.batch_size == batch
+    assert recipe.data.params["direction"] == direction
+    assert ("transforms.jitter" in recipe.slots) is jitter
+    assert recipe.slots["losses.adversarial"].entry.name == "vanilla"
+    assert recipe.slots["losses.l1"].settings.weight == 100.0
+    assert recipe.method.params == {"test_dropout": True, "test_norm": "batch", "pool": 0, "diff_augment": ()}
+    assert recipe.slots["optimizers.generators"].params["betas"] == (0.5, 0.999)
+
+
+def test_what_could_not_be_verified_is_said():
+    for name in ("edges2handbags", "day2night"):
+        assert "not been able to verify" in (ROOT / "recipes/paper" / f"{name}.toml").read_text().replace(
+            "\n# ", " "
+        )
