@@ -15,7 +15,7 @@ from rich.console import Console
 from i2i.live import Lines, View, silent, terminal
 
 FOLDER = Path("runs/pix2pix-0001")
-LONG = "/home/somebody/" + "a-rather-long-folder-name/" * 6 + "report.html"
+LONG = "/far/away/" + "a-rather-long-folder-name/" * 6 + "report.html"
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
