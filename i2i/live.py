@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from i2i.numbers import Scores, Trend, clock, short
+from i2i.printable import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,10 +197,10 @@ class View:
         self._started = self._now()
         self._first, self._step, self._total = first_step, first_step, total_steps
         self._scores = Scores(directions or {})
-        self._console.print(Text(_printable(_headline(name, first_step, total_steps)), style="bold"))
+        self._console.print(Text(printable(_headline(name, first_step, total_steps)), style="bold"))
         grid = Table.grid(padding=(0, 2, 0, 0))
         for label, text in [("folder", str(folder)), *facts.items()]:
-            grid.add_row(Text(_printable(label), style="dim"), Text(_printable(text), overflow="fold"))
+            grid.add_row(Text(printable(label), style="dim"), Text(printable(text), overflow="fold"))
         self._console.print(grid)
         self._console.print()
         self._live = Live(get_renderable=self._frame, console=self._console, auto_refresh=False)
@@ -208,7 +209,7 @@ class View:
     def note(self, text: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(_printable(text)))
+        self._console.print(Text(printable(text)))
 
     def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
         self._step = step
@@ -377,19 +378,14 @@ def _packed(pieces: Sequence[str], dot: str, width: int) -> list[str]:
     return lines
 
 
-def _printable(text: str) -> str:
-    """Return `text` with control characters written out, so that no name can steer the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
-
-
 def _cell(text: str) -> Text:
     from rich.text import Text
 
-    return Text(_printable(text))
+    return Text(printable(text))
 
 
 def _print_whole(console: Console, text: str, style: str = "") -> None:
     """Print `text` without breaking or cutting it, however narrow the terminal."""
     from rich.text import Text
 
-    console.print(Text(_printable(text), style=style), soft_wrap=True)
+    console.print(Text(printable(text), style=style), soft_wrap=True)

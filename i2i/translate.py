@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,10 +20,10 @@ from i2i import testtime, weights
 from i2i.catalog import Catalog
 from i2i.errors import DataError, I2IError, Problem, RecipeError
 from i2i.images import IMAGE_SUFFIXES, fitting, write_image
-from i2i.kinds import KINDS, PairSpec, TestSettings
+from i2i.kinds import PairSpec, TestSettings
 from i2i.model_input import Files, parts_in, read_source
 from i2i.plugins import discover
-from i2i.schema import schema_of
+from i2i.schema import component_schema, slot_schema
 from i2i.seeds import seeded
 
 Record = TypeVar("Record", PairSpec, TestSettings)
@@ -65,9 +65,8 @@ def load_model(
         raise DataError(f"{path} is not a model: its header describes no generator.") from None
     except I2IError as error:
         raise type(error)(Problem(error.problems[0].message, file=str(path))) from error
-    kind = KINDS["generator"]
-    schema = schema_of(entry.load(), owner=entry.ref, injected=kind.injected)
-    unknown = table.keys() - set(schema.names) - {"use", *(field.name for field in fields(kind.settings))}
+    factory, schema = component_schema(entry)
+    unknown = table.keys() - {"use", *schema.names, *slot_schema(entry.kind).names}
     if unknown:
         raise RecipeError(
             f"{path} sets {', '.join(sorted(unknown))}, which the installed {entry.ref} does not have."
@@ -78,11 +77,9 @@ def load_model(
         options = {name: schema[name].parse(value) for name, value in table.items() if name in schema.names}
         # Without memory first: a header may ask for more than its own tensors ever filled.
         with torch.device("meta"):
-            weights.load_into(
-                entry.load()(**options, **given), file.tensors, source=str(path), target=entry.ref
-            )
+            weights.load_into(factory(**options, **given), file.tensors, source=str(path), target=entry.ref)
         with seeded(0, "load"):
-            module: nn.Module = entry.load()(**options, **given)
+            module: nn.Module = factory(**options, **given)
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{path} is not a model that {entry.ref} can make: {error}") from error
     weights.load_into(module, file.tensors, source=str(path), target=entry.ref)

@@ -10,8 +10,8 @@ import typer
 
 import i2i
 from i2i.cli import calibrate, components, data, evaluate, import_weights, plugins, recipe, run, translate
-from i2i.cli.render import harmless
 from i2i.errors import I2IError, exit_code_of
+from i2i.printable import printable
 
 app = typer.Typer(
     help="Image-to-image translation from interchangeable parts.",
@@ -52,5 +52,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(arguments)
     except I2IError as error:
         for problem in error.problems:
-            print(harmless(problem.render()), file=sys.stderr)
+            print(printable(problem.render()), file=sys.stderr)
         sys.exit(exit_code_of(error))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from i2i.cli.options import DataOption, JsonOption, PluginOption, data_settings, open_catalog
-from i2i.cli.render import harmless, print_json, print_table
+from i2i.cli.render import print_json, print_table
 from i2i.errors import EXIT_DATA, Problem
+from i2i.printable import printable
 from i2i.public_sets import SETS
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _show(report: DataReport) -> None:
         print_table(
             ("split", "file", "problem"),
             [
-                (split, harmless(_place(problem)), harmless(problem.message))
+                (split, printable(_place(problem)), printable(problem.message))
                 for split, problem in report.problems
             ],
             styles=("", "bold"),
@@ -133,7 +134,7 @@ def _show(report: DataReport) -> None:
     for hint, count in Counter(problem.hint for _, problem in report.problems if problem.hint).items():
         print(f"{count:,} of these: {hint}.")
     for remark in report.remarks:
-        print(f"note: {harmless(remark)}")
+        print(f"note: {printable(remark)}")
     pairs = sum(found.pairs for found in report.splits.values())
     usable = sum(found.usable for found in report.splits.values())
     count = len(report.problems)

@@ -89,11 +89,6 @@ def _print_block(
         console.print(Padding(text, (0, 0, 0, 2), expand=False))
 
 
-def harmless(text: str) -> str:
-    """Spell out control characters: a file from elsewhere may hold some, and terminals obey them."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-
-
 def toml_value(value: Any) -> str:
     """Return a value as TOML writes it, on one line."""
     if isinstance(value, Mapping):
