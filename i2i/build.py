@@ -31,11 +31,14 @@ from i2i.usable import usable
 def make(recipe: Recipe, slot: Slot, **given: Any) -> Any:
     """Call a slot's factory with its parameters and the injected names that it takes, under its seed.
 
+    Data is the same whatever the recipe's seed, so that runs of other seeds can be compared.
+
     Raises RecipeError, placed in the recipe, when the factory refuses its parameters, PluginError when it
     fails in any other way.
     """
     injected = {name: value for name, value in given.items() if name in slot.injected}
-    with seeded(recipe.seed, slot.path), _faults(recipe, slot):
+    seed = 0 if slot.kind == "data" else recipe.seed
+    with seeded(seed, slot.path), _faults(recipe, slot):
         return slot.factory(**slot.params, **injected)
 
 
@@ -77,7 +80,8 @@ def method_slots(recipe: Recipe) -> MethodSlots:
 def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Networks:
     """Build and initialise every network of the recipe for data of `spec`.
 
-    Without `start` no `init_from` is read: a checkpoint is about to replace the weights.
+    Without `start` no `init_from` is read and no published weights are fetched: a checkpoint is about to
+    replace the weights.
     """
     generators, judges = {}, {}
     for slot in recipe.section("generators"):
@@ -89,7 +93,8 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
 
 
 def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: bool) -> nn.Module:
-    module = make(recipe, slot, **channels)
+    begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
+    module = make(recipe, slot, fetch=begins, **channels)
     if not isinstance(module, nn.Module):
         raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref} did not return an nn.Module"))
     with seeded(recipe.seed, slot.path, "init"), _faults(recipe, slot):
@@ -123,7 +128,7 @@ def _judge_role(recipe: Recipe, slot: Slot) -> DiscriminatorSlot:
 def _judge_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
     role = _judge_role(recipe, slot)
     extra = spec.side(role.condition).channels if slot.settings.conditional else 0
-    return {"in_channels": spec.side(role.judges).channels + extra}
+    return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
 
 
 def build_losses(recipe: Recipe, device: str) -> Losses:
@@ -131,7 +136,7 @@ def build_losses(recipe: Recipe, device: str) -> Losses:
     names = frozenset(slot.name for slot in recipe.section("discriminators"))
     terms = []
     for slot in recipe.section("losses"):
-        loss = make(recipe, slot)
+        loss = make(recipe, slot, fetch=True)  # its weights are in no checkpoint
         if isinstance(loss, nn.Module):
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names

@@ -86,6 +86,12 @@ class Catalog:
             " (a file's name ends in .toml)"
         )
 
+    def benchmark(self, ref: str) -> RecipeEntry | None:
+        """Return the shipped benchmark `ref`, None where its plug-in has none of that name."""
+        namespace, name = split_ref(ref)
+        found = [entry for entry in self.plugin(namespace, wanted=ref).benchmarks if entry.name == name]
+        return found[0] if found else None
+
     def recipes(self) -> list[RecipeEntry]:
         """Return every shipped recipe."""
         return [entry for plugin in self.plugins.load_all() for entry in plugin.recipes]

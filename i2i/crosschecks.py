@@ -132,13 +132,9 @@ class _CrossCheck:
 
     def requirements(self) -> None:
         """What a component says it cannot do without is there; features are seen once it is built."""
-        kinds = {loss.entry.kind for loss in self.losses()}
-        met = {
-            "penalty": "penalty" in kinds or "losses" in self.lost,
-            "metric": bool(self.names("metrics")),
-            "features": True,
-        }
+        has_metric = bool(self.names("metrics"))
         for slot in self.slots.values():
+            met = {"penalty": self.penalised(slot), "metric": has_metric, "features": True}
             needs = getattr(slot.factory, "requires", {})
             if not isinstance(needs, Mapping) or needs.keys() - met.keys():
                 known = ", ".join(met)
@@ -151,8 +147,17 @@ class _CrossCheck:
                 if not met[need]:
                     self.note(slot.path, sentence)
         train = self.draft.table.get("train")
-        if isinstance(train, dict) and "save_best" in train and not met["metric"]:
+        if isinstance(train, dict) and "save_best" in train and not has_metric:
             self.note("train", "'save_best' needs a metric: add one as [metrics.NAME]", key="save_best")
+
+    def penalised(self, slot: Slot) -> bool:
+        """Whether there are penalties, on every discriminator that `slot` works through if it does."""
+        judges = set(self.names("discriminators"))
+        penalties = [loss for loss in self.losses() if loss.entry.kind == "penalty"]
+        covered = set[str]().union(*(set(loss.settings.on) or judges for loss in penalties))
+        wanted = set(slot.settings.on) or judges if slot.entry.kind in _JUDGED else set()
+        misnamed = not covered <= judges  # which is told as such
+        return "losses" in self.lost or (bool(penalties) and (wanted <= covered or misnamed))
 
     def covered(self, section: str) -> None:
         """Every network has one optimizer, and no optimizer or schedule is without a network."""

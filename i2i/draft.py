@@ -18,21 +18,24 @@ from i2i.errors import I2IError, RecipeError, did_you_mean
 from i2i.kinds import KINDS, kinds_of
 from i2i.layers import SHORT, Layer, long_path, read_file, read_settings
 from i2i.origins import Findings, Origin, dotted
+from i2i.skew import Versions
 from i2i.toml_places import KeyPath
 
 MAX_PARENTS = 8
-_NAMED = {kind.section: kind.named for kind in KINDS.values()}
+_NAMED = {kind.section: kind.named for kind in KINDS.values() if kind.in_recipes}
 
 
 @dataclass
 class Draft:
     """The merged tables; `carried` are the slot keys that outlived a change of `use`.
 
-    `source` is the recipe's file as people see it, `text` what stands in it.
+    `source` is the recipe's file as people see it, `text` what stands in it, `written` the versions of the
+    plug-ins that it was written with, where that is known.
     """
 
     source: str
     text: str
+    written: Versions = field(default_factory=dict)
     table: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, Origin] = field(default_factory=dict)
     carried: set[KeyPath] = field(default_factory=set)
@@ -55,16 +58,17 @@ def read_draft(
     unset: Sequence[str] = (),
     steps: int | None = None,
     seed: int | None = None,
+    over: Sequence[Layer] = (),
 ) -> Draft:
-    """Read a recipe with its parents and lay the command line's settings on top.
+    """Read a recipe with its parents and lay `over`, then the command line's settings, on top.
 
     `source` is a path ending in ``.toml``, a shipped name, or a layer that was read already. Raises
     RecipeError or PluginError where reading cannot go on; an `unset` of what is not there is noted in
     `findings`.
     """
     files = [source] if isinstance(source, Layer) else _chain(source, catalog)
-    draft = Draft(files[-1].origins["recipe",].file, files[-1].text)
-    for layer in files:
+    draft = Draft(files[-1].origins["recipe",].file, files[-1].text, files[-1].written)
+    for layer in [*files, *over]:
         _apply(draft, layer, findings)
     _apply(draft, read_settings(settings, unset, steps=steps, seed=seed), findings)
     return draft

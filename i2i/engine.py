@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from i2i import build, checkpoint, stream
-from i2i.atomic import write_bytes
+from i2i.atomic import write_bytes, write_text
 from i2i.errors import DivergedError, Interrupted, PluginError, RecipeError, ResourceError
 from i2i.kinds import Batch
 from i2i.live import Observer, silent
@@ -30,6 +30,10 @@ from i2i.runtime import Runtime, ran_out_of_memory, resolve
 from i2i.session import Session
 from i2i.signals import Signals, watched
 from i2i.usable import check_alike
+
+
+OpenData = Callable[[Recipe, Observer], Mapping[str, Any]]
+"""Returns the splits that a recipe makes use of, by name, ready to be read."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,14 @@ def run(
     fresh: bool = False,
     stop_at: int | None = None,
     observer: Observer | None = None,
+    open_data: OpenData | None = None,
+    rehearsed: bool = False,
 ) -> Result:
     """Train what `recipe` describes in the folder `out` (a new one under runs/ without it).
 
     A folder that holds an unfinished run of the same recipe is resumed from its newest checkpoint;
-    `fresh` starts over. `stop_at` ends early after that step, to be resumed later.
+    `fresh` starts over. `stop_at` ends early after that step, to be resumed later. `open_data` is for
+    callers who have the data at hand; `rehearsed` says that a dry pass was made already.
 
     Raises RecipeError, DataError, ResourceError or PluginError for what can be mended, DivergedError
     when training left the finite numbers, Interrupted when a signal ended it after saving.
@@ -62,11 +69,18 @@ def run(
     for note in recipe.notes:
         observer.note(note)
     with RunFolder.held(Path(out)) if out is not None else RunFolder.new(recipe.name) as folder:
-        return _run_in(folder, recipe, device, fresh, stop_at, observer)
+        return _run_in(folder, recipe, device, fresh, stop_at, observer, open_data or open_splits, rehearsed)
 
 
 def _run_in(
-    folder: RunFolder, recipe: Recipe, device: str, fresh: bool, stop_at: int | None, observer: Observer
+    folder: RunFolder,
+    recipe: Recipe,
+    device: str,
+    fresh: bool,
+    stop_at: int | None,
+    observer: Observer,
+    open_data: OpenData,
+    rehearsed: bool,
 ) -> Result:
     resumed = folder.holds_run() and not fresh
     if resumed:
@@ -76,11 +90,13 @@ def _run_in(
             observer.end(status="done", lines=folder.last_lines())
             return Result(folder.root, "done", folder.summary())
     runtime = _recorded(folder, device) if resumed else resolve(device, recipe.train.precision)
-    with runtime.active(), _own_random_state(), _in_words(recipe):
-        data = _open_data(recipe, observer)
+    with runtime.active(), _own_random_state(), in_words(recipe):
+        data = open_data(recipe, observer)
         facts = build.probe(recipe, data["train"].spec, start=not resumed)
         if not resumed:
-            _dry_pass(recipe, data, runtime)
+            if not rehearsed:
+                dry_pass(recipe, data, runtime)
+                _release()
             if fresh:
                 folder.clear()
             folder.start(recipe, provenance(recipe, runtime))
@@ -98,10 +114,11 @@ def rehearse(
     Checks shapes on the meta device, then puts one batch through train, evaluate, save and load.
     """
     runtime = resolve(device, recipe.train.precision)
-    with runtime.active(), _own_random_state(), _in_words(recipe):
-        data = _open_data(recipe, observer or silent())
+    with runtime.active(), _own_random_state(), in_words(recipe):
+        data = open_splits(recipe, observer or silent())
         facts = build.probe(recipe, data["train"].spec)
-        _dry_pass(recipe, data, runtime)
+        dry_pass(recipe, data, runtime)
+        _release()
     return facts
 
 
@@ -182,7 +199,7 @@ class _Training:
     def _train(self, stop: int) -> None:
         session, train, pace = self._session, self._recipe.train, self._pace
         images = self._recipe.data.settings.batch_size * session.accumulate
-        batches = _batches(session, last=stop * session.accumulate)
+        batches = training_batches(session, last=stop * session.accumulate)
         pace.restart()
         while session.step < stop:
             with pace.waiting():
@@ -222,8 +239,11 @@ class _Training:
             metrics, copied = session.evaluate()
             session.observe(metrics)
             self._recorder.validation(metrics, copied, self._pace)
-            if session.is_best():
+            best = session.is_best()
+            if best:
                 write_bytes(self._folder.model, session.model_file(), durable=True)
+            if best or self._recipe.train.save_best is None:
+                write_text(self._folder.images, session.scores.csv())
         self._tell("eval_end", dict(session.figures))
         self._recorder.write_report()
 
@@ -245,8 +265,8 @@ class _Training:
                 getattr(callback, event)(self._session.run, *details)
 
 
-def _open_data(recipe: Recipe, observer: Observer) -> dict[str, Any]:
-    """Open the splits that the recipe makes use of."""
+def open_splits(recipe: Recipe, observer: Observer) -> Mapping[str, Any]:
+    """Open the splits that the recipe makes use of, by name."""
     data = {"train": build.open_data(recipe, "train", observer.note)}
     if recipe.section("metrics") or recipe.section("callbacks"):
         data["val"] = build.open_data(recipe, "val", observer.note)
@@ -257,10 +277,10 @@ def _open_data(recipe: Recipe, observer: Observer) -> dict[str, Any]:
     return {split: stream.cached(pairs, settings, observer.note) for split, pairs in data.items()}
 
 
-def _dry_pass(recipe: Recipe, data: Mapping[str, Any], runtime: Runtime) -> None:
-    """Take one batch through train, evaluate, save and load, with parts that are thrown away."""
+def dry_pass(recipe: Recipe, data: Mapping[str, Any], runtime: Runtime) -> Session:
+    """Take one batch through train, evaluate, save and load, and return what did so, one step on."""
     session = Session(recipe, data=data, runtime=runtime, provenance={})
-    batches = _batches(session, last=session.accumulate)
+    batches = training_batches(session, last=session.accumulate)
     session.advance([next(batches) for _ in range(session.accumulate)])
     session.run.check_finite()
     if session.metrics:
@@ -269,14 +289,18 @@ def _dry_pass(recipe: Recipe, data: Mapping[str, Any], runtime: Runtime) -> None
         saved = checkpoint.save(Path(folder), session.step, session.files())
         session.load(saved.folder)
     session.model_file()
-    # The session and its context refer to each other, and hold all networks twice until they are collected.
-    del session
+    return session
+
+
+def _release() -> None:
+    """Free what a dry pass leaves: a session and its context refer to each other until collected."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def _batches(session: Session, *, last: int) -> Iterator[Batch]:
+def training_batches(session: Session, *, last: int) -> Iterator[Batch]:
+    """Yield the batches of a session from its step on, up to the batch `last`, counted from the start."""
     return stream.training_batches(
         session.data["train"],
         build.build_named(session.recipe, "transforms"),
@@ -300,7 +324,7 @@ def _recorded(folder: RunFolder, device: str) -> Runtime:
 
 
 @contextmanager
-def _in_words(recipe: Recipe) -> Iterator[None]:
+def in_words(recipe: Recipe) -> Iterator[None]:
     """Turn running out of memory, and a component that ends the process, into a sentence."""
     try:
         yield

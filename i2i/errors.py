@@ -57,6 +57,10 @@ class RecipeError(I2IError):
     exit_code = EXIT_RECIPE
 
 
+class InUseError(RecipeError):
+    """A folder that another run holds."""
+
+
 class DataError(I2IError):
     """Images or folders that are missing, unreadable or do not fit."""
 

@@ -5,6 +5,8 @@ Metrics see images as they would be saved: quantised to the target's stored dept
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +33,14 @@ class Scores:
     figures: dict[str, float] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
     images: dict[str, list[float]] = field(default_factory=dict)
+
+    def csv(self) -> str:
+        """Return a row for each image: its id, and each figure that it has of its own."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["id", *self.images])
+        writer.writerows(zip(self.ids, *self.images.values(), strict=True))
+        return text.getvalue()
 
 
 def as_saved(image: Tensor, spec: ImageSpec) -> Tensor:
@@ -86,9 +96,9 @@ def copy_input(
     seed: int,
     draws: Mapping[str, int],
 ) -> Scores:
-    """Return what the source itself scores as an answer; empty where its shape is not the target's."""
-    source, target = spec.source, spec.target
-    if (source.channels, source.size) != (target.channels, target.size):
+    """Return what the source itself scores as an answer; empty where it could not be one of the target's."""
+    source, target = ((side.channels, side.size, side.one_hot) for side in (spec.source, spec.target))
+    if source != target:
         return Scores()
     return evaluate(lambda image: image, batches, metrics, spec=spec, runtime=runtime, seed=seed, draws=draws)
 

@@ -5,18 +5,16 @@ The model runs as `i2i translate` runs it: in float32, with the test settings of
 
 from __future__ import annotations
 
-import csv
 import inspect
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import stdev
 from typing import Any
 
 from i2i import build, evaluate, resize, stream
 from i2i.catalog import Catalog
-from i2i.errors import DataError, RecipeError
+from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.kinds import Batch, Direction, ImageSpec, Side, Split
 from i2i.runtime import resolve
 from i2i.trained import Trained
@@ -76,15 +74,6 @@ class Evaluation:
             **({"credit": self.credit} if self.credit else {}),
         }
 
-    def csv(self) -> str:
-        """Return a row for each image: its id, and each figure that it has of its own."""
-        columns = self.scores.images
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["id", *columns])
-        writer.writerows(zip(self.scores.ids, *columns.values(), strict=True))
-        return text.getvalue()
-
 
 def evaluate_trained(
     trained: Trained,
@@ -107,7 +96,13 @@ def evaluate_trained(
     if not metrics:
         raise RecipeError(f"there is no metric to score {trained.path} with: add one, like --metric mae.")
     directions = evaluate.directions(metrics)
-    data = open_split(trained, split, note)
+    try:
+        data = open_split(trained, split, note)
+    except MissingSplitError as error:
+        another = "--split scores another"
+        raise MissingSplitError(
+            *(replace(p, hint=f"{p.hint}; {another}" if p.hint else another) for p in error.problems)
+        ) from error
     with runtime.active():
         model = load_model(trained.path, device=runtime.device, catalog=catalog)
         check_fit(model, data, trained)

@@ -3,6 +3,11 @@
 A factory is a class or a function. Its keyword parameters, all annotated, are the keys of its table
 in a recipe; `injected` names are given by the engine; slot keys (`use`, and the fields of the kind's
 settings) belong to the engine. Everything here is plain data and protocols: no torch at import.
+
+Two injected names need words. `fetch` says whether a component that starts from published weights may get
+them now: it is False where only shapes are asked for, and where a checkpoint or a model file is about to
+replace all weights, so that neither needs a network. `condition_channels` is how many of a discriminator's
+`in_channels` are the condition, which comes first.
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from i2i.bench.jobs import Event, Job
     from i2i.context import Run
 
 Side = Literal["source", "target"]
@@ -322,6 +328,25 @@ class Schedule(Protocol):
     def __call__(self, step: int, /) -> float: ...
 
 
+class Executor(Protocol):
+    """Trains the cells of a benchmark, wherever it likes.
+
+    `run` returns once every job has ended. It makes an `i2i.bench.jobs.Worker` in each of its processes,
+    calls `train(job, …)` there, and passes every event on to `report`, in the thread it was called in. A job
+    whose process died is tried again once, which resumes it; then an event says that it failed. When
+    `stopped` turns true, it sends SIGTERM to the processes at work, or asks them in its own way to save
+    and end, starts nothing new, and returns.
+
+    `at_once` is how many jobs run at the same time.
+    """
+
+    at_once: int
+
+    def run(
+        self, jobs: Sequence[Job], *, report: Callable[[Event], None], stopped: Callable[[], bool]
+    ) -> None: ...
+
+
 # --- the table of kinds ---------------------------------------------------------------------------
 
 
@@ -329,7 +354,8 @@ class Schedule(Protocol):
 class Kind:
     """One row of the contract: where it stands in a recipe, and which names are not a component's own.
 
-    `section` is the top-level table; `named` says whether it holds one table per name.
+    `section` is the top-level table; `named` says whether it holds one table per name. A kind that is
+    not `in_recipes` has its table in a benchmark's file instead.
     """
 
     name: str
@@ -338,6 +364,7 @@ class Kind:
     settings: type
     named: bool = True
     protocol: type = object
+    in_recipes: bool = True
 
 
 KINDS: Mapping[str, Kind] = {
@@ -346,18 +373,18 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             "generator",
             "generators",
-            frozenset({"in_channels", "out_channels"}),
+            frozenset({"in_channels", "out_channels", "fetch"}),
             GeneratorSettings,
             protocol=Generator,
         ),
         Kind(
             "discriminator",
             "discriminators",
-            frozenset({"in_channels"}),
+            frozenset({"in_channels", "condition_channels", "fetch"}),
             DiscriminatorSettings,
             protocol=Discriminator,
         ),
-        Kind("paired-loss", "losses", frozenset(), LossSettings, protocol=PairedLoss),
+        Kind("paired-loss", "losses", frozenset({"fetch"}), LossSettings, protocol=PairedLoss),
         Kind("adversarial-loss", "losses", frozenset(), JudgedLossSettings, protocol=AdversarialLoss),
         Kind("feature-loss", "losses", frozenset(), JudgedLossSettings, protocol=FeatureLoss),
         Kind("penalty", "losses", frozenset(), PenaltySettings, protocol=Penalty),
@@ -373,6 +400,15 @@ KINDS: Mapping[str, Kind] = {
             frozenset({"total_steps", "steps_per_epoch"}),
             NoSettings,
             protocol=Schedule,
+        ),
+        Kind(
+            "executor",
+            "executor",
+            frozenset(),
+            NoSettings,
+            named=False,
+            protocol=Executor,
+            in_recipes=False,
         ),
     )
 }

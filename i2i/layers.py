@@ -17,6 +17,7 @@ from typing import Any
 
 from i2i.errors import Problem, RecipeError
 from i2i.origins import Origin, dotted
+from i2i.skew import Versions, beside
 from i2i.toml_places import KeyPath, TooDeepError, places
 
 FORMAT = 1
@@ -33,7 +34,8 @@ _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 class Layer:
     """The tables of one source, the origin of each of their keys, and what it takes away from its base.
 
-    Paths in `unset` are as written, all others in the long spelling.
+    Paths in `unset` are as written, all others in the long spelling. `written` are the versions of the
+    plug-ins that it was written with, where a run recorded them.
     """
 
     table: dict[str, Any] = field(default_factory=dict)
@@ -42,11 +44,12 @@ class Layer:
     extends: str = ""
     file: Path | None = None
     text: str = ""
+    written: Versions = field(default_factory=dict)
 
 
 def read_file(path: Path, *, shown: str, rank: int) -> Layer:
     """Read one recipe file; `shown` is how errors name it. Raises RecipeError."""
-    text = _text(path, shown)
+    text = read_text(path, shown)
     lines = _lines(text, shown)
     try:
         table = tomllib.loads(text)
@@ -57,7 +60,7 @@ def read_file(path: Path, *, shown: str, rank: int) -> Layer:
         raise RecipeError(Problem(f"this is not TOML: {reason}", file=shown, line=line)) from None
     _check_format(table, shown, lines)
     origins = {key: Origin(dotted(key), shown, line, rank) for key, line in lines.items()}
-    layer = Layer(table, origins, file=path, text=text)
+    layer = Layer(table, origins, file=path, text=text, written=beside(path))
     _lengthen(layer, shown, lines)
     parent = layer.table.pop("extends", "")
     if not isinstance(parent, str):
@@ -69,18 +72,24 @@ def read_file(path: Path, *, shown: str, rank: int) -> Layer:
 
 
 def read_settings(
-    settings: Sequence[str] | Mapping[str, Any], unset: Sequence[str], *, steps: int | None, seed: int | None
+    settings: Sequence[str] | Mapping[str, Any],
+    unset: Sequence[str] = (),
+    *,
+    steps: int | None = None,
+    seed: int | None = None,
+    option: str = "--set",
 ) -> Layer:
     """Turn what the command line sets into a layer of its own. Raises RecipeError.
 
     Each text in `settings` is ``a.b=VALUE``: the first ``=`` splits, VALUE is TOML, and what is no
-    TOML but a plain word is a string. A mapping gives the values themselves.
+    TOML but a plain word is a string. A mapping gives the values themselves. `option` is how errors
+    name where the texts come from.
     """
     layer = Layer()
     if isinstance(settings, Mapping):
         pairs = [(key, _plain(value), f"set {key}") for key, value in settings.items()]
     else:
-        pairs = [_setting(text) for text in settings]
+        pairs = [_setting(text, option) for text in settings]
     for number, (key, value, spot) in enumerate(pairs):
         _put(layer, _key_path(key, spot), value, Origin("", spot, rank=COMMAND_LINE + number))
     last = COMMAND_LINE + len(pairs)
@@ -98,9 +107,27 @@ def read_settings(
     return layer
 
 
-def from_table(table: Mapping[str, Any], *, shown: str) -> Layer:
+def from_part(
+    table: Mapping[str, Any], prefix: KeyPath, *, shown: str, lines: Mapping[KeyPath, int], rank: int
+) -> Layer:
+    """Return what stands at `prefix` in a file of another kind, and is to be laid over a recipe.
+
+    `lines` are those of the whole file. Raises RecipeError.
+    """
+    own = {path[len(prefix) :]: line for path, line in lines.items() if path[: len(prefix)] == prefix}
+    origins = {key: Origin(dotted((*prefix, *key)), shown, line, rank) for key, line in own.items() if key}
+    layer = Layer({key: _plain(value) for key, value in table.items()}, origins)
+    _lengthen(layer, shown, own)
+    _take_unset(layer)
+    if misplaced := {"recipe", "extends"} & layer.table.keys():
+        key = min(misplaced)
+        raise RecipeError(origins[key,].problem(f"'{key}' belongs in a recipe's file, it cannot be set"))
+    return layer
+
+
+def from_table(table: Mapping[str, Any], *, shown: str, written: Mapping[str, str] = {}) -> Layer:
     """Return a layer of tables that stand in no file; `shown` is how errors name them."""
-    layer = Layer(dict(table), {("recipe",): Origin("recipe", shown)})
+    layer = Layer(dict(table), {("recipe",): Origin("recipe", shown)}, written=written)
     for key, value in table.items():
         layer.origins[key,] = Origin(dotted((key,)), shown)
         _place_inside(layer, (key,), value)
@@ -112,7 +139,8 @@ def long_path(path: KeyPath) -> KeyPath:
     return (*SHORT[path[0]], *path[1:]) if path and path[0] in SHORT else path
 
 
-def _text(path: Path, shown: str) -> str:
+def read_text(path: Path, shown: str) -> str:
+    """Return a small text file; raise RecipeError when it is too large, unreadable, or not UTF-8."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_FILE + 1)
@@ -204,10 +232,10 @@ def _key_path(text: str, spot: str, line: int | None = None) -> KeyPath:
     return tuple(path)
 
 
-def _setting(text: str) -> tuple[str, Any, str]:
+def _setting(text: str, option: str) -> tuple[str, Any, str]:
     """Split ``a.b=VALUE`` and read the value; the third is how errors name it."""
     key, equals, value = text.partition("=")
-    spot = f"--set {text if len(text) <= 60 else text[:57] + '...'}"
+    spot = f"{option} {text if len(text) <= 60 else text[:57] + '...'}"
     if not equals or not value.strip():
         raise RecipeError(Problem('write it as KEY=VALUE; an empty string is KEY=""', file=spot))
     return key, _value(value.strip(), spot), spot

@@ -53,7 +53,7 @@ class Findings:
         """Note one mistake in the recipe."""
         self._add(origin, message, hint, plugin=False)
 
-    def add_error(self, origin: Origin, error: I2IError) -> None:
+    def add_error(self, origin: Origin, error: I2IError, hint: str = "") -> None:
         """Note what another part of i2i raised about the key at `origin`.
 
         A plug-in that fails is told once, however many tables name it.
@@ -62,7 +62,8 @@ class Findings:
         told = {problem.message for _, problem, other in self._found if other}
         for problem in error.problems:
             if not plugin or problem.message not in told:
-                self._add(origin, problem.message, problem.hint, plugin=plugin)
+                hints = filter(None, (problem.hint, hint))
+                self._add(origin, problem.message, "; ".join(hints), plugin=plugin)
 
     def _add(self, origin: Origin, message: str, hint: str, *, plugin: bool) -> None:
         self._found.append(((origin.rank, origin.line or 0), origin.problem(message, hint), plugin))

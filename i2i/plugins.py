@@ -41,6 +41,7 @@ class Plugin:
     api: int | None = None
     entries: tuple[Entry, ...] = ()
     recipes: tuple[RecipeEntry, ...] = ()
+    benchmarks: tuple[RecipeEntry, ...] = ()
     error: str = ""
 
 
@@ -134,7 +135,12 @@ def _loaded(record: Plugin) -> Plugin:
         reason = f"{title} failed while registering: {_told(error)}"
         return replace(record, loaded=True, api=api, error=reason)
     return replace(
-        record, loaded=True, api=api, entries=tuple(registrar.entries), recipes=tuple(registrar.recipes)
+        record,
+        loaded=True,
+        api=api,
+        entries=tuple(registrar.entries),
+        recipes=tuple(registrar.recipes),
+        benchmarks=tuple(registrar.benchmarks),
     )
 
 

@@ -17,7 +17,7 @@ from i2i.catalog import Catalog
 from i2i.crosschecks import cross_check, slot_for
 from i2i.draft import Draft, read_draft
 from i2i.errors import Problem
-from i2i.layers import FORMAT, from_table, read_file, read_settings
+from i2i.layers import FORMAT, Layer, from_table, read_file, read_settings
 from i2i.origins import Findings, dotted
 from i2i.plugins import discover
 from i2i.resolve import resolve
@@ -90,6 +90,7 @@ def load_recipe(
     unset: Sequence[str] = (),
     steps: int | None = None,
     seed: int | None = None,
+    over: Sequence[Layer] = (),
     catalog: Catalog | None = None,
 ) -> Recipe:
     """Read and check a recipe: a path ending in ``.toml``, or the name of a shipped one.
@@ -100,13 +101,16 @@ def load_recipe(
         unset: keys to take away first.
         steps: the length of training, in place of the recipe's steps or epochs.
         seed: in place of the recipe's seed.
+        over: layers that lie between the recipe and `set`.
         catalog: where components come from; the installed plug-ins by default.
 
     Raises RecipeError, or PluginError where plug-ins are all that is wrong.
     """
     catalog = catalog or Catalog(discover())
     findings = Findings()
-    draft = read_draft(source, catalog, findings, settings=set, unset=unset, steps=steps, seed=seed)
+    draft = read_draft(
+        source, catalog, findings, settings=set, unset=unset, steps=steps, seed=seed, over=over
+    )
     resolved = resolve(draft, catalog, findings)
     cross_check(draft, resolved, findings)
     findings.raise_any()
@@ -129,6 +133,7 @@ def load_sections(
     sections: Sequence[str],
     *,
     shown: str = "",
+    written: Mapping[str, str] = {},
     set: Sequence[str] = (),  # noqa: A002 - the name of the option
     unset: Sequence[str] = (),
     seed: int | None = None,
@@ -137,13 +142,13 @@ def load_sections(
     """Read some sections of a recipe, such as its data and its metrics, and leave the rest aside.
 
     So a trained model can be used without the plug-ins it was trained with. `source` may also be a table
-    in the form of `Recipe.table`, which errors call `shown`. The recipe that comes back has no other
-    slots, and its training settings are the defaults.
+    in the form of `Recipe.table`, which errors call `shown` and which was `written` with some versions of
+    the plug-ins. The recipe that comes back has no other slots, and its training settings are the defaults.
 
     Raises RecipeError, also for a setting of another section, or PluginError.
     """
     findings = Findings()
-    whole = from_table(source, shown=shown) if isinstance(source, Mapping) else source
+    whole = from_table(source, shown=shown, written=written) if isinstance(source, Mapping) else source
     changes = read_settings(set, unset, steps=None, seed=None)
     changed = {section: changes.origins[section,] for section in changes.table}
     changed |= {path[0]: origin for path, origin in changes.unset}

@@ -74,9 +74,10 @@ class RecipeEntry:
             raise PluginError(f"recipe '{self.ref}': {type(error).__name__}: {error}") from error
         if (root / relative).is_file():
             return root / relative
-        # In a source checkout recipes/ stands beside the package rather than in it.
-        if (root.parent / "pyproject.toml").is_file() and (root.parent / relative).is_file():
-            return root.parent / relative
+        # In a source checkout recipes/ stands beside the package, or beside the src/ that holds it.
+        for project in (root.parent, root.parent.parent):
+            if (project / "pyproject.toml").is_file() and (project / relative).is_file():
+                return project / relative
         raise PluginError(f"recipe '{self.ref}' is missing from its package: no file '{self.resource}'")
 
 
@@ -91,6 +92,7 @@ class Registrar:
         self.namespace = namespace
         self.entries: list[Entry] = []
         self.recipes: list[RecipeEntry] = []
+        self.benchmarks: list[RecipeEntry] = []
         self._module = module
         self._distribution = distribution
         self._version = version
@@ -131,15 +133,23 @@ class Registrar:
     callback = partialmethod(component, "callback")
     optimizer = partialmethod(component, "optimizer")
     schedule = partialmethod(component, "schedule")
+    executor = partialmethod(component, "executor")
 
     def recipe(self, name: str, resource: str, summary: str) -> None:
         """Declare a recipe file, ``"package:path/inside.toml"``, that people can run by name."""
+        self._file("recipe", self.recipes, name, resource, summary)
+
+    def benchmark(self, name: str, resource: str, summary: str) -> None:
+        """Declare a benchmark's file, ``"package:path/inside.toml"``, that `i2i bench` finds by name."""
+        self._file("benchmark", self.benchmarks, name, resource, summary)
+
+    def _file(self, what: str, known: list[RecipeEntry], name: str, resource: str, summary: str) -> None:
         if not NAME.fullmatch(name):
-            raise PluginError(f"recipe '{name}': a name is lower-case words joined by '-', like 'my-recipe'")
+            raise PluginError(f"{what} '{name}': a name is lower-case words joined by '-', like 'my-{what}'")
         if not summary.strip():
-            raise PluginError(f"recipe '{name}' needs a summary of one line")
-        if any(other.name == name for other in self.recipes):
-            raise PluginError(f"recipe '{name}' is declared twice")
+            raise PluginError(f"{what} '{name}' needs a summary of one line")
+        if any(other.name == name for other in known):
+            raise PluginError(f"{what} '{name}' is declared twice")
         if not resource.endswith(".toml") or ":" not in resource:
-            raise PluginError(f"recipe '{name}': '{resource}' is not of the form 'package:path/inside.toml'")
-        self.recipes.append(RecipeEntry(self.namespace, name, resource, summary))
+            raise PluginError(f"{what} '{name}': '{resource}' is not of the form 'package:path/inside.toml'")
+        known.append(RecipeEntry(self.namespace, name, resource, summary))

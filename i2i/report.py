@@ -9,16 +9,15 @@ files they come from are untouched.
 from __future__ import annotations
 
 import math
-from base64 import b64encode
 from dataclasses import dataclass
-from io import BytesIO
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from i2i.atomic import write_text
-from i2i.numbers import Scores, Thinned, clock, short, ticks
+from i2i.charts import Axis, Box, Reading, strips, with_air
+from i2i.embedded import Picture
+from i2i.numbers import Scores, Thinned, short
+from i2i.pages import template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +32,6 @@ MOST_READINGS = 80  # of a curve: places where the pointer finds a value
 MOST_COLUMNS = 8  # points in time at which pictures are shown
 MOST_ROWS = 8  # pictures at each of them
 LARGEST_PICTURE = 512
-LOSSLESS_PICTURE = 128  # pictures up to this size are embedded without loss, and enlarged as squares
 
 Point = tuple[int, float]
 
@@ -80,16 +78,7 @@ class Report:
         self._scores = Scores(directions or {})
         self._rows: dict[str, Row] = {}
         self._columns: Thinned[Column] = Thinned(MOST_COLUMNS)
-        environ = Environment(
-            loader=PackageLoader("i2i"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environ.filters.update(short=short, clock=clock)
-        environ.globals["box"] = {"left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM}
-        self._template = environ.get_template("report.html.j2")
+        self._template = template("report.html.j2")
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take one object of metrics.jsonl."""
@@ -111,9 +100,9 @@ class Report:
             known = strip.stem in self._rows
             if known or len(self._rows) < MOST_ROWS:
                 source, output, target = _thirds(strip)
-                outputs[strip.stem] = Picture.of(output)
+                outputs[strip.stem] = _embedded(output)
                 if not known:
-                    self._rows[strip.stem] = Row(strip.stem, Picture.of(source), Picture.of(target))
+                    self._rows[strip.stem] = Row(strip.stem, _embedded(source), _embedded(target))
         self._columns.add(Column(step, outputs))
 
     def set_status(self, status: str, facts: Mapping[str, str]) -> None:
@@ -157,30 +146,6 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image as a data: address, with its size in pixels."""
-
-    address: str
-    width: int
-    height: int
-
-    @property
-    def small(self) -> bool:
-        """Whether it is to be enlarged as squares, without smoothing."""
-        return max(self.width, self.height) <= LOSSLESS_PICTURE
-
-    @classmethod
-    def of(cls, image: Image) -> Picture:
-        """Return `image` as PNG, or as JPEG where that is shorter and the image is not small."""
-        image.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE))
-        kind, data = "png", _encoded(image, "png")
-        if max(image.size) > LOSSLESS_PICTURE:
-            jpeg = _encoded(image, "jpeg", quality=90, subsampling=0)
-            kind, data = min((kind, data), ("jpeg", jpeg), key=lambda choice: len(choice[1]))
-        return cls(f"data:image/{kind};base64,{b64encode(data).decode()}", *image.size)
-
-
-@dataclass(frozen=True)
 class Row:
     """One held-out image: what goes in and what should come out."""
 
@@ -209,26 +174,13 @@ def _thirds(strip: Path) -> tuple[Image, Image, Image]:
     return left, middle, right
 
 
-def _encoded(image: Image, kind: str, **options: Any) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+def _embedded(image: Image) -> Picture:
+    return Picture.of(image, largest=LARGEST_PICTURE)
 
 
 # --- curves ---------------------------------------------------------------------------------------
 
-LEFT, RIGHT, TOP, BOTTOM = 54, 390, 18, 190  # of the area where the curve is, y downwards
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A place that the pointer can find: a strip of the chart, and the point and value it stands for."""
-
-    left: float
-    width: float
-    x: float
-    y: float
-    text: str
+BOX = Box(left=54, right=390, top=18, bottom=190)
 
 
 @dataclass(frozen=True)
@@ -245,6 +197,7 @@ class Chart:
     readings: Sequence[Reading]
     baseline: float | None = None
     best: tuple[float, float] | None = None
+    box: Box = BOX
 
 
 def _extend(curves: dict[str, Thinned[Point]], step: int, values: Mapping[str, float]) -> None:
@@ -264,22 +217,16 @@ def _chart(
     """Return the drawing of at least two points; `baseline` is a level to compare them with."""
     steps, values = [step for step, _ in points], [value for _, value in points]
     levels = values if baseline is None or not math.isfinite(baseline) else [*values, baseline]
-    low, high = _range(min(levels), max(levels))
     last = max(*steps, 1)
-
-    def x(step: float) -> float:
-        return round(LEFT + step / last * (RIGHT - LEFT), 1)
-
-    def y(value: float) -> float:
-        return round(BOTTOM - (value - low) / (high - low) * (BOTTOM - TOP), 1)
+    x = Axis(0, last, BOX.left, BOX.right)
+    y = Axis(*with_air(min(levels), max(levels)), BOX.bottom, BOX.top)
 
     def path(heights: Sequence[float]) -> str:
         return " ".join(f"{x(step)},{y(value)}" for step, value in zip(steps, heights, strict=True))
 
     every = math.ceil(len(points) / MOST_READINGS)
     places = [*points[:-1:every], points[-1]]
-    xs = [x(step) for step, _ in places]
-    edges = [LEFT, *((a + b) / 2 for a, b in pairwise(xs)), RIGHT]
+    areas = strips([x(step) for step, _ in places], BOX.left, BOX.right)
     summary = (
         f"{title}: {short(values[0])} at step {steps[0]:,}, {short(values[-1])} at step {steps[-1]:,}, "
         f"between {short(min(values))} and {short(max(values))}."
@@ -292,28 +239,15 @@ def _chart(
         line=path(values),
         smooth=path(_smoothed(values)) if smooth and len(values) >= 20 else "",
         dots=[(x(step), y(value)) for step, value in points] if len(points) <= 40 and not smooth else [],
-        x_ticks=[(x(value), label) for value, label in ticks(0, last, most=5) if value == int(value)],
-        y_ticks=[(y(value), label) for value, label in ticks(low, high)],
+        x_ticks=x.whole_ticks(),
+        y_ticks=y.ticks(),
         readings=[
-            Reading(
-                left=round(edges[index], 1),
-                width=round(edges[index + 1] - edges[index], 1),
-                x=x(step),
-                y=y(value),
-                text=f"step {step:,}: {short(value)}",
-            )
-            for index, (step, value) in enumerate(places)
+            Reading(left=left, width=width, x=x(step), y=y(value), text=f"step {step:,}: {short(value)}")
+            for (left, width), (step, value) in zip(areas, places, strict=True)
         ],
         baseline=y(baseline) if baseline is not None and math.isfinite(baseline) else None,
         best=(x(best[0]), y(best[1])) if best and math.isfinite(best[1]) else None,
     )
-
-
-def _range(low: float, high: float) -> tuple[float, float]:
-    """Return the ends of an axis for values within [low, high]: from 0 where that is near, else some air."""
-    air = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
-    bottom = 0.0 if 0 <= low <= 0.35 * high else low - air
-    return bottom, high + air
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:

@@ -12,18 +12,21 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from i2i.catalog import Catalog
+from i2i.catalog import Catalog, split_ref
 from i2i.draft import Draft
 from i2i.errors import I2IError, did_you_mean
 from i2i.kinds import KINDS, kinds_of
 from i2i.layers import FORMAT, SHORT
 from i2i.origins import Findings, Origin, dotted
 from i2i.registry import Entry
+from i2i.requires import SECTION as REQUIRES
+from i2i.requires import check_requires
 from i2i.schema import Schema, component_schema, schema_of, slot_schema
+from i2i.skew import told
 from i2i.slots import HeadSettings, Slot, TrainSettings
 from i2i.toml_places import KeyPath
 
-SECTIONS = {kind.section: kind.named for kind in KINDS.values()}
+SECTIONS = {kind.section: kind.named for kind in KINDS.values() if kind.in_recipes}
 HEAD = schema_of(HeadSettings, owner="a recipe")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TRAIN = schema_of(TrainSettings, owner="[train]")
@@ -73,6 +76,8 @@ def resolve(draft: Draft, catalog: Catalog, findings: Findings) -> Resolved:
     for section in draft.table:
         if section == "train":
             resolver.train()
+        if section == REQUIRES:
+            resolver.result.table[section] = check_requires(draft, catalog, findings)
         for part in resolver.parts:
             if part.path[0] == section:
                 resolver.slot(part)
@@ -127,7 +132,7 @@ class _Resolver:
             entry = self.catalog.get(kinds_of(path[0]), ref)
             factory, keys = component_schema(entry)
         except I2IError as error:
-            self.findings.add_error(origin, error)
+            self.findings.add_error(origin, error, self._skew(ref))
             return None
         return _Part(path, table, entry, factory, keys)
 
@@ -143,7 +148,7 @@ class _Resolver:
                 message = f"'{key}' is given to {part.entry.ref} by i2i itself; leave it out"
                 self.findings.add(self.draft.origin(path), message)
             else:
-                self._unknown(path, part.keys, known)
+                self._unknown(path, part.keys, known, skew=self._skew(part.entry.ref))
         settings, settings_toml = self._read(part.path, part.table, part.slot_keys)
         params, params_toml = self._read(part.path, part.table, part.keys)
         title = ".".join(part.path)
@@ -161,6 +166,11 @@ class _Resolver:
             table = table.setdefault(name, {})
         table[part.path[-1]] = {"use": part.entry.ref, **settings_toml, **params_toml}
 
+    def _skew(self, ref: str) -> str:
+        """Say that the recipe was written with another version of a component's plug-in, if it was."""
+        namespace, _ = split_ref(ref)
+        return told(self.draft.written, namespace, self.catalog.plugins.get(namespace))
+
     def head(self) -> None:
         """Check the keys above the first table, and that every table is a known one."""
         plain = {key: value for key, value in self.draft.table.items() if key in HEAD.names}
@@ -171,8 +181,8 @@ class _Resolver:
                 section = _SINGULAR[key]
                 message = f"there is no [{key}] in a recipe; write [{section}.NAME]"
                 self.findings.add(self.draft.origin((key,)), message)
-            elif key not in {*HEAD.names, *SECTIONS, "train"}:
-                self._unknown((key,), HEAD, {*HEAD.names, *SECTIONS, *SHORT, "train", "extends", "unset"})
+            elif key not in (known := {*HEAD.names, *SECTIONS, "train", REQUIRES}):
+                self._unknown((key,), HEAD, {*known, *SHORT, "extends", "unset"})
         if not RUN_NAME.fullmatch(values.get("name", "x")):
             message = "a recipe's name becomes a folder's: letters, digits, '.', '_' and '-', at most 64"
             self.findings.add(self.draft.origin(("name",)), message)
@@ -215,16 +225,17 @@ class _Resolver:
                 # What is missing stands nowhere: `use` is what asks for it.
                 use = self.draft.origin((*path, "use"))
                 origin = Origin(origin.where, use.file, use.line, use.rank)
-            self.findings.add(origin, message)
+            self.findings.add(origin, message, self._skew(table["use"]) if "use" in table else "")
         return reading.values, reading.toml
 
-    def _unknown(self, path: KeyPath, schema: Schema, known: set[str]) -> None:
+    def _unknown(self, path: KeyPath, schema: Schema, known: set[str], *, skew: str = "") -> None:
         """Note an unknown key, with the key or the table that was probably meant."""
         key = path[-1]
         near = get_close_matches(key, known, n=1, cutoff=0.8)
         advice = did_you_mean(key, near) or self._belongs(path) or did_you_mean(key, known)
         names = schema.names if len(path) > 1 else sorted(known)
-        hint = f"keys: {', '.join(names)}" if names else "it has no keys"
+        keys = f"keys: {', '.join(names)}" if names else "it has no keys"
+        hint = "; ".join(filter(None, (keys, skew)))
         self.findings.add(self.draft.origin(path), f"unknown key '{key}' for {schema.owner}{advice}", hint)
 
     def _belongs(self, path: KeyPath) -> str:

@@ -20,8 +20,10 @@ import torch
 import i2i
 from i2i.atomic import TEMPORARY, sync, sync_folder, write_text
 from i2i.errors import DataError, RecipeError, ResourceError
+from i2i.held import held
 from i2i.recipe import Recipe, differences, read_resolved
 from i2i.runtime import Runtime
+from i2i.skew import RESOLVED, beside
 
 OWN_FILES = (
     "recipe.toml",
@@ -29,6 +31,7 @@ OWN_FILES = (
     "provenance.json",
     "metrics.jsonl",
     "summary.json",
+    "val.csv",
     "report.html",
     "model.safetensors",
 )
@@ -48,18 +51,8 @@ class RunFolder:
 
         Raises RecipeError when another process is running there, ResourceError when it cannot be used.
         """
-        try:
-            made = not root.exists()
-            root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ResourceError(f"{root} cannot be used as a folder: {error.strerror}.") from error
-        try:
-            with _locked(root):
-                yield cls(root)
-        finally:
-            if made:
-                with suppress(OSError):  # it is not empty, as it should be
-                    root.rmdir()
+        with held(root):
+            yield cls(root)
 
     @classmethod
     @contextmanager
@@ -92,6 +85,11 @@ class RunFolder:
     def model(self) -> Path:
         """The exported generator."""
         return self.root / "model.safetensors"
+
+    @property
+    def images(self) -> Path:
+        """What the exported generator scores on each validation image, a row for each."""
+        return self.root / "val.csv"
 
     @property
     def report(self) -> Path:
@@ -146,9 +144,18 @@ class RunFolder:
             first = f"{key} was {_told(before)}, now {_told(after)}"
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise RecipeError(
-                f"{self.root} holds a run of another recipe: {first}{more}. "
+                f"{self.root} holds a run of another recipe: {first}{more}.{self._skew(recipe, key)} "
                 "Choose another --out, or start over with --fresh."
             )
+
+    def _skew(self, recipe: Recipe, key: str) -> str:
+        """Say that the run was begun with another version of the plug-in behind `key`, if it was."""
+        used = next((slot for path, slot in recipe.slots.items() if f"{key}.".startswith(f"{path}.")), None)
+        if used is None:
+            return ""
+        then, now = beside(self.root / RESOLVED), f"{used.entry.distribution} {used.entry.version}"
+        before = then.get(used.entry.namespace, now)
+        return "" if before == now else f" It was begun with {before}, and installed is {now}."
 
     def provenance(self) -> dict[str, Any]:
         """Return what `start` wrote about the environment."""
@@ -213,25 +220,6 @@ class RunFolder:
         return found
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder; the system lets go of it however this process ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows locks no folders
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecipeError(f"{folder} is in use by another run; choose another --out.") from None
-        yield
-    finally:
-        os.close(handle)
-
-
 def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
     """Return what a reader must know to repeat or to doubt a run."""
     plugins = {
@@ -244,7 +232,7 @@ def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "device": _device_name(runtime.device),
         "runtime": runtime.record(),
@@ -257,7 +245,7 @@ def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -24,7 +24,7 @@ from i2i.kinds import Batch, PairSpec, Side
 from i2i.recipe import Recipe, Slot
 from i2i.runtime import Runtime
 from i2i.stream import Epochs, HeldOutPairs, collate, held_out_batches
-from i2i.trained import shareable
+from i2i.trained import portable, shareable
 
 TRAINER = "trainer.safetensors"
 
@@ -72,6 +72,7 @@ class Session:
         self.callbacks = build.build_named(recipe, "callbacks")
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None
         self.figures: dict[str, float] = {}
+        self.scores = evaluate.Scores()
         self.best: dict[str, float] = {}
         self.run = Run(
             seed=recipe.seed,
@@ -155,9 +156,9 @@ class Session:
 
         settings = self.recipe.data.settings
 
-        def score(function: Callable[..., evaluate.Scores], *translate: Any) -> dict[str, float]:
+        def score(function: Callable[..., evaluate.Scores], *translate: Any) -> evaluate.Scores:
             batches = held_out_batches(self.data["val"], settings, limit=limit)
-            scores = function(
+            return function(
                 *translate,
                 batches,
                 metrics,
@@ -166,12 +167,12 @@ class Session:
                 seed=self.recipe.seed,
                 draws=self._draws,
             )
-            return scores.figures
 
         if self._copied is None or limit is not None:
-            self._copied = score(evaluate.copy_input)
+            self._copied = score(evaluate.copy_input).figures
         with self.exported() as translate:
-            self.figures = score(evaluate.evaluate, translate)
+            self.scores = score(evaluate.evaluate, translate)
+        self.figures = self.scores.figures
         return self.figures, self._copied
 
     def observe(self, metrics: Mapping[str, float]) -> None:
@@ -277,7 +278,7 @@ class Session:
             "rev": slot.entry.rev,
             "distribution": slot.entry.distribution,
             "version": slot.entry.version,
-            "slot": self._table_of(slot.path),
+            "slot": portable(slot, self._table_of(slot.path)),
             "provenance": {**self._provenance, "step": self.step},
         }
         if slot.kind == "generator":

@@ -1,4 +1,4 @@
-"""Pictures for people: input, output and target side by side."""
+"""Pictures for people: one image as RGB, or input, output and target side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ def strip_png(source: Tensor, fake: Tensor, real: Tensor, spec: PairSpec) -> byt
         _shown(fake, spec.target, spec.target.size),
         _shown(real, spec.target, spec.target.size),
     ]
-    return png_bytes((torch.cat(thirds, dim=2) * 255).round().to(torch.uint8))
+    return _png(torch.cat(thirds, dim=2))
+
+
+def picture_png(image: Tensor, spec: ImageSpec, size: tuple[int, int]) -> bytes:
+    """Return one PNG of an image (C,H,W) in [-1,1], 8-bit RGB."""
+    return _png(_shown(image, spec, size))
+
+
+def _png(image: Tensor) -> bytes:
+    return png_bytes((image * 255).round().to(torch.uint8))
 
 
 def _shown(image: Tensor, spec: ImageSpec, size: tuple[int, int]) -> Tensor:

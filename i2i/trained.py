@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from i2i.catalog import Catalog
 from i2i.errors import DataError, RecipeError
 from i2i.recipe import Recipe, load_sections
 from i2i.run_folder import RunFolder
+from i2i.skew import recorded
 from i2i.slots import Slot
 
 SECTIONS = ("data", "metrics")
@@ -64,7 +66,16 @@ def find_trained(
         source = run.root / "resolved.toml"
     else:
         source = _from_header(header)
-    found = load_sections(source, sections, shown=str(path), set=set, unset=unset, seed=seed, catalog=catalog)
+    found = load_sections(
+        source,
+        sections,
+        shown=str(path),
+        written=recorded(header.get("provenance")),
+        set=set,
+        unset=unset,
+        seed=seed,
+        catalog=catalog,
+    )
     if "data" not in found.slots:
         raise RecipeError(
             f"{path} does not say which data it belongs to: give --recipe FILE, or --data use=NAME and the "
@@ -83,6 +94,17 @@ def shareable(recipe: Recipe) -> dict[str, Any]:
         for slot in recipe.section("metrics")
     }
     return data | ({"metrics": metrics} if metrics else {})
+
+
+def portable(slot: Slot, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a network's table as its weights file carries it: without paths that it can be rebuilt without."""
+    optional = {name for name, p in signature(slot.factory).parameters.items() if p.default is None}
+
+    def dropped(key: str) -> bool:
+        of_component = key in optional and _holds_path(slot.params.get(key))
+        return of_component or _holds_path(getattr(slot.settings, key, None))
+
+    return {key: value for key, value in table.items() if not dropped(key)}
 
 
 def _without_paths(slot: Slot, table: Mapping[str, Any]) -> dict[str, Any]:

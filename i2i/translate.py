@@ -6,7 +6,7 @@ Needs nothing but the file and the plug-in that its header names.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,14 +17,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i import testtime, weights
-from i2i.catalog import Catalog
+from i2i.catalog import Catalog, split_ref
 from i2i.errors import DataError, I2IError, Problem, RecipeError
 from i2i.images import IMAGE_SUFFIXES, fitting, write_image
 from i2i.kinds import PairSpec, TestSettings
 from i2i.model_input import Files, parts_in, read_source
 from i2i.plugins import discover
+from i2i.registry import Entry
 from i2i.schema import component_schema, slot_schema
 from i2i.seeds import seeded
+from i2i.skew import then_and_now, told
 
 Record = TypeVar("Record", PairSpec, TestSettings)
 
@@ -58,23 +60,16 @@ def load_model(
     try:
         spec = _as(PairSpec, file.header["pair_spec"])
         test = _as(TestSettings, file.header["test"])
-        entry = catalog.get(("generator",), file.header["component"])
+        entry = _component(file, catalog)
         notes = weights.check_component(file, entry)
         table = dict(file.header["slot"])
+        options = _options(file, entry, table)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise DataError(f"{path} is not a model: its header describes no generator.") from None
-    except I2IError as error:
-        raise type(error)(Problem(error.problems[0].message, file=str(path))) from error
     factory, schema = component_schema(entry)
-    unknown = table.keys() - {"use", *schema.names, *slot_schema(entry.kind).names}
-    if unknown:
-        raise RecipeError(
-            f"{path} sets {', '.join(sorted(unknown))}, which the installed {entry.ref} does not have."
-        )
     channels = {"in_channels": spec.source.channels, "out_channels": spec.target.channels}
-    given = {name: value for name, value in channels.items() if name in schema.injected}
+    given = {name: value for name, value in {**channels, "fetch": False}.items() if name in schema.injected}
     try:
-        options = {name: schema[name].parse(value) for name, value in table.items() if name in schema.names}
         # Without memory first: a header may ask for more than its own tensors ever filled.
         with torch.device("meta"):
             weights.load_into(factory(**options, **given), file.tensors, source=str(path), target=entry.ref)
@@ -85,6 +80,32 @@ def load_model(
     weights.load_into(module, file.tensors, source=str(path), target=entry.ref)
     testtime.apply(module, test if dropout is None else TestSettings(dropout, test.norm))
     return Model(module.to(device), spec, tuple(notes), device)
+
+
+def _component(file: weights.WeightsFile, catalog: Catalog) -> Entry:
+    """Return the generator that `file` names; raise in its name when it is not to be had."""
+    ref, then = file.header["component"], f"{file.header['distribution']} {file.header['version']}"
+    try:
+        return catalog.get(("generator",), ref)
+    except I2IError as error:
+        namespace, _ = split_ref(ref)
+        skew = told({namespace: then}, namespace, catalog.plugins.get(namespace))
+        problem = Problem(error.problems[0].message, file=str(file.path), hint=skew)
+        raise type(error)(problem) from error
+
+
+def _options(file: weights.WeightsFile, entry: Entry, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters in a model's table; RecipeError where the installed component has others."""
+    _, schema = component_schema(entry)
+    reading = schema.read(table)
+    unknown = sorted(table.keys() - {"use", *schema.names, *slot_schema(entry.kind).names})
+    faults = [f"the installed {entry.ref} has no parameter '{name}'" for name in unknown]
+    faults += reading.errors.values()
+    if not faults:
+        return reading.values
+    then, now = weights.versions(file, entry)
+    skew = then_and_now(then, now) if then != now else ""
+    raise RecipeError(*(Problem(fault, file=str(file.path), hint=skew) for fault in faults))
 
 
 def _as(kind: type[Record], value: Any) -> Record:
@@ -186,11 +207,16 @@ def _images_below(folder: Path, spec: PairSpec | None) -> list[tuple[Files, Path
     parts = parts_in(folder, spec.source) if spec else []
     if parts:
         return [(files, Path(files[0].name)) for files in parts]
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    found = [path for path in found if not path.name.startswith(".")]
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*"))
+    found = [name for name in names if name.suffix.lower() in IMAGE_SUFFIXES and not _hidden(name)]
+    found = [name for name in found if not (folder / name).is_dir()]
     if not found:
         raise DataError(f"{folder} holds no image; looked for {', '.join(sorted(IMAGE_SUFFIXES))}.")
-    return [(path, path.relative_to(folder)) for path in found]
+    return [(folder / name, name) for name in found]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _check_results(work: Iterable[tuple[Files, Path]]) -> None:

@@ -18,8 +18,9 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from i2i.atomic import write_bytes
-from i2i.errors import DataError, RecipeError
+from i2i.errors import DataError, Problem, RecipeError
 from i2i.registry import Entry
+from i2i.skew import then_and_now
 
 FORMAT = "1"
 
@@ -71,7 +72,8 @@ def read(path: Path) -> WeightsFile:
         entries = json.loads(raw[8 : 8 + length]).get("__metadata__", {})
         tensors = safetensors.torch.load(raw)
     except (ValueError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
-        raise DataError(f"{path} is not a weights file: {_first_line(error)}.") from error
+        hint = "`i2i import` makes a weights file of one of torch's" if path.suffix in (".pth", ".pt") else ""
+        raise DataError(Problem(f"{path} is not a weights file: {_first_line(error)}.", hint=hint)) from error
     if "format_version" not in entries:
         raise DataError(f"{path} was not written by i2i: its header does not say what the weights are.")
     if entries["format_version"] != FORMAT:
@@ -117,16 +119,23 @@ def check_component(file: WeightsFile, entry: Entry) -> list[str]:
 
     Raises RecipeError when the weights no longer mean the same: another component, another revision.
     """
-    header = file.header
-    if (header["component"], header["rev"]) != (entry.ref, entry.rev):
+    then, now = versions(file, entry)
+    old, new = (
+        f"{ref} revision {rev}"
+        for ref, rev in ((file.header["component"], file.header["rev"]), (entry.ref, entry.rev))
+    )
+    if old != new:
         raise RecipeError(
-            f"{file.path} holds {header['component']} revision {header['rev']}, and installed is "
-            f"{entry.ref} revision {entry.rev}: its weights no longer mean the same."
+            f"{file.path} holds {old}, and installed is {new}: its weights no longer mean the same "
+            f"({then_and_now(then, now)}). Train anew, or use the version it was written with."
         )
-    then, now = (header["distribution"], header["version"]), (entry.distribution, entry.version)
-    if then == now:
-        return []
-    return [f"{file.path} was written with {then[0]} {then[1]}; installed is {now[0]} {now[1]}."]
+    return [] if then == now else [f"{file.path} was written with {then}; installed is {now}."]
+
+
+def versions(file: WeightsFile, entry: Entry) -> tuple[str, str]:
+    """Return the distribution and version that `file` was written with, and those installed."""
+    header = file.header
+    return f"{header['distribution']} {header['version']}", f"{entry.distribution} {entry.version}"
 
 
 def _first_line(error: Exception) -> str:

@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from i2i.testing import fake_distribution
+
 Distribution = Callable[..., Path]
 
 
 @pytest.fixture
-def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Distribution]:
+def distribution(tmp_path: Path) -> Iterator[Distribution]:
     """Return a function that installs a distribution for this test, also for its subprocesses.
 
     ``distribution(name, version, namespace, files)`` writes `files` (path -> text) and an entry point
     ``namespace = <first module>`` into a site folder of their own and returns that folder. Without a
     `namespace` it has no entry point.
     """
-    modules: set[str] = set()
-    sites: list[str] = []
+    with ExitStack() as stack:
+        numbers = count()
 
-    def install(name: str, version: str, namespace: str | None, files: Mapping[str, str]) -> Path:
-        site = tmp_path / "sites" / str(len(sites))
-        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
-        info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        tops = [Path(path).parts[0].removesuffix(".py") for path in files]
-        if namespace is not None:
-            info.joinpath("entry_points.txt").write_text(f"[i2i]\n{namespace} = {tops[0]}\n")
-        for path, text in files.items():
-            file = site / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-        modules.update(tops)
-        sites.insert(0, str(site))
-        monkeypatch.syspath_prepend(str(site))
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*sites, *sys_path_before]))
-        return site
+        def install(name: str, version: str, namespace: str | None, files: Mapping[str, str]) -> Path:
+            site = tmp_path / "sites" / str(next(numbers))
+            fake = fake_distribution(name, files, namespace=namespace, version=version, site=site)
+            return stack.enter_context(fake)
 
-    sys_path_before = [path for path in [os.environ.get("PYTHONPATH", "")] if path]
-    yield install
-    for name in [name for name in sys.modules if name.partition(".")[0] in modules]:
-        del sys.modules[name]
+        yield install
 
 
 BITS = """

@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 import i2i
-from i2i.cli import calibrate, components, data, evaluate, import_weights, plugins, recipe, run, translate
+from i2i.cli import (
+    bench,
+    calibrate,
+    compare,
+    components,
+    data,
+    doctor,
+    evaluate,
+    import_weights,
+    plugin,
+    plugins,
+    recipe,
+    run,
+    translate,
+)
 from i2i.errors import I2IError, exit_code_of
 from i2i.printable import printable
 
@@ -22,6 +36,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("translate")(translate.translate)
+app.command("bench")(bench.bench)
+app.command("compare")(compare.compare)
 app.command("eval")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("import")(import_weights.import_weights)
@@ -29,6 +45,8 @@ app.add_typer(recipe.app, name="recipe")
 app.add_typer(data.app, name="data")
 app.add_typer(components.app, name="components")
 app.command("plugins")(plugins.show_plugins)
+app.add_typer(plugin.app, name="plugin")
+app.command("doctor")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:

@@ -87,7 +87,7 @@ def _write(found: Evaluation, folder: Path) -> list[Path]:
     from i2i.atomic import write_text
 
     table, record = folder / f"{found.split}.csv", folder / f"{found.split}.json"
-    write_text(table, found.csv())
+    write_text(table, found.scores.csv())
     write_text(record, json_text.dumps(found.record(), indent=2) + "\n")
     return [table, record]
 

@@ -75,6 +75,7 @@ def i2i_register(registry: Registrar) -> None:
     )
 
     add.data("paired-images", "i2i.core.data.paired_images:PairedImages", "pairs from folders or a list")
+    add.data("shapes", "i2i.core.data.shapes:Shapes", "drawn shapes and their colours, to try things out")
     geometry, photometry = "i2i.core.transforms.geometry", "i2i.core.transforms.photometry"
     add.transform("jitter", f"{geometry}:Jitter", "resize, then crop at random")
     add.transform("mirror", f"{geometry}:Mirror", "flip left to right at random")
@@ -129,8 +130,11 @@ def i2i_register(registry: Registrar) -> None:
     add.schedule("step", "i2i.core.schedules:Step", "down by a factor at regular times")
     add.schedule("plateau", "i2i.core.schedules:Plateau", "down by a factor when a metric stops improving")
 
+    add.executor("local", "i2i.core.executors.local:Local", "processes of this machine")
+
     add.recipe("pix2pix", "i2i:recipes/pix2pix.toml", "colour line drawings on a CPU in five minutes")
     add.recipe("l1-only", "i2i:recipes/l1-only.toml", "the plain CNN with L1 that pix2pix grew out of")
+    add.recipe("shapes", "i2i:recipes/shapes.toml", "coloured shapes in half a minute, to try components")
     add.recipe(
         "paper-aerial-to-maps",
         "i2i:recipes/paper/aerial-to-maps.toml",
@@ -192,3 +196,14 @@ def i2i_register(registry: Registrar) -> None:
         "70 x 70 patches at 128 px, the paper's choice",
     )
     add.recipe("ablation-pixel", "i2i:recipes/ablations/pixel.toml", "single pixels are judged, at 128 px")
+
+    add.benchmark("losses", "i2i:recipes/bench/losses.toml", "Table 1 of pix2pix: the parts of the loss")
+    add.benchmark("generators", "i2i:recipes/bench/generators.toml", "Table 2: skip connections, or the loss")
+    add.benchmark(
+        "receptive-field", "i2i:recipes/bench/receptive-field.toml", "Table 3: pixels, patches, or the image"
+    )
+    add.benchmark("adversarial", "i2i:recipes/bench/adversarial.toml", "five adversarial losses beside L1")
+    add.benchmark("l1-or-l2", "i2i:recipes/bench/l1-or-l2.toml", "why L1 and not L2")
+    add.benchmark(
+        "dropout-at-test", "i2i:recipes/bench/dropout-at-test.toml", "does dropout at test give variety?"
+    )

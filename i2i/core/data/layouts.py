@@ -102,8 +102,12 @@ def _layouts(root: Path, sides: SideNames, folders: set[str]) -> list[Layout]:
         for split, words in FOLDERS.items():
             for word in words:
                 places = [root / pattern.format(split=word, side=name) for name in names]
-                if all(place.is_dir() for place in places):
-                    found[split] = list(dict.fromkeys(places))
+                if not all(place.is_dir() for place in places):
+                    continue
+                if split in found:
+                    message = f"{found[split][0]} and {places[0]} are both for {split}."
+                    raise DataError(Problem(message, where="data.root", hint="move one of them elsewhere"))
+                found[split] = list(dict.fromkeys(places))
         return found
 
     joined, by_split, by_side = where("{split}{side}"), where("{split}/{side}"), where("{side}/{split}")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from i2i.core.data.splits import Shares, named_split, split_of
 from i2i.errors import DataError, MissingSplitError, Problem
 from i2i.folders import stem
 from i2i.kinds import Split
+
+_COLUMNS = "columns are told apart by commas; data.source and data.target name others than source and target"
 
 NAMES = ("manifest.csv", "manifest.jsonl")
 """The names under which a folder's manifest is found."""
@@ -40,7 +43,7 @@ def read(path: Path, split: Split, *, sides: SideNames, shares: Shares) -> Listi
     without its suffix.
     """
     columns = sides.names if sides.named else ("source", "target")
-    rows = _json_lines(path) if path.suffix.lower() == ".jsonl" else _csv(path)
+    rows = _json_lines(path) if path.suffix.lower() == ".jsonl" else _csv(path, columns)
     pairs: dict[str, tuple[int, PairFiles]] = {}
     problems: list[Problem] = []
     counts: dict[Split, int] = {"train": 0, "val": 0, "test": 0}
@@ -81,14 +84,20 @@ def _problem(
         return f"this row names no {' and no '.join(absent)}; its columns: {', '.join(map(str, row))}."
     if strange_split:
         return f"'{strange_split}' is no split: there are train, val and test."
-    gone = [str(file) for file in files if not file.is_file()]
+    gone = [str(file) for file in files if not os.path.isfile(file)]
     return f"there is no file {' and no file '.join(gone)}." if gone else ""
 
 
-def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
+            there = reader.fieldnames or []
+            absent = [column for column in columns if column not in there]
+            if there and absent:
+                lacking, others = " and no column ".join(absent), ", ".join(there)
+                message = f"the manifest has no column {lacking}; it has {others}."
+                raise DataError(Problem(message, file=str(path), line=1, hint=_COLUMNS))
             for row in reader:
                 yield reader.line_num, {key: value for key, value in row.items() if key is not None}
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -17,6 +17,7 @@ from i2i.core.data.splits import Shares, check_shares
 from i2i.errors import DataError, Problem
 from i2i.images import read_image
 from i2i.kinds import Colour, PairSpec, Split
+from i2i.printable import printable
 from i2i.slot_keys import Count
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class PairedImages:
             message = f"the source is {size_text(source)} pixels and the target {size_text(target)}."
             hint = "both sides of a pair show the same picture, in the same proportions"
             raise DataError(Problem(message, file=str(files[1][0]), hint=hint))
-        return {"source": source, "target": target, "id": pair.id}
+        return {"source": source, "target": target, "id": printable(pair.id)}
 
     def _files(self, pair: PairFiles) -> tuple[list[Path], list[Path]]:
         """Return the files of the source and those of the target; a file that holds both is in each."""

@@ -1,0 +1,147 @@
+"""The answer of a benchmark in its folder: results.json, results.csv, pictures and report.html."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import i2i
+from i2i.atomic import write_text
+from i2i.bench.page import write_page
+from i2i.bench.pictures import make_pictures
+from i2i.bench.results import SCHEMA, Figure, Outcome, cell_records, curves, table_csv, tabulate
+from i2i.run_folder import plain, processor
+
+if TYPE_CHECKING:
+    from i2i.bench.cells import Matrix
+    from i2i.bench.definition import Definition
+    from i2i.bench.rehearsal import Rehearsal
+    from i2i.catalog import Catalog
+
+COSTS = (
+    "generator_parameters",
+    "discriminator_parameters",
+    "receptive_field",
+    "flops_per_step",
+    "step_seconds",
+    "peak_memory_mb",
+)
+MANY = 10
+"""From so many intervals on it is said that some leave out zero by chance."""
+
+
+def conclude(
+    definition: Definition,
+    matrix: Matrix,
+    root: Path,
+    outcomes: Sequence[Outcome],
+    *,
+    figures: Sequence[Figure],
+    rehearsals: Mapping[str, Rehearsal],
+    runtime: Mapping[str, Any],
+    catalog: Catalog,
+) -> dict[str, Any]:
+    """Write the answer that `outcomes` allow so far, and return what results.json holds."""
+    names = [variant.name for variant in matrix.variants]
+    lengths = {outcome.variant: outcome.steps for outcome in outcomes if outcome.status == "done"}
+    changes = matrix.changes()
+    plugins = sorted(
+        {
+            (slot.entry.namespace, slot.entry.distribution, slot.entry.version)
+            for variant in matrix.variants
+            for slot in variant.recipe.slots.values()
+        }
+    )
+    results: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": "benchmark",
+        "name": definition.name,
+        "summary": definition.summary,
+        "credit": rehearsals[matrix.baseline].credit,
+        "status": "done" if all(outcome.ended for outcome in outcomes) else "incomplete",
+        "baseline": matrix.baseline,
+        "seeds": list(definition.seeds),
+        "budget": definition.budget.as_table(),
+        "environment": {
+            "i2i": i2i.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "platform": platform.platform(),
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            **runtime,
+        },
+        "plugins": [
+            {"namespace": namespace, "distribution": distribution, "version": version}
+            for namespace, distribution, version in plugins
+        ],
+        "metrics": [asdict(figure) for figure in figures],
+        "notes": notes(outcomes, variants=names, figures=figures),
+        "variants": [
+            {"name": name, "changes": [list(change) for change in changes[name]], "steps": lengths.get(name)}
+            for name in names
+        ],
+        "cells": cell_records(outcomes, root),
+        "table": tabulate(
+            outcomes,
+            variants=names,
+            baseline=matrix.baseline,
+            figures=figures,
+            costs={name: _cost(found) for name, found in rehearsals.items()},
+        ),
+        "curves": curves(outcomes, names, figures),
+        "pictures": _pictures(matrix, root, outcomes, catalog=catalog, device=runtime["device"]),
+    }
+    results = plain(results)
+    write_text(root / "results.json", json.dumps(results, indent=1, default=str) + "\n")
+    write_text(root / "results.csv", table_csv(results))
+    write_page(results, root)
+    return results
+
+
+def notes(outcomes: Sequence[Outcome], *, variants: Sequence[str], figures: Sequence[Figure]) -> list[str]:
+    """Return what a reader of the table should keep in mind, a sentence each."""
+    found = []
+    seeds = {outcome.seed for outcome in outcomes}
+    if len(seeds) == 1:
+        found.append("There is one seed, so nothing here can be told apart from noise: add seeds.")
+    elif len(seeds) < 5:
+        found.append(
+            f"With {len(seeds)} seeds the intervals are wide: what is within noise may still be a difference."
+        )
+    intervals = (len(variants) - 1) * len(figures)
+    if len(seeds) > 1 and intervals >= MANY:
+        found.append(
+            f"Of {intervals} intervals at 95 %, about {max(1, round(intervals / 20))} would leave out zero "
+            "by chance alone."
+        )
+    bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
+    if bad:
+        found.append(f"{len(bad)} of {len(outcomes)} cells failed; they are left out of every figure.")
+    return found
+
+
+def _cost(found: Rehearsal) -> dict[str, Any]:
+    cost = {key: value for key, value in asdict(found).items() if key in COSTS}
+    return cost | {"images_per_second": found.images_per_step / found.step_seconds}
+
+
+def _pictures(
+    matrix: Matrix, root: Path, outcomes: Sequence[Outcome], *, catalog: Catalog, device: str
+) -> dict[str, Any] | None:
+    """Translate the same held-out images with every variant's model of the first seed that all have."""
+    done = [outcome for outcome in outcomes if outcome.status == "done"]
+    for seed in dict.fromkeys(outcome.seed for outcome in done):
+        models = {o.variant: o.folder / "model.safetensors" for o in done if o.seed == seed}
+        if len(models) == len({outcome.variant for outcome in done}):
+            baseline = next(v for v in matrix.variants if v.name == matrix.baseline)
+            pictures = make_pictures(models, baseline.recipe, root, catalog=catalog, device=device)
+            return {**pictures, "seed": seed}
+    return None

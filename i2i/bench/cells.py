@@ -1,0 +1,189 @@
+"""From a benchmark to its cells: one checked recipe for each variant and seed, and the key of each.
+
+A cell's key is the hash of its resolved recipe and of the plug-ins it uses, so a cell that was trained
+before is known again whatever it is called, and one that changed is another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import i2i
+from i2i.bench.definition import Definition, Variation
+from i2i.catalog import Catalog
+from i2i.draft import read_draft
+from i2i.errors import I2IError, PluginError, Problem, RecipeError, did_you_mean
+from i2i.layers import Layer, read_settings
+from i2i.origins import Findings, Origin
+from i2i.recipe import Recipe, differences, load_recipe
+
+VALIDATIONS = 5
+"""How many points a curve has, unless the benchmark sets `train.eval_every` itself."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant with its recipe at the first seed, before its length is settled."""
+
+    name: str
+    variation: Variation
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a benchmark."""
+
+    variant: str
+    seed: int
+    recipe: Recipe
+    key: str
+
+    @property
+    def folder(self) -> str:
+        """Its run folder, from the benchmark's."""
+        return f"cells/{self.key}"
+
+
+class Matrix:
+    """The checked variants of a benchmark, the baseline among them.
+
+    Raises RecipeError or PluginError with the mistakes of all variants, and for variants that are the
+    same.
+    """
+
+    def __init__(self, definition: Definition, catalog: Catalog, *, settings: Sequence[str] = ()) -> None:
+        self._definition, self._catalog = definition, catalog
+        self._settings = read_settings(settings)
+        base = read_draft(definition.base, catalog, Findings()).table.get("train", {})
+        self._keeps_best = isinstance(base, dict) and "save_best" in base
+        self.variants = self._checked(definition.variants)
+        self.baseline = self._baseline()
+        self._refuse_equals()
+
+    def changes(self) -> dict[str, list[tuple[str, Any, Any]]]:
+        """Return for each variant the keys in which its recipe differs from the baseline's."""
+        base = self._by_name(self.baseline).recipe.table
+        return {variant.name: differences(base, variant.recipe.table) for variant in self.variants}
+
+    def cells(self, *, steps: Mapping[str, int], precision: str) -> list[Cell]:
+        """Return every cell, seed by seed, so that an interrupted benchmark compares what it has."""
+        return [
+            self._cell(variant, seed, steps[variant.name], precision)
+            for seed in self._definition.seeds
+            for variant in self.variants
+        ]
+
+    def tried(self, variant: Variant, *, precision: str) -> Recipe:
+        """Return the recipe that a variant is tried with: its length is the recipe's own."""
+        auto = variant.recipe.train.precision == "auto"
+        seed = self._definition.seeds[0]
+        return self._load(variant.variation, seed, precision=precision if auto else None)
+
+    def _cell(self, variant: Variant, seed: int, steps: int, precision: str) -> Cell:
+        auto = variant.recipe.train.precision == "auto"
+        recipe = self._load(variant.variation, seed, steps=steps, precision=precision if auto else None)
+        return Cell(variant.name, seed, recipe, key_of(recipe))
+
+    def _checked(self, variations: Sequence[Variation]) -> list[Variant]:
+        found: list[Variant] = []
+        errors: list[I2IError] = []
+        for variation in variations:
+            try:
+                recipe = self._load(variation, self._definition.seeds[0])
+            except I2IError as error:
+                errors.append(error)
+            else:
+                found.append(Variant(variation.name, variation, recipe))
+        if errors:
+            told: dict[Problem, None] = {problem: None for error in errors for problem in error.problems}
+            kind = PluginError if all(isinstance(error, PluginError) for error in errors) else RecipeError
+            raise kind(*told)
+        return found
+
+    def _load(
+        self, variation: Variation, seed: int, *, steps: int | None = None, precision: str | None = None
+    ) -> Recipe:
+        definition = self._definition
+        over = [
+            self._habits(steps),
+            *definition.common,
+            self._settings,
+            *variation.layers,
+            *([read_settings({"train.precision": precision})] if precision else []),
+        ]
+        return load_recipe(definition.base, over=over, steps=steps, seed=seed, catalog=self._catalog)
+
+    def _habits(self, steps: int | None) -> Layer:
+        """What a benchmark does differently from a run, unless it is told otherwise.
+
+        The last weights count: keeping the best on the images that score would favour what fluctuates.
+        """
+        habits: dict[str, Any] = {"train.keep": 1}
+        if steps is not None:
+            habits["train.eval_every"] = -(-steps // VALIDATIONS)
+        layer = read_settings(habits)
+        if self._keeps_best:
+            layer.unset.append((("train", "save_best"), Origin("train.save_best", "")))
+        return layer
+
+    def _by_name(self, name: str) -> Variant:
+        return next(variant for variant in self.variants if variant.name == name)
+
+    def _baseline(self) -> str:
+        """Return which variant the others are compared with."""
+        names = [variant.name for variant in self.variants]
+        wanted = self._definition.baseline
+        if wanted is not None:
+            if wanted not in names:
+                close = did_you_mean(wanted, names) or f"; there are {', '.join(names)}"
+                raise RecipeError(f"no variant is called '{wanted}'{close}")
+            return wanted
+        if self._definition.swapped:
+            base = self._load(Variation(""), self._definition.seeds[0])
+            equal = [variant.name for variant in self.variants if _same(variant.recipe, base)]
+            return equal[0] if equal else names[0]
+        return names[0]
+
+    def _refuse_equals(self) -> None:
+        if len(self.variants) < 2:
+            raise RecipeError("there is one variant, and nothing to compare it with: add another value.")
+        if len({variant.name for variant in self.variants}) < len(self.variants):
+            names = [variant.name for variant in self.variants]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise RecipeError(f"two variants are called '{twice}': give each value once.")
+        tables: dict[str, str] = {}
+        for variant in self.variants:
+            text = json.dumps(_table(variant.recipe), sort_keys=True, default=str)
+            if text in tables:
+                pair = sorted((tables[text], variant.name), key=lambda name: name != self.baseline)
+                what = "the baseline" if pair[0] == self.baseline else f"'{pair[0]}'"
+                raise RecipeError(
+                    f"the variant '{pair[1]}' is the same as {what}"
+                    f"{f' ({pair[0]})' if pair[0] == self.baseline else ''}: its recipe comes out equal."
+                )
+            tables[text] = variant.name
+
+
+def key_of(recipe: Recipe) -> str:
+    """Return the key of a cell: the first 16 hexadecimal digits of a sha256."""
+    about = [_table(recipe), sorted({"core " + i2i.__version__, *map(" ".join, _plugins(recipe))})]
+    text = json.dumps(about, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plugins(recipe: Recipe) -> set[tuple[str, str, str]]:
+    entries = [slot.entry for slot in recipe.slots.values()]
+    return {(entry.namespace, entry.distribution, entry.version) for entry in entries}
+
+
+def _table(recipe: Recipe) -> dict[str, Any]:
+    return {key: value for key, value in recipe.table.items() if key not in ("name", "summary")}
+
+
+def _same(one: Recipe, other: Recipe) -> bool:
+    return _table(one) == _table(other)

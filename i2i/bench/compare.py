@@ -1,0 +1,364 @@
+"""Runs that exist already, side by side: what differs in their recipes, and what came out.
+
+Runs that differ in nothing but the seed are one variant; the first run's is the baseline. Everything is
+read from the run folders, so nothing is trained, and figures that do not measure the same thing on the
+same images are shown but never compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from i2i import build, evaluate, weights
+from i2i.atomic import write_text
+from i2i.bench.answer import notes
+from i2i.bench.naming import names_of, plain_changes
+from i2i.bench.page import write_page
+from i2i.bench.pictures import make_pictures
+from i2i.bench.results import SCHEMA, Figure, Outcome, cell_records, curves, read_outcome, tabulate
+from i2i.catalog import Catalog
+from i2i.errors import DataError, I2IError, RecipeError
+from i2i.evaluation import definition
+from i2i.kinds import PairSpec
+from i2i.recipe import load_recipe, read_resolved
+from i2i.run_folder import RunFolder, plain
+from i2i.trained import Trained, find_trained
+
+ENVIRONMENT = ("i2i", "python", "torch", "platform", "processor", "cores", "device")
+RUNTIME = ("precision", "threads")
+OF_BATCHES = frozenset({"batch_size", "workers", "cache", "on_bad"})
+"""Keys of the data's table that change nothing in the images that are held out."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, as its folder tells."""
+
+    folder: Path
+    table: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """The seed that it was trained with."""
+        return int(self.table.get("seed", 0))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Runs of one recipe, with their outcomes, and how the recipe differs from the baseline's."""
+
+    name: str
+    runs: Sequence[Run]
+    outcomes: Sequence[Outcome]
+    changes: Sequence[tuple[str, Any, Any]]
+
+
+def compare(
+    folders: Sequence[Path],
+    *,
+    catalog: Catalog,
+    out: Path | None = None,
+    device: str = "auto",
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Return the results of a comparison, and write results.json and report.html to `out`.
+
+    Raises DataError for a folder without a finished run, RecipeError when there is nothing to compare by
+    or `out` holds something else, PluginError when a metric's plug-in is gone.
+    """
+    if out is not None:
+        _check_free(out)
+    runs = [_read(folder) for folder in folders]
+    if len({run.folder.resolve() for run in runs}) < len(runs):
+        raise RecipeError("a run is given twice: name each folder once.")
+    variants = _variants(runs)
+    first = variants[0]
+    common = _common(variants)
+    trained = find_trained(first.runs[0].folder, catalog=catalog)
+    figures, owners = _figures(common, trained)
+    outcomes = [outcome for variant in variants for outcome in variant.outcomes]
+    names = [variant.name for variant in variants]
+    costs = {variant.name: _cost(variant, catalog, note) for variant in variants}
+    table = tabulate(outcomes, variants=names, baseline=first.name, figures=figures, costs=costs)
+    warnings = []
+    for variant in variants[1:]:
+        unlike, why = _unlike(first, variant, owners)
+        warnings += why
+        _withhold(table, variant.name, unlike)
+    results: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": "comparison",
+        "name": out.resolve().name if out else "comparison",
+        "summary": f"A comparison of {len(runs)} finished run{'s' if len(runs) > 1 else ''}.",
+        "credit": "",
+        "status": "done",
+        "baseline": first.name,
+        "seeds": sorted({run.seed for run in runs}),
+        "budget": {},
+        "environment": _environment(runs),
+        "plugins": _plugins(runs),
+        "metrics": [vars(figure) for figure in figures],
+        "notes": [*warnings, *notes(outcomes, variants=names, figures=figures), *_remarks(variants, runs)],
+        "variants": [
+            {
+                "name": variant.name,
+                "changes": list(map(list, variant.changes)),
+                "steps": variant.runs[0].summary.get("steps"),
+            }
+            for variant in variants
+        ],
+        "cells": [_from(out or Path(), cell) for cell in cell_records(outcomes, out or Path())],
+        "table": table,
+        "curves": curves(outcomes, names, figures),
+        "pictures": None,
+    }
+    if out is not None:
+        _illustrate(results, trained, variants, out, catalog=catalog, device=device)
+        results = plain(results)
+        write_text(out / "results.json", json.dumps(results, indent=1, default=str) + "\n")
+        write_page(results, out)
+    return dict(plain(results))
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
+def _check_free(out: Path) -> None:
+    """Refuse a folder whose files a comparison would overwrite."""
+    if RunFolder(out).holds_run():
+        raise RecipeError(f"{out} holds a run; choose another --out.")
+    if not (out / "report.html").exists() and not (out / "results.json").exists():
+        return
+    try:
+        kind = json.loads((out / "results.json").read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, TypeError, KeyError):
+        kind = None
+    if kind != "comparison":
+        raise RecipeError(f"{out} holds results of something else; choose another --out.")
+
+
+def _read(folder: Path) -> Run:
+    """Read one run; DataError where there is none, or it has not come to its end."""
+    run = RunFolder(folder)
+    if not run.holds_run():
+        raise DataError(f"{folder} holds no run; give the folders of runs.")
+    summary = run.summary()
+    status = summary.get("status", "running")
+    if status != "done":
+        raise DataError(
+            f"{folder} holds a run that is not finished ({status}): finish it with i2i run --out {folder}, "
+            "or leave it out."
+        )
+    return Run(folder, read_resolved(folder / "resolved.toml"), summary, run.provenance())
+
+
+def _variants(runs: Sequence[Run]) -> list[Variant]:
+    """Put runs together that differ in nothing but the seed.
+
+    A second run of one recipe and seed, say on another machine, is a variant of its own.
+    """
+    groups: list[list[Run]] = []
+    for run in runs:
+        for group in groups:
+            same = not plain_changes(group[0].table, run.table) and _plugins([group[0]]) == _plugins([run])
+            if same and run.seed not in {other.seed for other in group}:
+                group.append(run)
+                break
+        else:
+            groups.append([run])
+    tables = [group[0].table for group in groups]
+    names = names_of(tables, [[run.folder for run in group] for group in groups])
+    return [
+        Variant(
+            name,
+            group,
+            [read_outcome(name, run.seed, run.folder) for run in group],
+            plain_changes(tables[0], group[0].table),
+        )
+        for name, group in zip(names, groups, strict=True)
+    ]
+
+
+def _common(variants: Sequence[Variant]) -> list[str]:
+    """Return the names of the figures that every run has."""
+    given = [list(outcome.metrics) for variant in variants for outcome in variant.outcomes]
+    common = [name for name in given[0] if all(name in names for names in given)]
+    if not common:
+        has = [f"{v.name} has {', '.join(v.outcomes[0].metrics) or 'none'}" for v in variants]
+        raise RecipeError(f"the runs have no metric in common: {'; '.join(has)}.")
+    return common
+
+
+def _figures(names: Sequence[str], trained: Trained) -> tuple[list[Figure], dict[str, str]]:
+    """Return what the baseline's metrics say of each figure, and the name of the metric behind each."""
+    metrics = build.build_named(trained.recipe, "metrics")
+    ways = evaluate.directions(metrics)
+    owners = {figure: name for name, metric in metrics.items() for figure in metric.directions}
+    figures = [
+        Figure(name, ways.get(name), definition(metrics[owners[name]]) if name in owners else "")
+        for name in names
+    ]
+    return figures, owners
+
+
+# --- what can be compared ---------------------------------------------------------------------------
+
+
+def _unlike(first: Variant, other: Variant, owners: Mapping[str, str]) -> tuple[set[str], list[str]]:
+    """Return the figures of a variant that mean something else than the baseline's, and why."""
+    data = [key for key, *_ in other.changes if key.startswith("data.") and key[5:] not in OF_BATCHES]
+    if data and not _same_images(first.outcomes[0], other.outcomes[0]):
+        why = (
+            f"{other.name} was scored on other data than {first.name} ({', '.join(data)} differ): figures on "
+            "different data cannot be compared, so no difference is given."
+        )
+        return set(other.outcomes[0].metrics), [why]
+    measured = {key.split(".")[1] for key, *_ in other.changes if key.startswith("metrics.")}
+    unlike = {
+        figure for figure, name in owners.items() if name in measured and figure in other.outcomes[0].metrics
+    }
+    if not unlike:
+        return set(), []
+    why = f"{other.name} measures {', '.join(sorted(unlike))} in another way: no difference is given there."
+    return unlike, [why]
+
+
+def _same_images(one: Outcome, other: Outcome) -> bool:
+    """Whether two runs were scored on the same images: of the same ids, whose inputs score the same."""
+    shared = [name for name in one.copy_input if name in other.copy_input]
+    ids = [{name for table in outcome.images.values() for name in table} for outcome in (one, other)]
+    return (
+        bool(shared)
+        and all(one.copy_input[name] == other.copy_input[name] for name in shared)
+        and (ids[0] == ids[1] or not all(ids))
+    )
+
+
+def _withhold(table: Sequence[dict[str, Any]], variant: str, figures: set[str]) -> None:
+    """Take the differences of some figures out of a variant's row."""
+    for row in table:
+        if row["variant"] == variant:
+            for name in figures & row["metrics"].keys():
+                row["metrics"][name] |= {"difference": None, "images": None, "verdict": "cannot tell"}
+            reached = row["cost"]["reached"]
+            if reached is not None and reached["metric"] in figures:
+                row["cost"]["reached"] = None
+
+
+def _remarks(variants: Sequence[Variant], runs: Sequence[Run]) -> list[str]:
+    """Return what a reader should know about runs that nobody planned together."""
+    first = variants[0]
+    seeds = {run.seed for run in first.runs}
+    remarks = [
+        f"{variant.name} shares no seed with {first.name}, and differences are paired by seed: train one of "
+        f"them with --seed {min(seeds)} too."
+        for variant in variants[1:]
+        if not seeds & {run.seed for run in variant.runs}
+    ]
+    if len({str(run.provenance.get("processor")) for run in runs}) > 1:
+        remarks.append("The runs were made on different machines: their speeds cannot be compared.")
+    return remarks
+
+
+# --- beside the figures -----------------------------------------------------------------------------
+
+
+def _cost(variant: Variant, catalog: Catalog, note: Callable[[str], None]) -> dict[str, Any]:
+    """Return the size of a variant's networks, and the speed and memory that its runs measured."""
+    cost: dict[str, Any] = {
+        "generator_parameters": None,
+        "discriminator_parameters": None,
+        "receptive_field": {},
+        "flops_per_step": None,
+        "step_seconds": None,
+        "images_per_second": _mean(variant.runs, "images_per_second"),
+        "peak_memory_mb": _mean(variant.runs, "peak_memory_mb"),
+    }
+    folder = RunFolder(variant.runs[0].folder)
+    try:
+        recipe = load_recipe(folder.root / "resolved.toml", catalog=catalog)
+        spec = PairSpec.from_json(weights.read(folder.model).header["pair_spec"])
+        facts = build.probe(recipe, spec, start=False)
+    except (I2IError, KeyError, TypeError) as error:
+        reason = error.problems[0].message if isinstance(error, I2IError) else "its model file is damaged"
+        note(f"{variant.name}: the size of its networks is not known: {reason}")
+        return cost
+    for section, key in (
+        ("generators.", "generator_parameters"),
+        ("discriminators.", "discriminator_parameters"),
+    ):
+        cost[key] = sum(fact.parameters for fact in facts if fact.path.startswith(section))
+    cost["receptive_field"] = {
+        fact.path.partition(".")[2]: fact.receptive_field
+        for fact in facts
+        if fact.receptive_field is not None
+    }
+    return cost
+
+
+def _from(root: Path, cell: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's record with its folder as seen from `root`, so that both can be moved together."""
+    with suppress(ValueError):  # another drive
+        cell["folder"] = Path(os.path.relpath(root.resolve() / cell["folder"], root.resolve())).as_posix()
+    return cell
+
+
+def _mean(runs: Sequence[Run], key: str) -> float | None:
+    values = [run.summary.get(key) for run in runs]
+    known = [float(value) for value in values if isinstance(value, (int, float))]
+    return fmean(known) if known and len(known) == len(values) else None
+
+
+def _environment(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what the runs ran on; where they differ, each of it."""
+
+    def told(values: Sequence[Any]) -> Any:
+        texts = list(dict.fromkeys(str(value) for value in values if value is not None))
+        return values[0] if len(texts) == 1 else ", ".join(texts)
+
+    found = {key: told([run.provenance.get(key) for run in runs]) for key in ENVIRONMENT}
+    return found | {key: told([run.provenance["runtime"].get(key) for run in runs]) for key in RUNTIME}
+
+
+def _plugins(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """Return the plug-ins of all runs; one that was there in two versions is there twice."""
+    found = {
+        json.dumps(plugin, sort_keys=True): plugin for run in runs for plugin in run.provenance["plugins"]
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def _illustrate(
+    results: dict[str, Any],
+    trained: Trained,
+    variants: Sequence[Variant],
+    out: Path,
+    *,
+    catalog: Catalog,
+    device: str,
+) -> None:
+    """Add pictures and the attribution of the data; where the data is gone, say that instead."""
+    shared = set.intersection(*({run.seed for run in variant.runs} for variant in variants))
+    seed = min(shared) if shared else None
+    models = {
+        variant.name: RunFolder(
+            next((r for r in variant.runs if r.seed == seed), variant.runs[0]).folder
+        ).model
+        for variant in variants
+    }
+    try:
+        results["credit"] = getattr(build.open_data(trained.recipe, "val"), "credit", "")
+        pictures = make_pictures(models, trained.recipe, out, catalog=catalog, device=device)
+    except I2IError as error:
+        results["notes"].append(f"There are no pictures: {error.problems[0].message}")
+    else:
+        results["pictures"] = {**pictures, "seed": seed}

@@ -1,0 +1,181 @@
+"""One cell of a benchmark as work that any process can do, and the worker that does it.
+
+An executor makes a `Worker` in each of its processes and hands it one job after another, so that
+torch is imported and data is decoded once for all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from i2i.errors import EXIT_BUG, DivergedError, I2IError, Interrupted, InUseError, exit_code_of
+
+if TYPE_CHECKING:
+    from i2i.kinds import Direction
+    from i2i.live import Observer, Record, Status
+    from i2i.recipe import Recipe
+
+SECONDS_BETWEEN_EVENTS = 0.2
+PATIENCE = 20.0  # seconds that a killed worker may take to let go of its folder
+
+CellStatus = Literal["running", "done", "failed", "diverged", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell: its recipe's file and its run folder, both absolute, and what it may use.
+
+    `key` names the cell; `folder` is the working folder that relative paths of the recipe start from;
+    `plugin` is the file of a local plug-in. Plain data, so that it can be sent anywhere.
+    """
+
+    key: str
+    recipe: str
+    out: str
+    folder: str
+    device: str
+    threads: int
+    steps: int
+    plugin: str | None = None
+
+    def command(self) -> str:
+        """Return the shell command that does this job alone."""
+        import shlex
+
+        local = ["--plugin", self.plugin] if self.plugin else []
+        words = ["i2i", "run", self.recipe, "--out", self.out, "--device", self.device, *local]
+        return f"cd {shlex.quote(self.folder)} && OMP_NUM_THREADS={self.threads} {shlex.join(words)}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """How far a job is: `step` steps are done; `status` other than "running" ends it.
+
+    `error` says in a sentence why it is not "done", and `code` is the exit code that goes with it.
+    """
+
+    key: str
+    status: CellStatus
+    step: int = 0
+    error: str = ""
+    code: int = 0
+
+
+Report = Callable[[Event], None]
+
+
+class Worker:
+    """Trains jobs in this process, one after another, and keeps what they share: their decoded data."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Mapping[str, Any]] = {}
+
+    def train(self, job: Job, report: Report) -> Event:
+        """Train one cell, or go on with it, and return its last event; every error becomes a sentence in it.
+
+        `report` is called now and then with an event; what it raises ends the training at once.
+        """
+        import torch
+
+        from i2i import engine
+        from i2i.catalog import Catalog
+        from i2i.plugins import discover
+        from i2i.recipe import load_recipe
+
+        watch = _Watch(job.key, report)
+        try:
+            with contextlib.chdir(job.folder):
+                torch.set_num_threads(job.threads)
+                local = Path(job.plugin) if job.plugin else None
+                recipe = load_recipe(Path(job.recipe), catalog=Catalog(discover(local=local)))
+                _wait_for(
+                    lambda: engine.run(
+                        recipe,
+                        job.out,
+                        device=job.device,
+                        observer=watch,
+                        open_data=self._open,
+                        rehearsed=True,
+                    )
+                )
+        except Interrupted as error:
+            return Event(job.key, "interrupted", watch.step, str(error), exit_code_of(error))
+        except DivergedError as error:
+            return Event(job.key, "diverged", watch.step, str(error), error.exit_code)
+        except I2IError as error:
+            return Event(job.key, "failed", watch.step, str(error), error.exit_code)
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            return Event(job.key, "failed", watch.step, f"{type(error).__name__}: {error}", EXIT_BUG)
+        return Event(job.key, "done", job.steps)
+
+    def _open(self, recipe: Recipe, observer: Observer) -> Mapping[str, Any]:
+        """Open the data of a recipe, or hand out what an earlier job opened."""
+        from i2i import engine
+
+        wanted = json.dumps([os.getcwd(), recipe.table["data"], bool(_needs_val(recipe))], default=str)
+        if wanted not in self._opened:
+            self._opened[wanted] = engine.open_splits(recipe, observer)
+        return self._opened[wanted]
+
+
+def _needs_val(recipe: Recipe) -> Sequence[Any]:
+    return (*recipe.section("metrics"), *recipe.section("callbacks"))
+
+
+def _wait_for(train: Callable[[], Any]) -> None:
+    """Call `train`, again while another process still holds its folder."""
+    begun = time.monotonic()
+    while True:
+        try:
+            train()
+            return
+        except InUseError:
+            if time.monotonic() - begun > PATIENCE:
+                raise
+            time.sleep(0.5)
+
+
+class _Watch:
+    """Passes a run's progress on as events."""
+
+    def __init__(self, key: str, report: Report) -> None:
+        self.step = 0
+        self._key, self._report, self._last = key, report, 0.0
+
+    def start(
+        self,
+        *,
+        name: str,
+        folder: Path,
+        first_step: int,
+        total_steps: int,
+        facts: Mapping[str, str],
+        directions: Mapping[str, Direction] | None = None,
+    ) -> None:
+        self.step = first_step
+        self._report(Event(self._key, "running", first_step))
+
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+    def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
+        self.step = step
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_EVENTS:
+            self._last = time.monotonic()
+            self._report(Event(self._key, "running", step))
+
+    def train(self, record: Record) -> None: ...
+
+    def validation(self, record: Record) -> None: ...
+
+    def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None: ...

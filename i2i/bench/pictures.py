@@ -1,0 +1,163 @@
+"""The same held-out images, translated by every variant: files beside results.json, and one sheet of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from i2i import build
+from i2i.atomic import write_bytes
+from i2i.catalog import Catalog
+from i2i.errors import DataError
+from i2i.kinds import ImageSpec
+from i2i.recipe import Recipe
+from i2i.runtime import resolve
+from i2i.seeds import seeded
+from i2i.stream import HeldOutPairs
+from i2i.strips import picture_png
+from i2i.translate import load_model, translate
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+FOLDER = "pictures"
+LONGEST_NAME = 48
+
+
+def make_pictures(
+    models: Mapping[str, Path],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    count: int = 8,
+    catalog: Catalog,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Translate `count` pairs of the validation split with each variant's model; write them as PNGs.
+
+    The pairs are spread evenly over the split of the recipe's data. Returns ``images``, each with its
+    `id`, `source` and `target`, and ``outputs``, a list for each variant; all files as seen from `folder`.
+    An output is None where there is no model, or one for other channels. What is drawn at random, like
+    dropout, depends on the recipe's seed and the image alone. Raises DataError for a damaged model.
+    """
+    runtime = resolve(device, "fp32")
+    data = build.open_data(recipe, "val")
+    pairs, spec = HeldOutPairs(data), data.spec
+    count = min(count, len(pairs))
+    if not count:
+        raise DataError(f"{recipe.data.entry.ref}: the split 'val' is empty.")
+    chosen = [pairs[place * len(pairs) // count] for place in range(count)]
+    names = [f"{place}-{_safe(identity)}.png" for place, (_, _, identity) in enumerate(chosen)]
+
+    def write(below: str, name: str, image: Tensor, side: ImageSpec) -> str:
+        path = f"{FOLDER}/{below}/{name}"
+        write_bytes(folder / path, picture_png(image, side, spec.target.size))
+        return path
+
+    images = [
+        {
+            "id": identity,
+            "source": write("input", name, source, spec.source),
+            "target": write("target", name, target, spec.target),
+        }
+        for name, (source, target, identity) in zip(names, chosen, strict=True)
+    ]
+    outputs: dict[str, list[str | None]] = {variant: [None] * count for variant in models}
+    with runtime.active():
+        for number, (variant, path) in enumerate(models.items(), start=1):
+            if not path.is_file():
+                continue
+            model = load_model(path, device=runtime.device, catalog=catalog)
+            if (model.spec.source.channels, model.spec.target.channels) != (
+                spec.source.channels,
+                spec.target.channels,
+            ):
+                continue
+            for place, (source, _, identity) in enumerate(chosen):
+                with seeded(recipe.seed, "pictures", identity):
+                    answer = translate(model, source)
+                below = f"{number}-{_safe(variant)}"
+                outputs[variant][place] = write(below, names[place], answer, spec.target)
+    return {"images": images, "outputs": outputs}
+
+
+def _safe(name: str) -> str:
+    """Return a name that any file system takes."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)[:LONGEST_NAME]
+
+
+# --- one sheet --------------------------------------------------------------------------------------
+
+GAP, MARGIN, LABELS, LINE = 6, 14, 150, 17  # in pixels
+INK, PAPER = "#1a1f26", "#ffffff"
+
+
+def sheet(pictures: Mapping[str, Any], folder: Path, *, order: Sequence[str] = (), cell: int = 112) -> bytes:
+    """Return one PNG: held-out images in columns, input, variants and target in rows, with their names.
+
+    Args:
+        pictures: what `make_pictures` returned.
+        folder: where its files are.
+        order: the variants to show, from top to bottom; all of them by default.
+        cell: the width of each picture, in pixels.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    images, outputs = pictures["images"], pictures["outputs"]
+    rows: list[tuple[str, Sequence[str | None]]] = [
+        ("input", [image["source"] for image in images]),
+        *((name, outputs[name]) for name in order or outputs),
+        ("target", [image["target"] for image in images]),
+    ]
+    first = _opened(folder / images[0]["target"])
+    height = round(cell * first.height / first.width)
+    page = Image.new(
+        "RGB",
+        (
+            2 * MARGIN + LABELS + len(images) * (cell + GAP) - GAP,
+            2 * MARGIN + len(rows) * (height + GAP) - GAP,
+        ),
+        PAPER,
+    )
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(14)
+    for row, (name, paths) in enumerate(rows):
+        top = MARGIN + row * (height + GAP)
+        lines = _wrapped(name, LABELS - 12, font.getlength)[: max(1, height // LINE)]
+        for number, line in enumerate(lines):
+            middle = top + height / 2 + (number - (len(lines) - 1) / 2) * LINE
+            draw.text((MARGIN, middle), line, fill=INK, font=font, anchor="lm")
+        for column, path in enumerate(paths):
+            if path is not None:
+                picture = _opened(folder / path)
+                # Few pixels are enlarged as squares, so that nothing is smoothed over.
+                way = Image.Resampling.NEAREST if picture.width < cell else Image.Resampling.LANCZOS
+                spot = MARGIN + LABELS + column * (cell + GAP), top
+                page.paste(picture.resize((cell, height), way), spot)
+    buffer = BytesIO()
+    page.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def _opened(path: Path) -> Image:
+    from PIL import Image
+
+    with Image.open(path) as file:
+        return file.convert("RGB")
+
+
+def _wrapped(text: str, width: float, length: Callable[[str], float]) -> list[str]:
+    """Cut a text in lines of at most `width`, between words, or inside one that is too long."""
+    lines, line = [], ""
+    for word in text.split():
+        if line and length(f"{line} {word}") > width:
+            lines.append(line)
+            line = ""
+        line = f"{line} {word}" if line else word
+        while length(line) > width:
+            fits = max((end for end in range(1, len(line)) if length(line[:end]) <= width), default=1)
+            lines.append(line[:fits])
+            line = line[fits:]
+    return [*lines, line]

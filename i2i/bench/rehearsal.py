@@ -1,0 +1,195 @@
+"""Each variant tried before any is trained: one dry pass, then steps taken in turn to time them.
+
+Every variant has a process of its own, so that its memory is its own; only one of them computes at
+any time, and they take turns, so that whatever else the machine does falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from i2i.bench import processes
+from i2i.bench.jobs import Job
+from i2i.errors import I2IError, PluginError
+from i2i.kinds import Direction
+
+ROUNDS = 5
+STEPS = 2  # of each variant in a round
+TOGETHER = 8  # processes alive at once on a CPU; on a GPU one, since its memory is small and its times steady
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What was found out about a variant; numbers of parameters are sums over its networks.
+
+    `flops_per_step` counts multiplications and additions of one optimizer step, forward and backward;
+    `peak_memory_mb` is what a process that trains it takes (on CUDA, the device's memory); `total_steps`
+    is the length its recipe gives; `directions` says for each figure which way is better, None for one to
+    compare others with.
+    """
+
+    generator_parameters: int
+    discriminator_parameters: int
+    receptive_field: Mapping[str, int]
+    flops_per_step: float | None
+    step_seconds: float
+    peak_memory_mb: float | None
+    images_per_step: int
+    steps_per_epoch: float
+    total_steps: int
+    directions: Mapping[str, Direction | None]
+    definitions: Mapping[str, str]
+    credit: str
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+def rehearse(
+    jobs: Mapping[str, Job], *, log: Path, told: Callable[[str], None] = lambda name: None
+) -> dict[str, Rehearsal]:
+    """Try each variant's job, without leaving a trace, and return what was found, by variant.
+
+    `told` is called with a variant's name once it is through its dry pass. Raises the error of the first
+    variant that cannot be trained.
+    """
+    found: dict[str, Rehearsal] = {}
+    names = list(jobs)
+    together = TOGETHER if all(job.device == "cpu" for job in jobs.values()) else 1
+    for first in range(0, len(names), together):
+        group = names[first : first + together]
+        actors: dict[str, _Actor] = {}
+        try:
+            for name in group:
+                actors[name] = _Actor(name, jobs[name], log)
+                actors[name].facts = actors[name].hear()
+                told(name)
+            times: dict[str, list[float]] = {name: [] for name in group}
+            for _ in range(ROUNDS):
+                for name in group:
+                    actors[name].child.pipe.send(STEPS)
+                    times[name].append(actors[name].hear())
+            for name in group:
+                found[name] = Rehearsal(**actors[name].facts, step_seconds=median(times[name]))
+        finally:
+            for actor in actors.values():
+                actor.child.end()
+    return found
+
+
+class _Actor:
+    """One variant's process."""
+
+    def __init__(self, name: str, job: Job, log: Path) -> None:
+        self._name = name
+        self.child = processes.start(_act, job, log=log)
+        self.facts: dict[str, Any] = {}
+
+    def hear(self) -> Any:
+        """Return the process's next answer; raise what went wrong there."""
+        try:
+            kind, answer = self.child.pipe.recv()
+        except (EOFError, OSError):
+            self.child.process.join(5.0)
+            raise PluginError(
+                f"variant '{self._name}': its process died while it was tried "
+                f"(exit code {self.child.process.exitcode})."
+            ) from None
+        if kind is None:
+            return answer
+        # The recipe was a file for this process alone; people know it by the variant.
+        raise kind(*(replace(problem, file=f"variant '{self._name}'", line=None) for problem in answer))
+
+
+def _act(pipe: Connection, job: Job) -> None:
+    """Make the dry pass of one variant and then as many steps as are asked for."""
+    try:
+        _perform(pipe, job)
+    except I2IError as error:
+        pipe.send((type(error), error.problems))
+
+
+def _perform(pipe: Connection, job: Job) -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from i2i import build, engine
+    from i2i.catalog import Catalog
+    from i2i.evaluation import definition
+    from i2i.live import silent
+    from i2i.plugins import discover
+    from i2i.recipe import load_recipe
+    from i2i.runtime import peak_memory_mb, resolve
+
+    torch.set_num_threads(job.threads)
+    local = Path(job.plugin) if job.plugin else None
+    recipe = load_recipe(Path(job.recipe), catalog=Catalog(discover(local=local)))
+    runtime = resolve(job.device, recipe.train.precision)
+    with runtime.active(), engine.in_words(recipe):
+        data = engine.open_splits(recipe, silent())
+        networks = build.probe(recipe, data["train"].spec)
+        session = engine.dry_pass(recipe, data, runtime)
+        batches = engine.training_batches(session, last=10**9)
+
+        def step() -> None:
+            session.advance([next(batches) for _ in range(session.accumulate)])
+            if torch.device(runtime.device).type == "cuda":
+                torch.cuda.synchronize(runtime.device)
+
+        counter = FlopCounterMode(display=False)
+        with counter:
+            step()
+        images = recipe.data.settings.batch_size * session.accumulate
+        sums = {"generators": 0, "discriminators": 0}
+        for fact in networks:
+            sums[fact.path.partition(".")[0]] += fact.parameters
+        facts = {
+            "generator_parameters": sums["generators"],
+            "discriminator_parameters": sums["discriminators"],
+            "receptive_field": {
+                fact.path.partition(".")[2]: fact.receptive_field
+                for fact in networks
+                if fact.receptive_field is not None
+            },
+            "flops_per_step": float(counter.get_total_flops()) or None,
+            "peak_memory_mb": peak_memory_mb(runtime.device),
+            "images_per_step": images,
+            "steps_per_epoch": session.steps_per_epoch,
+            "total_steps": session.total_steps,
+            "directions": {**dict.fromkeys(session.figures), **session.directions},
+            "definitions": {
+                figure: definition(metric)
+                for metric in session.metrics.values()
+                for figure in _figures_of(metric)
+            },
+            "credit": getattr(data["train"], "credit", ""),
+        }
+        pipe.send((None, facts))
+        while True:
+            count: int = pipe.recv()
+            begun = time.perf_counter()
+            for _ in range(count):
+                step()
+            pipe.send((None, (time.perf_counter() - begun) / count))
+
+
+def _figures_of(metric: Any) -> list[str]:
+    """Return the names of a metric's figures, of those too that only are to compare others with."""
+    return [*metric.directions, *(() if hasattr(metric, "prepare") else metric.compute())]
+
+
+def common_figures(found: Mapping[str, Rehearsal]) -> dict[str, Direction | None]:
+    """Return the figures that every variant gives, in the first one's order."""
+    each: Sequence[Rehearsal] = list(found.values())
+    return {
+        name: way
+        for name, way in each[0].directions.items()
+        if all(name in other.directions and other.directions[name] == way for other in each)
+    }

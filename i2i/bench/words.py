@@ -1,0 +1,162 @@
+"""What a benchmark found, in words and short numbers, for people; programs read results.json.
+
+The answer in words is made of verdicts alone: whatever may be noise is never said to win.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+NOTHING = "-"
+SIGNS: Mapping[str, str] = {
+    "better": "▲",
+    "worse": "▼",
+    "within noise": "≈",
+    "cannot tell": "?",
+    "differs": "≠",
+    "baseline": "●",
+}
+MOST_NAMES = 3  # in a row
+
+
+def answer(results: Mapping[str, Any]) -> str:
+    """Return one sentence on the first metric: what beats the baseline, what does not, what is noise."""
+    if not results["metrics"]:
+        return "There is no metric to tell by."
+    metric, baseline = results["metrics"][0]["name"], results["baseline"]
+    groups: dict[str, list[str]] = {}
+    for row in ranked(results["table"], results["metrics"][0]):
+        if not row["baseline"]:
+            groups.setdefault(_verdict(row, metric), []).append(row["variant"])
+    others = sum(map(len, groups.values()))
+    if not others:
+        return f"There is nothing to compare {baseline} with."
+    better, worse = groups.pop("better", []), groups.pop("worse", [])
+    noise, differs = groups.pop("within noise", []), groups.pop("differs", [])
+    unknown, missing = groups.pop("cannot tell", []), groups.pop("", [])
+    if len(unknown) == others:
+        return f"With these runs nothing can be told apart from {baseline} on {metric}."
+    if len(noise) == others:
+        return f"Within noise on {metric}: nothing can be told apart from {baseline}."
+    if len(worse) == others:
+        return f"{baseline} beats {_names(worse)} on {metric}."
+    clauses = []
+    if better:
+        clauses.append(f"{_names(better)} {'beats' if len(better) == 1 else 'beat'} {baseline} on {metric}")
+    if differs:
+        clauses.append(
+            f"{_names(differs)} {'differs' if len(differs) == 1 else 'differ'} from {baseline} on {metric}"
+        )
+    if not clauses:
+        clauses.append(f"nothing beats {baseline} on {metric}")
+    clauses += [
+        _are(worse, "worse"),
+        _are(noise, "within noise"),
+        _are(unknown, "not to be told apart"),
+        f"{_names(missing)} {'has' if len(missing) == 1 else 'have'} no figure" if missing else "",
+    ]
+    text = "; ".join(filter(None, clauses))
+    return (text if better or differs else text[0].upper() + text[1:]) + "."
+
+
+def ranked(table: Sequence[Mapping[str, Any]], metric: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the rows from the best mean of `metric` to the worst, those without one last.
+
+    For a metric that knows no better the order is kept.
+    """
+    way = {"min": 1.0, "max": -1.0}.get(metric["better"] or "", 0.0)
+
+    def place(row: Mapping[str, Any]) -> tuple[bool, float]:
+        mean = row["metrics"].get(metric["name"], {}).get("mean")
+        return (True, 0.0) if mean is None else (False, way * mean)
+
+    return sorted(table, key=place)
+
+
+def _verdict(row: Mapping[str, Any], metric: str) -> str:
+    found = row["metrics"].get(metric, {})
+    return "" if found.get("mean") is None else str(found["verdict"])
+
+
+def _names(names: Sequence[str]) -> str:
+    if len(names) > MOST_NAMES:
+        names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} others"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _are(names: Sequence[str], what: str) -> str:
+    if not names:
+        return ""
+    return f"{names[0]} is {what}" if len(names) == 1 else f"{len(names)} others are {what}"
+
+
+# --- numbers ----------------------------------------------------------------------------------------
+
+
+def places(means: Iterable[float | None], deviations: Iterable[float | None]) -> int:
+    """Return how many decimals a column of means deserves: two digits of a usual deviation.
+
+    That is three significant digits of a usual mean at least, and at most five.
+    """
+    sizes = [abs(mean) for mean in means if mean]
+    spreads = [abs(spread) for spread in deviations if spread]
+    least = 2 - _power(median(sizes)) if sizes else 2
+    wanted = 1 - _power(median(spreads)) if spreads else least + 1
+    return min(max(0, min(max(wanted, least), least + 2)), 12)
+
+
+def _power(value: float) -> int:
+    return math.floor(math.log10(value))
+
+
+def fixed(value: float | None, decimals: int, *, sign: bool = False) -> str:
+    """Return a number with so many decimals, or with an exponent where it is out of all proportion."""
+    if value is None:
+        return NOTHING
+    plus = "+" if sign and value > 0 else ""
+    if abs(value) >= 1e9:
+        return f"{plus}{value:.2e}"
+    text = f"{value:,.{decimals}f}"
+    # A minus before nothing but zeros says less than the zeros.
+    return f"{plus}{text}" if float(text.replace(",", "")) else f"{0:.{decimals}f}"
+
+
+def measured(mean: float | None, deviation: float | None, decimals: int) -> str:
+    """Return a mean with its deviation, if it has one: ``0.0610 ± 0.0010``."""
+    if mean is None or deviation is None:
+        return fixed(mean, decimals)
+    # A deviation that would show as nothing but zeros gets the digits that it needs.
+    finest = max(decimals, -_power(deviation)) if deviation else decimals
+    return f"{fixed(mean, decimals)} ± {fixed(deviation, min(finest, 12))}"
+
+
+def difference(found: Mapping[str, Any] | None, decimals: int) -> str:
+    """Return a difference with its interval, if it has one: ``-0.0020 [-0.0040, +0.0001]``."""
+    if found is None or found["mean"] is None:
+        return NOTHING
+    mean = fixed(found["mean"], decimals, sign=True)
+    if found["low"] is None or found["high"] is None:
+        return mean
+    low, high = (fixed(found[end], decimals, sign=True) for end in ("low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def compact(value: float | None) -> str:
+    """Return a large number with three digits and a unit: ``54.4 M``."""
+    if value is None:
+        return NOTHING
+    for unit in ("", " k", " M", " G", " T"):
+        if abs(value) < 999.5 or unit == " T":
+            break
+        value /= 1000
+    return f"{value:,.0f}{unit}" if not unit or abs(value) >= 100 else f"{value:#.3g}{unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return the time of a step: ``66.0 ms``, ``1.20 s``."""
+    if seconds is None:
+        return NOTHING
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:#.3g} ms".replace(". ", " ")

@@ -1,0 +1,157 @@
+"""`i2i bench`: does it matter, or is it the seed?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from i2i.cli.options import DeviceOption, JsonOption, PluginOption, SetOption, open_catalog
+from i2i.cli.render import print_json
+from i2i.errors import RecipeError
+
+if TYPE_CHECKING:
+    from i2i.bench.definition import Definition
+    from i2i.catalog import Catalog
+
+
+def bench(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="BENCHMARK|RECIPE", help="A benchmark's file or name, or a recipe for --swap."
+        ),
+    ],
+    swap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V1,V2", help="Compare these values, like losses.adversarial.use=vanilla,lsgan."
+        ),
+    ] = None,
+    one_at_a_time: Annotated[
+        bool, typer.Option("--one-at-a-time", help="Each value alone, instead of all combinations.")
+    ] = False,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N|A,B,…", help="How many seeds (3 by default), or which ones.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each cell.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="As many steps as the baseline takes in this time.")
+    ] = None,
+    settings: SetOption = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME", help="Report this figure, the first first. Repeatable."),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="VARIANT", help="The variant to compare with.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the benchmark; runs/bench-NAME by default.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Cells at the same time; each has its share of the cores.")
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where cells are trained: local, or a plug-in's.")
+    ] = None,
+    device: DeviceOption = "auto",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the command of each cell that is left, and train none.")
+    ] = False,
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare variants of a recipe over several seeds: what matters, and what it costs."""
+    from i2i.bench.benchmark import Answer, Benchmark
+    from i2i.bench.terminal import View, print_results
+    from i2i.held import held
+
+    catalog = open_catalog(plugin)
+    definition = _definition(recipe, swap or [], one_at_a_time, catalog)
+    definition = _changed(definition, seeds, steps, seconds, metric, baseline, jobs, executor)
+    root = out or Path("runs") / f"bench-{definition.name}"
+    with held(root):
+        benchmark = Benchmark(
+            definition,
+            root,
+            catalog=catalog,
+            view=View(),
+            settings=settings or (),
+            device=device,
+            plugin=plugin,
+        )
+        answer: Answer = (None if plan else benchmark.known()) or benchmark.run(plan=plan)
+    if plan:
+        for command in answer.plan:
+            typer.echo(command)
+        return
+    if json:
+        print_json(dict(answer.results))
+    else:
+        print_results(answer.results)
+        typer.echo(f"report   {root / 'report.html'}")
+        typer.echo(f"results  {root / 'results.json'}")
+    raise typer.Exit(answer.code)
+
+
+def _definition(recipe: str, swaps: list[str], one_at_a_time: bool, catalog: Catalog) -> Definition:
+    """Return what the arguments describe: a benchmark's file, or swaps in a recipe."""
+    from i2i.bench.definition import is_benchmark, read_benchmark, swapped
+
+    shipped = None if recipe.endswith(".toml") else catalog.benchmark(recipe)
+    path = Path(recipe) if shipped is None else shipped.path()
+    if shipped is not None or (recipe.endswith(".toml") and is_benchmark(path)):
+        if swaps or one_at_a_time:
+            raise RecipeError(f"{recipe} has variants of its own; --swap goes with a recipe.")
+        return read_benchmark(path)
+    if not swaps:
+        raise RecipeError(f"{recipe} is a recipe: say what to compare, like --swap losses.l1.weight=10,100.")
+    name = Path(recipe).stem if recipe.endswith(".toml") else recipe.replace("/", "-")
+    return swapped(recipe, name, swaps, one_at_a_time=one_at_a_time)
+
+
+def _changed(
+    definition: Definition,
+    seeds: str | None,
+    steps: int | None,
+    seconds: float | None,
+    metric: list[str] | None,
+    baseline: str | None,
+    jobs: int | None,
+    executor: str | None,
+) -> Definition:
+    """Lay the command line's options over what the benchmark says."""
+    from i2i.bench.definition import Budget
+
+    if steps is not None and seconds is not None:
+        raise RecipeError("a budget is in one unit: give --steps or --seconds.")
+    if steps is not None or seconds is not None:
+        definition = replace(definition, budget=Budget(steps=steps, seconds=seconds))
+    if seeds is not None:
+        definition = replace(definition, seeds=_seeds(seeds))
+    if metric:
+        definition = replace(definition, metrics=tuple(metric))
+    if baseline is not None:
+        definition = replace(definition, baseline=baseline)
+    table = dict(definition.executor)
+    if executor is not None:
+        table = {"use": executor}
+    if jobs is not None:
+        table["jobs"] = jobs
+    return replace(definition, executor=table)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """Read ``3`` as the first three seeds, and ``0,5,7`` as a list."""
+    from i2i.bench.definition import seeds_of
+
+    try:
+        numbers = [int(word) for word in text.split(",") if word.strip()]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and not numbers[0]):
+        raise RecipeError(f"--seeds {text}: write how many, like 3, or a list of them, like 0,5,7.")
+    return seeds_of(numbers if "," in text else numbers[0])

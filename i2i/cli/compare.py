@@ -1,0 +1,57 @@
+"""`i2i compare`: existing runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from i2i.cli.options import DeviceOption, JsonOption, PluginOption, open_catalog
+from i2i.cli.render import print_json, print_note, print_table, toml_value
+
+
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN RUN…", help="Folders of finished runs; the first is the baseline."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results.json and report.html, with pictures.")
+    ] = None,
+    device: DeviceOption = "auto",
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare finished runs: what differs, what came out. Runs that differ in the seed are one variant."""
+    from i2i.bench.compare import compare as compared
+    from i2i.bench.terminal import print_results
+
+    results = compared(runs, catalog=open_catalog(plugin), out=out, device=device, note=print_note)
+    if json:
+        print_json(results)
+        return
+    _print_changes(results)
+    print()
+    print_results(results)
+    if out is not None:
+        typer.echo(f"report   {out / 'report.html'}")
+        typer.echo(f"results  {out / 'results.json'}")
+
+
+def _print_changes(results: Mapping[str, Any]) -> None:
+    """Print each key in which a recipe differs, with the value of each variant."""
+    names = [variant["name"] for variant in results["variants"]]
+    changes = {variant["name"]: variant["changes"] for variant in results["variants"]}
+    before = {key: value for changed in changes.values() for key, value, _ in changed}
+    if not before:
+        print("no difference but the seed")
+        return
+    after = {name: {key: value for key, _, value in changed} for name, changed in changes.items()}
+    rows = [(key, *(_told(after[name].get(key, value)) for name in names)) for key, value in before.items()]
+    print_table(("key", *names), rows)
+
+
+def _told(value: Any) -> str:
+    return "-" if value is None else toml_value(value)

@@ -1,0 +1,88 @@
+"""`i2i doctor`: is this installation sound?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from i2i.cli.options import JsonOption, open_catalog
+from i2i.cli.render import print_json, print_table
+from i2i.errors import EXIT_PLUGIN
+from i2i.printable import printable
+
+if TYPE_CHECKING:
+    from i2i.doctor import Health, PluginFacts
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Look for what is wrong with this installation: versions, plug-ins, their files. Changes nothing."""
+    from i2i.doctor import examine
+
+    health = examine(open_catalog().plugins)
+    if json:
+        print_json(health.as_json())
+    else:
+        _show(health)
+    if health.problems:
+        raise typer.Exit(EXIT_PLUGIN)
+
+
+def _show(health: Health) -> None:
+    print_table(("about", ""), _about(health), labelled=False)
+    print()
+    packages = [(need.name, need.installed or "-", need.wanted or "any") for need in health.packages]
+    print_table(("package", "installed", "wanted"), packages)
+    print()
+    print_table(
+        ("plug-in", "distribution", "version", "api", "components", "state", "files", "location"),
+        [tuple(map(printable, _row(facts))) for facts in health.plugins],
+    )
+    print()
+    for note in health.notes:
+        print(f"note: {printable(note)}.")
+    for problem in health.problems:
+        print(f"problem: {printable(problem)}.")
+    count = len(health.problems)
+    print("no problem found" if not count else f"{count} problem{'s' if count > 1 else ''} found")
+
+
+def _about(health: Health) -> list[tuple[str, str]]:
+    machine = health.machine
+    cores = machine["cores"]
+    usable = (
+        "" if machine["usable_cores"] == cores else f", {machine['usable_cores']} of them for this process"
+    )
+    return [
+        *health.versions.items(),
+        ("system", machine["system"]),
+        ("interpreter", machine["python"]),
+        ("devices", ", ".join(machine["devices"]) or "none"),
+        ("cores", f"{cores}{usable}"),
+        ("memory", f"{_size(machine['memory'])}, {_size(machine['free_memory'])} free"),
+        ("disk", f"{_size(machine['free_disk'])} free at {machine['folder']}"),
+        ("cache", f"{machine['cache']}, {_size(machine['cache_free_disk'])} free"),
+    ]
+
+
+def _size(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / 2**30:.1f} GiB"
+
+
+def _row(facts: PluginFacts) -> tuple[str, ...]:
+    record = facts.record
+    files = {
+        "unchanged": f"{record.files} as installed",
+        "changed": f"{len(record.changed)} of {record.files} changed",
+        "none": "editable" if facts.editable else "no record",
+    }
+    return (
+        facts.namespace,
+        facts.distribution,
+        facts.version,
+        "-" if facts.api is None else str(facts.api),
+        str(facts.components),
+        facts.state,
+        files[record.state],
+        facts.location,
+    )

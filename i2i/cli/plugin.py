@@ -1,0 +1,130 @@
+"""`i2i plugin`: start a plug-in of one's own, and check one that is installed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from i2i.cli.options import JsonOption, PluginOption, open_catalog
+from i2i.cli.render import print_json, print_note, print_table
+from i2i.errors import EXIT_PLUGIN, RecipeError, did_you_mean
+from i2i.kinds import KINDS
+from i2i.printable import printable
+
+if TYPE_CHECKING:
+    from i2i.plugins import Plugin
+    from i2i.testing import Outcome
+
+app = typer.Typer(
+    help="Start a plug-in of your own, or check an installed one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The namespace that recipes will use.")],
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help=f"What its first component is: {', '.join(KINDS)}.")
+    ] = "generator",
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder to make the package's own folder in.")
+    ] = Path(),
+) -> None:
+    """Write a package i2i-NAME with one component, a recipe that trains it, and its tests."""
+    from i2i.scaffold import scaffold
+
+    made = scaffold(name, kind=kind, out=out, plugins=open_catalog().plugins)
+    for path in made.files:
+        print(made.folder / path)
+    if made.note:
+        print_note(f"note: {made.note}")
+    print(f"\n{made.folder} is a plug-in with one {kind}, {made.ref}. Next:\n")
+    for command, purpose in made.next_steps():
+        print(f"  {command}")
+        print(f"      {purpose}")
+
+
+@app.command("check")
+def check(
+    namespace: Annotated[str, typer.Argument(metavar="NAME", help="The plug-in's namespace.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Tell of this check or component alone. Repeatable."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="REF.KEY=VALUE",
+            help="Build a component with this parameter, like shiny/photos.root=images. Repeatable.",
+        ),
+    ] = None,
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check that an installed plug-in and each of its components keep the contract."""
+    from i2i.testing import check_plugin
+
+    catalog = open_catalog(plugin)
+    found = catalog.plugin(namespace, wanted=namespace)
+    _check_names(only or (), found)
+    outcomes = check_plugin(namespace, params=_params(settings or (), found), catalog=catalog)
+    told = [outcome for outcome in outcomes if not only or _is_one_of(outcome, only)]
+    failed = sum(outcome.status == "failed" for outcome in told)
+    if json:
+        print_json({"plugin": namespace, "ok": not failed, "outcomes": [vars(outcome) for outcome in told]})
+    else:
+        _show(namespace, told)
+    if failed:
+        raise typer.Exit(EXIT_PLUGIN)
+
+
+def _ref(outcome: Outcome) -> str:
+    """Return what an outcome is about without its kind: ``shiny/net``, or ``shiny`` for the plug-in."""
+    return outcome.component.rpartition(" ")[2]
+
+
+def _is_one_of(outcome: Outcome, names: Sequence[str]) -> bool:
+    return outcome.check in names or _ref(outcome) in names
+
+
+def _check_names(names: Sequence[str], plugin: Plugin) -> None:
+    from i2i.testing import CHECKS
+
+    known = {*CHECKS, plugin.namespace, *(entry.ref for entry in plugin.entries)}
+    for name in names:
+        if name not in known:
+            close = did_you_mean(name, known) or "; leave --only out to see all names"
+            raise RecipeError(f"--only {name}: '{plugin.namespace}' has no such check or component{close}")
+
+
+def _params(settings: Sequence[str], plugin: Plugin) -> dict[str, dict[str, Any]]:
+    """Read the parameters of components by reference."""
+    from i2i.layers import read_settings
+
+    params: dict[str, dict[str, Any]] = {}
+    refs = {entry.ref for entry in plugin.entries}
+    for text in settings:
+        ref, _, setting = text.partition(".")
+        if ref not in refs:
+            close = did_you_mean(ref, refs) or f"; it has {', '.join(sorted(refs))}"
+            raise RecipeError(f"--set {text}: '{plugin.namespace}' has no component '{ref}'{close}")
+        params.setdefault(ref, {}).update(read_settings([setting]).table)
+    return params
+
+
+def _show(namespace: str, outcomes: Sequence[Outcome]) -> None:
+    rows = [
+        (outcome.component, outcome.check, outcome.status, printable(outcome.sentence))
+        for outcome in outcomes
+    ]
+    print_table(("component", "check", "result", ""), rows, styles=("bold",), labelled=False)
+    count = Counter(outcome.status for outcome in outcomes)
+    told = [f"{count[status]} {status}" for status in ("passed", "failed", "expected", "not run")]
+    print(f"\n{namespace}: {', '.join(text for text in told if not text.startswith('0 '))}")

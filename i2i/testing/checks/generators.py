@@ -1,0 +1,157 @@
+"""What a generator promises: any channels, any size, values that are images, the same answer each time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from i2i import testtime
+from i2i.kinds import ImageSpec, PairSpec, TestSettings
+from i2i.testing import samples
+from i2i.testing.checks.networks import enlarge
+from i2i.testing.outcomes import check, fail, require, told
+from i2i.testing.subjects import Subject, side_for
+from i2i.testing.uses import images_for
+from i2i.translate import Model, translate
+
+
+@check("shapes", "generator", needs=["module", "works"])
+def shapes(subject: Subject) -> None:
+    """It turns (B,3,H,W) into floating (B,3,H,W)."""
+    network = subject.build()
+    image = images_for(network)
+    out = network(image)
+    require(
+        isinstance(out, Tensor),
+        f"it returns a {type(out).__name__}: return the image alone, as one tensor",
+    )
+    _same_size(out, image, 3)
+    require(
+        out.is_floating_point() and out.requires_grad,
+        f"it returns {out.dtype} {'with' if out.requires_grad else 'without'} a gradient: return "
+        "floating-point values that the weights have led to, with no detach and no rounding on the way",
+    )
+
+
+@check("channels", "generator", needs=["shapes"])
+def channels(subject: Subject) -> None:
+    """It takes as many channels as it is told and returns as many as it is told: 1 to 3, and 4 to 2."""
+    for wanted, given in (
+        ({"in_channels": 1, "out_channels": 3}, 1),
+        ({"in_channels": 4, "out_channels": 2}, 4),
+    ):
+        network = subject.build(**wanted)
+        image = images_for(network, channels=given)
+        try:
+            out = network(image)
+        except Exception as error:
+            fail(
+                f"built with {wanted}, it raises {told(error)}: let the first "
+                "layer take in_channels and the last one give out_channels"
+            )
+        _same_size(out, image, wanted["out_channels"])
+
+
+@check("rectangles", "generator", needs=["shapes"])
+def rectangles(subject: Subject) -> None:
+    """It takes images that are not square."""
+    network = subject.build()
+    side = side_for(network, at_least=samples.SIDE)
+    step = getattr(network, "size_multiple", 8)
+    for height, width in ((side, side + step), (side + step, side)):
+        image = samples.images(2, 3, height, width)
+        try:
+            out = network(image)
+        except Exception as error:
+            fail(
+                f"{height}x{width} raises {told(error)}: take height and width "
+                "from the input's shape, each by itself"
+            )
+        _same_size(out, image, 3)
+
+
+@check("odd-sizes", "generator", needs=["rectangles"])
+def odd_sizes(subject: Subject) -> None:
+    """It translates images of any size, padded to its `size_multiple` and cut again."""
+    network = subject.build()
+    side = side_for(network, at_least=samples.SIDE)
+    height, width = (side + 3, side + 5) if getattr(network, "size_multiple", 1) < 6 else (side - 3, side - 5)
+    spec = PairSpec(ImageSpec(3, height, width), ImageSpec(3, height, width))
+    testtime.apply(network, TestSettings())
+    try:
+        out = translate(Model(network, spec, ()), samples.images(1, 3, height, width)[0])
+    except Exception as error:
+        fail(
+            f"an image of {height}x{width} raises {told(error)}: say with the "
+            "attribute `size_multiple` what height and width must be multiples of"
+        )
+    require(
+        tuple(out.shape) == (3, height, width),
+        f"an image of {height}x{width} comes back as {_size(out.shape)}: say with the attribute "
+        "`size_multiple` what height and width must be multiples of",
+    )
+
+
+@check("range", "generator", needs=["shapes"])
+def value_range(subject: Subject) -> None:
+    """Its values stay within -1 and 1, also where its weights have grown."""
+    for factor in (1.0, 4.0):
+        network = enlarge(subject.build(), factor=factor)
+        out = network(images_for(network)).detach()
+        if not out.isfinite().all() and factor > 1:
+            return  # weights like these no training leads to
+        least, most = out.min().item(), out.max().item()
+        require(
+            least >= -1.00001 and most <= 1.00001,
+            f"its values go from {least:.3g} to {most:.3g}: end on a tanh, or clamp to [-1,1]",
+        )
+
+
+@check("eval-deterministic", "generator", needs=["shapes"])
+def eval_deterministic(subject: Subject) -> None:
+    """In eval mode it gives the same answer twice."""
+    network = subject.build().eval()
+    image = images_for(network)
+    require(
+        torch.equal(network(image), network(image)),
+        "in eval mode two answers differ: draw noise only while self.training, or use nn.Dropout",
+    )
+
+
+@check("batch-independent", "generator", needs=["eval-deterministic"])
+def batch_independent(subject: Subject) -> None:
+    """In eval mode an image's answer does not depend on the others in its batch."""
+    network = subject.build().eval()
+    image = images_for(network, count=3)
+    alone = torch.cat([network(one[None]) for one in image])
+    require(
+        torch.allclose(network(image), alone, atol=1e-3),
+        "in eval mode an image is translated otherwise alone than in a batch: take statistics over each "
+        "image, or running ones",
+    )
+
+
+def _same_size(out: Tensor, image: Tensor, channels: int) -> None:
+    wanted = (len(image), channels, *image.shape[-2:])
+    require(
+        tuple(out.shape) == wanted,
+        f"{_size(image.shape)} becomes {_size(out.shape)}, and should become {_size(wanted)}: check strides, "
+        "padding and the last layer's channels, or set `size_multiple`",
+    )
+
+
+def _size(shape: Any) -> str:
+    return "x".join(map(str, shape))
+
+
+CHECKS = (
+    shapes,
+    channels,
+    rectangles,
+    odd_sizes,
+    value_range,
+    eval_deterministic,
+    batch_independent,
+)

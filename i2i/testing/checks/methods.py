@@ -1,0 +1,282 @@
+"""What a training method promises: every network learns, gradients stay where they belong, and it resumes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from i2i import checkpoint
+from i2i.context import Objective
+from i2i.kinds import KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
+from i2i.session import Session
+from i2i.testing.outcomes import check, fail, require, told
+from i2i.testing.subjects import Subject
+from i2i.testing.tiny_session import batch, method_session
+
+Weights = dict[str, Tensor]
+
+
+@check("slots", "method", needs=["toml-defaults", "no-slot-keys"])
+def slots(subject: Subject) -> None:
+    """Its class says which networks and losses it takes, as a MethodSlots."""
+    declared = getattr(subject.factory, "slots", None)
+    if not isinstance(declared, MethodSlots):
+        fail("its class has no attribute `slots` that is a MethodSlots: say there which networks it takes")
+    require(
+        declared.generators and all(isinstance(slot, GeneratorSlot) for slot in declared.generators.values()),
+        "its `slots` names no generator: map names to GeneratorSlot",
+    )
+    require(
+        declared.exported in declared.generators,
+        f"its `slots` exports '{declared.exported}', which is none of its generators "
+        f"({', '.join(declared.generators)})",
+    )
+    unknown = sorted(declared.loss_kinds - KINDS.keys())
+    require(
+        declared.loss_kinds and not unknown,
+        f"its `slots` takes losses of the kinds {', '.join(sorted(declared.loss_kinds)) or '(none)'}: name "
+        f"those that it applies, of {', '.join(kind for kind in KINDS if KINDS[kind].section == 'losses')}",
+    )
+
+
+@check("assembles", "method", needs=["slots"])
+def assembles(subject: Subject) -> None:
+    """The engine can build it with networks and losses as its `slots` ask for them."""
+    session = method_session(subject)
+    require(
+        isinstance(getattr(session.method, "test", None), TestSettings),
+        "it has no attribute `test` that is a TestSettings: say how the trained generator is run",
+    )
+
+
+@check("logs", "method", needs=["works"])
+def logs(subject: Subject) -> None:
+    """A step returns what `run.update` logged: finite scalars by name, without their graphs."""
+    session = method_session(subject)
+    found = session.advance([batch(session, 0, 1)])
+    require(
+        isinstance(found, Mapping) and found,
+        f"step() returns {'nothing' if not found else type(found).__name__}: return what run.update returned",
+    )
+    for name, value in found.items():
+        require(
+            isinstance(name, str) and isinstance(value, Tensor) and value.dim() == 0,
+            f"step() returns '{name}' as a {type(value).__name__}: return scalars as tensors, by name",
+        )
+        require(
+            value.isfinite() and not value.requires_grad,
+            f"step() returns '{name}' as {value.item():g}, {'with' if value.requires_grad else 'without'} "
+            "its graph: return what run.update returned, which is detached",
+        )
+
+
+@check("every-network-learns", "method", needs=["logs"])
+def every_network_learns(subject: Subject) -> None:
+    """A few steps change the weights of each network."""
+    session = method_session(subject)
+    before = _weights(session)
+    for number in range(3):
+        session.advance([batch(session, 2 * number, 2 * number + 1)])
+    after = _weights(session)
+    for path, network in session.networks.modules():
+        names = [f"{path}.{name}" for name, _ in network.named_parameters()]
+        require(
+            any(not torch.equal(before[name], after[name]) for name in names),
+            f"the weights of {path} stay as they are: give run.update an objective that depends on them",
+        )
+
+
+@check("gradients-freed", "method", needs=["logs"])
+def gradients_freed(subject: Subject) -> None:
+    """No update leaves a gradient in a network that it does not train; frozen networks thaw again."""
+    session = method_session(subject)
+    update = session.run.update
+
+    def watched(slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
+        found = update(slot, objectives, parts=parts)
+        for path, parameter in _parameters(session):
+            require(
+                parameter.grad is None,
+                f"after the update of {slot}, {path} holds a gradient: wrap what is not trained in "
+                "run.frozen(...), and detach fakes that discriminators see",
+            )
+        return found
+
+    session.run.update = watched  # type: ignore[method-assign]
+    wanted = [parameter.requires_grad for _, parameter in _parameters(session)]
+    session.advance([batch(session, 0, 1)])
+    for (path, parameter), before in zip(_parameters(session), wanted, strict=True):
+        require(
+            parameter.grad is None,
+            f"after a step {path} holds a gradient, which the next one adds to: leave every backward to "
+            "run.update",
+        )
+        require(
+            parameter.requires_grad == before,
+            f"after a step {path} is {'frozen' if before else 'trained'}: freeze by run.frozen(...), which "
+            "puts back what was",
+        )
+
+
+@check("repeatable-steps", "method", needs=["logs"])
+def repeatable_steps(subject: Subject) -> None:
+    """Two runs under one seed end on the same weights, bit for bit."""
+    first, second = method_session(subject), method_session(subject)
+    for session in (first, second):
+        for _ in range(2):
+            session.advance([batch(session, 0, 1)])
+    _require_equal(
+        first,
+        second,
+        "{} differ between two runs under one seed: draw from torch's global generator, which each step "
+        "seeds, or from i2i.seeds.generator_for(run.seed, ..., run.step)",
+    )
+
+
+@check("no-leak", "method", needs=["gradients-freed", "repeatable-steps"])
+def no_leak(subject: Subject) -> None:
+    """What an earlier step left in gradients has no part in the next."""
+    clean, dirty = method_session(subject), method_session(subject)
+    for _, parameter in _parameters(dirty):
+        parameter.grad = torch.ones_like(parameter)
+    for session in (clean, dirty):
+        session.advance([batch(session, 0, 1)])
+    _require_equal(
+        clean,
+        dirty,
+        "{} come out otherwise when gradients are left over from before: leave zero_grad, backward and step "
+        "to run.update",
+    )
+
+
+@check("accumulates", "method", needs=["repeatable-steps"])
+def accumulates(subject: Subject) -> None:
+    """Given several batches for a step, it learns from all of them."""
+    both, first, last = (method_session(subject) for _ in range(3))
+    try:
+        both.advance([batch(both, 0, 1), batch(both, 2, 3)])
+    except Exception as error:
+        fail(
+            f"given two batches for one step it raises {told(error)}: hand run.update one objective a "
+            "batch, and their number as `parts`"
+        )
+    for session, chosen in ((first, (0, 1)), (last, (2, 3))):
+        session.advance([batch(session, *chosen), batch(session, *chosen)])
+    for other in (first, last):
+        require(
+            any(not torch.equal(value, _weights(other)[name]) for name, value in _weights(both).items()),
+            "given two batches for one step it learns from one of them only: hand run.update one objective a "
+            "batch, and their number as `parts`",
+        )
+
+
+@check("resumes", "method", needs=["repeatable-steps"])
+def resumes(subject: Subject) -> None:
+    """Saved and loaded half-way, it ends on the same weights as without."""
+    whole, parts, resumed = (method_session(subject) for _ in range(3))
+    for step in range(4):
+        whole.advance([batch(whole, step)])
+    for step in range(2):
+        parts.advance([batch(parts, step)])
+    with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
+        try:
+            resumed.load(checkpoint.save(Path(folder), 2, parts.files()).folder)
+        except TypeError as error:
+            fail(
+                f"its state cannot be saved ({told(error)}): return tensors and JSON values from state_dict()"
+            )
+    for step in range(2, 4):
+        resumed.advance([batch(resumed, step)])
+    _require_equal(
+        whole,
+        resumed,
+        "{} come out otherwise when it is saved and loaded half-way: give what it remembers a state_dict() "
+        "and a load_state_dict(state)",
+    )
+
+
+@check("translates", "method", needs=["logs"])
+def translates(subject: Subject) -> None:
+    """translate() gives the exported generator's image, and leaves modes and weights as they were."""
+    session = method_session(subject)
+    source, target = batch(session, 0, 1).source, batch(session, 0, 1).target
+    before = _weights(session)
+    modes = [module.training for _, network in session.networks.modules() for module in network.modules()]
+    out = session.method.translate(source)
+    require(
+        isinstance(out, Tensor) and out.shape == target.shape,
+        f"translate() makes {tuple(getattr(out, 'shape', ()))} of {tuple(source.shape)}, and the target is "
+        f"{tuple(target.shape)}: return what the exported generator gives",
+    )
+    require(
+        modes == [part.training for _, network in session.networks.modules() for part in network.modules()],
+        "translate() leaves a network in another mode: use i2i.testtime.applied, which puts it back",
+    )
+    after = _weights(session)
+    require(
+        all(torch.equal(value, after[name]) for name, value in before.items()),
+        "translate() changes weights or running averages: run the generator in eval mode",
+    )
+
+
+@check("any-discriminators", "method", needs=["logs"])
+def any_discriminators(subject: Subject) -> None:
+    """Where it takes any number of discriminators, it trains with none and with two."""
+    declared: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
+    if not isinstance(declared.discriminators, DiscriminatorSlot):
+        return
+    choices: Sequence[tuple[str, ...]] = ((), ("one", "two"))
+    if "paired-loss" not in declared.loss_kinds or declared.losses:
+        choices = choices[1:]  # without a discriminator it would have no loss
+    for judges in choices:
+        try:
+            session = method_session(subject, judges=judges)
+            session.advance([batch(session, 0, 1)])
+        except Exception as error:
+            fail(
+                f"with {len(judges) or 'no'} discriminators it raises {told(error)}: go through "
+                "networks.judges, or map names to DiscriminatorSlot in `slots`"
+            )
+
+
+def _parameters(session: Session) -> list[tuple[str, Any]]:
+    return [
+        (f"{path}.{name}", parameter)
+        for path, network in session.networks.modules()
+        for name, parameter in network.named_parameters()
+    ]
+
+
+def _weights(session: Session) -> Weights:
+    return {
+        f"{path}.{name}": tensor.detach().clone()
+        for path, network in session.networks.modules()
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def _require_equal(one: Session, other: Session, sentence: str) -> None:
+    """End the check with `sentence`, naming some weights, where two sessions' networks are not the same."""
+    first, second = _weights(one), _weights(other)
+    for name, value in first.items():
+        require(torch.equal(value, second[name]), sentence.format(f"the weights '{name}'"))
+
+
+CHECKS = (
+    slots,
+    assembles,
+    logs,
+    every_network_learns,
+    gradients_freed,
+    repeatable_steps,
+    no_leak,
+    accumulates,
+    resumes,
+    translates,
+    any_discriminators,
+)

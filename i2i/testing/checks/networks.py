@@ -1,0 +1,200 @@
+"""What every network promises, generator or discriminator: its weights can be made, copied and saved."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from i2i import weights
+from i2i.maps import as_features, as_maps
+from i2i.seeds import seeded
+from i2i.testing import samples
+from i2i.testing.outcomes import check, fail, require, told
+from i2i.testing.subjects import NETWORKS, Subject
+from i2i.testing.uses import images_for
+
+SOUND = ("module", "shapes", "maps")
+"""What must hold before the answer of a network means anything."""
+
+
+@check("same-seed-same-weights", *NETWORKS, needs=["module"])
+def same_seed_same_weights(subject: Subject) -> None:
+    """Built twice under one seed it has the same weights."""
+    first, second = subject.build(seed=3).state_dict(), subject.build(seed=3).state_dict()
+    for name, value in first.items():
+        require(
+            name in second and torch.equal(value, second[name]),
+            f"'{name}' differs between two builds under one seed: draw it from torch's global generator, "
+            "which the engine seeds",
+        )
+
+
+@check("gradient-everywhere", *NETWORKS, needs=SOUND)
+def gradient_everywhere(subject: Subject) -> None:
+    """Every trainable parameter gets a finite gradient from what comes out."""
+    network = subject.build()
+    _spread(answer(network)).backward()  # type: ignore[no-untyped-call]
+    trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    idle = [name for name, parameter in trainable.items() if parameter.grad is None]
+    if idle:
+        fail(
+            f"{len(idle)} of {len(trainable)} parameters get no gradient, such as '{idle[0]}': use them, "
+            "take them out, or say requires_grad_(False)"
+        )
+    if broken := _broken_gradient(network):
+        fail(f"the gradient of '{broken}' is not finite: look for roots, logarithms and divisions at 0")
+
+
+@check("deepcopy", *NETWORKS, needs=SOUND)
+def deep_copy(subject: Subject) -> None:
+    """copy.deepcopy gives a network that answers alike and shares no weights."""
+    network = subject.build()
+    try:
+        copied = copy.deepcopy(network)
+    except Exception as error:
+        fail(
+            f"copy.deepcopy raises {told(error)}: keep tensors with a history, open files "
+            "and generators out of the module's attributes"
+        )
+    before = answer(copied)
+    require(
+        _alike(answer(network), before),
+        "its deep copy answers otherwise: keep all that the answer depends on in parameters and buffers",
+    )
+    shared = _places(network) & _places(copied)
+    require(
+        not shared,
+        "its deep copy has the same weights, not weights of its own: let __deepcopy__ copy them too",
+    )
+
+
+@check("safetensors-round-trip", *NETWORKS, needs=SOUND)
+def safetensors_round_trip(subject: Subject) -> None:
+    """Saved as a weights file and loaded into a fresh one it answers as before."""
+    network, fresh = subject.build(seed=1), subject.build(seed=2)
+    with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
+        path = Path(folder, "weights.safetensors")
+        answer(network)  # batch norms and the like have seen something
+        weights.write(path, network.state_dict(), {})
+        file = weights.read(path)
+    weights.load_into(fresh, file.tensors, source="its weights file", target="a fresh one")
+    require(
+        _alike(answer(network.eval()), answer(fresh.eval())),
+        "loaded from its weights file it answers otherwise: register all that the answer depends on as "
+        "parameters or as persistent buffers",
+    )
+
+
+@check("torch-export", "generator", needs=["eval-deterministic"])
+def torch_export(subject: Subject) -> None:
+    """torch.export takes it, and what it makes answers alike."""
+    network = subject.build().eval()
+    image = images_for(network, count=1)
+    try:
+        exported: nn.Module = torch.export.export(network, (image,)).module()
+    except Exception as error:
+        fail(
+            f"torch.export raises {told(error)}: let shapes, never values of "
+            "tensors, decide what forward does"
+        )
+    require(
+        torch.allclose(exported(image), network(image), atol=1e-4),
+        "what torch.export makes of it answers otherwise: let forward read nothing but its input, parameters "
+        "and buffers",
+    )
+
+
+@check("meta-build", *NETWORKS, needs=SOUND)
+def meta_build(subject: Subject) -> None:
+    """It can be built and run on the meta device, as the engine does to check shapes without memory."""
+    image = images_for(subject.shared)
+    with torch.device("meta"):
+        network = subject.build()
+    for name, tensor in network.state_dict().items():
+        require(
+            tensor.is_meta,
+            f"'{name}' is not on the device that torch.device says: create tensors without device=",
+        )
+    try:
+        with torch.no_grad():
+            network(image.to("meta"))
+    except Exception as error:
+        fail(
+            f"on the meta device it raises {told(error)}: create tensors on the device of "
+            "the input, and let no value of a tensor decide what is done"
+        )
+
+
+@check("bf16-finite", *NETWORKS, needs=["gradient-everywhere"])
+def bf16_finite(subject: Subject) -> None:
+    """Under autocast to bfloat16, what comes out and every gradient is finite."""
+    network = subject.build()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = answer(network)
+    require(
+        all(tensor.isfinite().all() for tensor in out),
+        "under bfloat16 what comes out is not finite: do sums, squares and exponentials in float32",
+    )
+    _spread(out).backward()  # type: ignore[no-untyped-call]
+    if broken := _broken_gradient(network):
+        fail(
+            f"under bfloat16 the gradient of '{broken}' is not finite: do sums, squares and exponentials in "
+            "float32"
+        )
+
+
+def answer(network: nn.Module, image: Tensor | None = None, *, seed: int = 0) -> list[Tensor]:
+    """Return the tensors that come out of a network, its draws from `seed`; features too where it has any."""
+    with seeded(seed, "answer"):
+        output: Any = network(images_for(network) if image is None else image)
+    return [*as_maps(output), *(tensor for scale in as_features(output) for tensor in scale)]
+
+
+def enlarge(network: nn.Module, *, factor: float = 4.0, seed: int = 0) -> nn.Module:
+    """Return a network with much larger weights, as training may lead to."""
+    rng = samples.generator(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(factor).add_(0.1 * torch.randn(parameter.shape, generator=rng))
+    return network
+
+
+def _places(network: nn.Module) -> set[int]:
+    """Return where in memory the parameters and buffers of a network stand."""
+    return {tensor.data_ptr() for tensor in network.state_dict().values() if tensor.numel()}
+
+
+def _broken_gradient(network: nn.Module) -> str:
+    """Return the name of a parameter whose gradient is not finite, or nothing."""
+    for name, parameter in network.named_parameters():
+        if parameter.grad is not None and not parameter.grad.isfinite().all():
+            return name
+    return ""
+
+
+def _spread(tensors: list[Tensor]) -> Tensor:
+    """Return a scalar that depends on every value in its own way, so that no gradient cancels out."""
+    total = torch.zeros(())
+    for number, tensor in enumerate(tensors):
+        total = total + (tensor.float() * samples.noise(tensor, seed=number)).mean()
+    return total
+
+
+def _alike(one: list[Tensor], other: list[Tensor]) -> bool:
+    return len(one) == len(other) and all(map(torch.equal, one, other))
+
+
+CHECKS = (
+    same_seed_same_weights,
+    gradient_everywhere,
+    deep_copy,
+    safetensors_round_trip,
+    torch_export,
+    meta_build,
+    bf16_finite,
+)

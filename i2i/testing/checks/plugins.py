@@ -1,0 +1,74 @@
+"""What a plug-in promises as a whole: it registers, its entry module is thin, its recipes can be read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+from i2i.catalog import split_ref
+from i2i.recipe import load_recipe
+from i2i.testing.outcomes import PLUGIN, check, require
+from i2i.testing.subjects import PluginSubject
+
+HEAVY = ("torch", "torchvision", "timm", "kornia", "PIL", "numpy")
+"""What the entry module of a plug-in does not import, so that listing components stays quick."""
+
+_REPORT = "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+
+
+@check("registers", PLUGIN)
+def registers(subject: PluginSubject) -> None:
+    """It can be imported, is for this version of the plug-in API, and registers all it has."""
+    require(not subject.plugin.error, subject.plugin.error)
+    require(
+        subject.plugin.entries or subject.plugin.recipes,
+        "it registers nothing: call registry.generator(...) or another kind in i2i_register",
+    )
+
+
+@check("thin-import", PLUGIN, needs=["registers"])
+def thin_import(subject: PluginSubject) -> None:
+    """Importing its entry module imports none of torch, torchvision, timm, kornia, PIL and numpy."""
+    module = subject.plugin.module
+    ended = subprocess.run(  # noqa: S603 - this interpreter and a module that is already imported
+        [sys.executable, "-c", f"import {module}; {_REPORT}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        check=False,
+    )
+    reason = (ended.stderr.strip().splitlines() or ["it ended the process"])[-1]
+    require(ended.returncode == 0, f"a fresh interpreter cannot import '{module}': {reason}")
+    words = (ended.stdout.splitlines() or [""])[-1].split()
+    found = [name for name in HEAVY if name in words]
+    require(
+        not found,
+        f"importing '{module}' also imports {', '.join(found)}: register components as texts, "
+        f"'{module}.part:Name', and import what they need in that other module",
+    )
+
+
+@check("recipes", PLUGIN, needs=["registers"])
+def recipes(subject: PluginSubject) -> None:
+    """Every recipe that it ships is in the package and is sound, where the plug-ins it names are there."""
+    installed = subject.catalog.plugins.names()
+    for entry in subject.plugin.recipes:
+        table = tomllib.loads(entry.path().read_text(encoding="utf-8"))
+        if all(split_ref(ref)[0] in installed for ref in _references(table)):
+            load_recipe(entry.path(), catalog=subject.catalog)
+
+
+def _references(table: Any) -> Iterator[str]:
+    """Yield what every `use` in a recipe names, and the plug-in of its parent."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _references(value)
+        elif key in ("use", "extends") and isinstance(value, str) and not value.endswith(".toml"):
+            yield value
+
+
+CHECKS = (registers, thin_import, recipes)

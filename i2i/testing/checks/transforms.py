@@ -1,0 +1,120 @@
+"""What a transform promises: a pair stays a pair, and all that is random comes from the given generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from i2i.kinds import Pair
+from i2i.testing import samples
+from i2i.testing.outcomes import check, require
+from i2i.testing.subjects import Subject
+from i2i.testing.uses import transformed
+
+SEEDS = range(6)
+"""Several draws, as a transform may do nothing in one of them."""
+
+
+@check("pair-kept", "transform", needs=["works"])
+def pair_kept(subject: Subject) -> None:
+    """It returns a Pair of the same channels, float32 in [-1,1], with both sides of one size."""
+    transform = subject.build()
+    pair = samples.pair()
+    for seed in SEEDS:
+        out = transformed(transform, pair, seed=seed)
+        require(
+            isinstance(out, Pair),
+            f"it returns a {type(out).__name__}: return dataclasses.replace(pair, source=..., target=...)",
+        )
+        for name, image in (("source", out.source), ("target", out.target)):
+            require(
+                isinstance(image, Tensor) and image.dtype == torch.float32 and image.shape[:-2] == (3,),
+                f"it makes the {name} {_told(image)}: keep (C,H,W), float32 and the channels",
+            )
+            require(
+                image.isfinite().all() and image.abs().max() <= 1.0001,
+                f"it makes values of the {name} up to {image.abs().max().item():.3g}: clamp them to [-1,1]",
+            )
+        require(
+            out.source.shape[-2:] == out.target.shape[-2:],
+            f"it makes a source of {tuple(out.source.shape)} and a target of {tuple(out.target.shape)}: "
+            "resize and cut both sides alike",
+        )
+        require(out.spec == pair.spec, "it changes the pair's `spec`, which belongs to the data: leave it")
+
+
+@check("drawn-from-rng", "transform", needs=["pair-kept"])
+def drawn_from_rng(subject: Subject) -> None:
+    """Generators of one state give the same pair, whatever was done before."""
+    transform = subject.build()
+    pair = samples.pair()
+    first = [transformed(transform, pair, seed=seed) for seed in SEEDS]
+    torch.manual_seed(12345)
+    again = [transformed(transform, pair, seed=seed) for seed in SEEDS]
+    require(
+        all(map(_equal, first, again)),
+        "the same state of `rng` gives another pair the second time: draw everything from rng, keep no count",
+    )
+
+
+@check("sides-together", "transform", needs=["pair-kept"])
+def sides_together(subject: Subject) -> None:
+    """It moves both sides alike, by one draw."""
+    transform = subject.build()
+    pair = samples.pair(labels=True)
+    for seed in SEEDS:
+        out = transformed(transform, pair, seed=seed)
+        require(
+            torch.equal(out.source, out.target),
+            "of two sides that are the same label map it makes different ones: draw once, then move both "
+            "sides by it",
+        )
+
+
+@check("labels-kept", "transform", needs=["sides-together"])
+def labels_kept(subject: Subject) -> None:
+    """Label maps keep their values: they are moved by nearest neighbour, and never recoloured."""
+    transform = subject.build()
+    pair = samples.pair(labels=True)
+    for seed in SEEDS:
+        out = transformed(transform, pair, seed=seed)
+        values = _values(out.source)
+        require(
+            torch.isin(values, _values(pair.source)).all() and (out.source > 0).sum(dim=0).eq(1).all(),
+            "it makes new values of a label map, or pixels of no class: where spec.source.labels is set, use "
+            "nearest neighbour, repeat the edge, and change no value",
+        )
+
+
+@check("target-colours-kept", "transform", needs=["pair-kept"])
+def target_colours_kept(subject: Subject) -> None:
+    """A target of one colour stays of that colour: photometry is for the source, unless a recipe asks."""
+    transform = subject.build()
+    pair = samples.pair()
+    flat = Pair(pair.source, torch.full_like(pair.target, 0.25), pair.spec)
+    for seed in SEEDS:
+        out = transformed(transform, flat, seed=seed)
+        require(
+            torch.allclose(out.target, torch.tensor(0.25), atol=1e-4),
+            "it changes a target of one colour: change colours of the source alone by default, and fill what "
+            "comes in from outside with the edge",
+        )
+
+
+def _values(image: Tensor) -> Tensor:
+    """Return the values that occur in an image."""
+    found: Tensor = torch.unique(image)
+    return found
+
+
+def _equal(one: Pair, other: Pair) -> bool:
+    return torch.equal(one.source, other.source) and torch.equal(one.target, other.target)
+
+
+def _told(image: object) -> str:
+    if isinstance(image, Tensor):
+        return f"a tensor of shape {tuple(image.shape)} and {image.dtype}"
+    return f"a {type(image).__name__}"
+
+
+CHECKS = (pair_kept, drawn_from_rng, sides_together, labels_kept, target_colours_kept)

@@ -1,0 +1,138 @@
+"""What is under examination: one component with the parameters to build it from, or one plug-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from i2i.catalog import Catalog
+from i2i.errors import did_you_mean
+from i2i.kinds import KINDS, LOSS_KINDS, Kind
+from i2i.plugins import Plugin
+from i2i.registry import Entry
+from i2i.schema import Schema, component_schema, slot_schema
+from i2i.seeds import seeded
+from i2i.testing.outcomes import PLUGIN, fail
+
+
+def _parameters() -> list[nn.Parameter]:
+    return [nn.Parameter(torch.linspace(-1, 1, 6).reshape(2, 3)), nn.Parameter(torch.ones(3))]
+
+
+INJECTED: Mapping[str, Callable[[], Any]] = {
+    "in_channels": lambda: 3,
+    "out_channels": lambda: 3,
+    "condition_channels": lambda: 0,
+    "fetch": lambda: False,
+    "split": lambda: "train",
+    "params": _parameters,
+    "total_steps": lambda: 20,
+    "steps_per_epoch": lambda: 5,
+}
+"""What the kit gives for the names that the engine injects; a method's are made by the engine itself."""
+
+BUILDABLE = tuple(name for name, kind in KINDS.items() if kind.injected <= INJECTED.keys())
+"""The kinds that can be built without the rest of a recipe."""
+
+NETWORKS = ("generator", "discriminator")
+"""The kinds that are modules with weights to train."""
+
+
+@dataclass(frozen=True)
+class PluginSubject:
+    """A plug-in as it was loaded."""
+
+    plugin: Plugin
+    catalog: Catalog
+    kind: str = PLUGIN
+
+    @property
+    def title(self) -> str:
+        """How outcomes name it."""
+        return f"{PLUGIN} {self.plugin.namespace}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A component, and its table as a recipe would give it, without `use`."""
+
+    entry: Entry
+    catalog: Catalog
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the component."""
+        return self.entry.kind
+
+    @property
+    def contract(self) -> Kind:
+        """What its kind says."""
+        return KINDS[self.entry.kind]
+
+    @property
+    def title(self) -> str:
+        """How outcomes name it."""
+        return f"{self.entry.kind} {self.entry.ref}"
+
+    @cached_property
+    def factory(self) -> Callable[..., Any]:
+        """The class or function, as its module has it."""
+        factory: Callable[..., Any] = self.entry.load()
+        return factory
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The keys of its table."""
+        return component_schema(self.entry)[1]
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """Its parameters as TOML holds them: paths are strings there."""
+        return {name: str(value) if isinstance(value, Path) else value for name, value in self.params.items()}
+
+    def build(self, *, seed: int = 0, **given: Any) -> Any:
+        """Build it as the engine would, under `seed`; `given` replaces what is injected."""
+        with seeded(seed, "build"):
+            return self.construct(**given)
+
+    def construct(self, **given: Any) -> Any:
+        """Build it with torch's global generator as it stands."""
+        known = {*self.schema.names, *slot_schema(self.kind).names}
+        unknown = sorted(self.params.keys() - known)
+        if unknown:
+            close = did_you_mean(unknown[0], known)
+            fail(f"it was to be built with '{unknown[0]}', which is no parameter of it{close}: mend `params`")
+        reading = self.schema.read(self.table)
+        for name, sentence in reading.errors.items():
+            fail(f"{sentence}: give '{name}' in `params`")
+        injected = {name: given[name] if name in given else INJECTED[name]() for name in self.schema.injected}
+        built = self.factory(**reading.values, **injected)
+        if self.kind in LOSS_KINDS and isinstance(built, nn.Module):
+            built = built.eval().requires_grad_(False)
+        return built
+
+    def setting(self, name: str) -> Any:
+        """Return the engine's own key `name` of its table, or the default of that."""
+        return slot_schema(self.kind).read(self.table).values[name]
+
+    @cached_property
+    def shared(self) -> Any:
+        """One that is built once, for checks that leave it as it is: opening data may take long."""
+        return self.build()
+
+
+def side_for(component: Any, *, at_least: int) -> int:
+    """Return the side of a square image that `component` can take, `at_least` so many pixels.
+
+    It is told by the attributes `size_multiple` and `smallest`, where there are any.
+    """
+    multiple = getattr(component, "size_multiple", 1)
+    wanted = max(at_least, getattr(component, "smallest", 1))
+    return int(-(-wanted // multiple) * multiple)

@@ -1,0 +1,24 @@
+"""The plug-in `testing`, which is there in tiny recipes alone: no entry point leads to it."""
+
+from __future__ import annotations
+
+import i2i
+from i2i.catalog import Catalog
+from i2i.hookspecs import hookimpl
+from i2i.plugins import Plugin, Plugins
+from i2i.registry import Registrar
+
+i2i_api = 1
+
+
+@hookimpl
+def i2i_register(registry: Registrar) -> None:
+    """Declare the tiny data."""
+    registry.data("pairs", "i2i.testing.tiny_pairs:TinyPairs", "a few made-up pairs, a few pixels wide")
+
+
+def with_tiny_data(catalog: Catalog) -> Catalog:
+    """Return a catalog of the same plug-ins and this one."""
+    own = Plugin("testing", "i2i-toolkit", i2i.__version__, __name__)
+    installed = (catalog.plugins.get(name) for name in catalog.plugins.names() if name != own.namespace)
+    return Catalog(Plugins([*filter(None, installed), own]))

@@ -1,0 +1,116 @@
+"""A session of the real engine around one method or callback, on tiny networks and tiny data."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from i2i import build
+from i2i.catalog import Catalog
+from i2i.errors import I2IError
+from i2i.kinds import Batch, DiscriminatorSlot, MethodSlots
+from i2i.runtime import resolve
+from i2i.session import Session
+from i2i.stream import HeldOutPairs, collate
+from i2i.testing.subjects import Subject
+from i2i.testing.tiny_plugin import with_tiny_data
+from i2i.testing.tiny_run import TINY, load_table
+
+CHANNELS = {"source_channels": 1, "target_channels": 3}
+"""The sides differ, so that a method that takes one for the other is found out."""
+
+GENERATOR = {"use": "unet", "depth": 2, "width": 4}
+JUDGE = {"use": "patch", "layers": 1, "width": 4}
+LOSSES: Mapping[str, Mapping[str, Any]] = {
+    "paired-loss": {"use": "l1"},
+    "adversarial-loss": {"use": "lsgan"},
+    "feature-loss": {"use": "feature-matching"},
+    "penalty": {"use": "r1", "every": 2},
+}
+"""A component of core for each kind of loss that a method makes use of."""
+
+
+def method_session(
+    subject: Subject, *, judges: tuple[str, ...] | None = None, folder: Path | None = None
+) -> Session:
+    """Assemble what the method declares: networks for its slots, and one loss of each of its kinds.
+
+    `judges` are the names of the discriminators where the method takes any number of them: one by default.
+    """
+    slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
+    names = _judges(slots) if judges is None else judges
+    table = {
+        **copy.deepcopy(dict(TINY)),
+        "data": {"use": "testing/pairs", "batch_size": 2, **CHANNELS},
+        "generators": dict.fromkeys(slots.generators, GENERATOR),
+        "discriminators": dict.fromkeys(names, JUDGE),
+        "losses": _losses(slots, judged=bool(names)),
+        "method": {"use": subject.entry.ref, **subject.table},
+    }
+    if not names:
+        del table["discriminators"], table["optimizers"]["discriminators"]
+    return _session(table, subject.catalog, folder)
+
+
+def callback_session(catalog: Catalog, folder: Path | None = None) -> Session:
+    """Return a session of the tiny recipe, in which a callback can be called."""
+    return _session(TINY, catalog, folder)
+
+
+def unseeded(session: Session) -> Session:
+    """Let the steps of a session draw from torch's global generator as they find it."""
+
+    def begin(step: int, epoch: float) -> None:
+        session.run.step, session.run.epoch = step, epoch
+
+    session.run.begin = begin  # type: ignore[method-assign]
+    return session
+
+
+def attend(callback: Any, session: Session, *, steps: int = 2) -> None:
+    """Take `steps` steps and validate, and call the events of `callback` as the engine does."""
+
+    def tell(event: str, *details: Any) -> None:
+        if hasattr(callback, event):
+            getattr(callback, event)(session.run, *details)
+
+    tell("run_start")
+    for number in range(steps):
+        tell("step_end", session.advance([batch(session, 2 * number, 2 * number + 1)]))
+    figures, _ = session.evaluate()
+    tell("eval_end", dict(figures))
+    tell("run_end", None)
+
+
+def batch(session: Session, *indices: int) -> Batch:
+    """Return some pairs of the training data as one batch."""
+    pairs = HeldOutPairs(session.data["train"])
+    return collate([pairs[index % len(pairs)] for index in indices])
+
+
+def _session(table: Mapping[str, Any], catalog: Catalog, folder: Path | None) -> Session:
+    try:
+        recipe = load_table(table, with_tiny_data(catalog))
+        data = {split: build.open_data(recipe, split) for split in ("train", "val")}
+        return Session(recipe, data=data, runtime=resolve("cpu", "fp32"), provenance={}, folder=folder)
+    except I2IError as error:
+        # The place is one in a temporary file.
+        raise type(error)(*(replace(problem, file="", line=None) for problem in error.problems)) from error
+
+
+def _judges(slots: MethodSlots) -> tuple[str, ...]:
+    return ("judge",) if isinstance(slots.discriminators, DiscriminatorSlot) else tuple(slots.discriminators)
+
+
+def _losses(slots: MethodSlots, *, judged: bool) -> dict[str, Mapping[str, Any]]:
+    """Return a loss for each name that the method wants, and one of each other kind that it can use."""
+    usual = next(kind for kind in LOSSES if kind in slots.loss_kinds)
+    losses = dict.fromkeys(sorted(slots.losses), LOSSES[usual])
+    for kind, loss in LOSSES.items():
+        covered = kind == usual and losses
+        if kind in slots.loss_kinds and not covered and (judged or kind == "paired-loss"):
+            losses[f"own-{kind}"] = loss
+    return losses

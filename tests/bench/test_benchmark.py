@@ -1,0 +1,319 @@
+"""Whole benchmarks of a third party's toy components, from the command line to results.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+TIMES = ("seconds", "step_seconds", "images_per_second", "peak_memory_mb")
+
+
+def results(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "results.json").read_text())
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_times(item) for key, item in value.items() if key not in TIMES}
+    return [without_times(item) for item in value] if isinstance(value, list) else value
+
+
+def row(found: dict[str, Any], variant: str) -> dict[str, Any]:
+    return next(each for each in found["table"] if each["variant"] == variant)
+
+
+def cells(found: dict[str, Any], variant: str) -> list[dict[str, Any]]:
+    return [cell for cell in found["cells"] if cell["variant"] == variant]
+
+
+def written(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.glob("cells/*/*") if path.is_file()}
+
+
+SWAP = ("bench", "desk.toml", "--swap", "losses.l1.use=l1,l2", "--jobs", "2", "--out", "b")
+
+
+def test_it_ends_with_a_table_a_page_and_results_and_a_second_call_trains_nothing(i2i, desk):
+    ended = i2i(*SWAP, "--seeds", "2", "--steps", "4")
+    assert ended.code == 0, ended.err
+    assert "against the baseline" in ended.out
+    assert (desk / "b" / "report.html").is_file()
+    assert (desk / "b" / "results.csv").read_text().count("\n") == 5
+    found = results(desk / "b")
+    assert (found["schema"], found["status"], found["baseline"], found["seeds"]) == (1, "done", "l1", [0, 1])
+    assert [cell["status"] for cell in found["cells"]] == ["done"] * 4
+    assert {cell["steps"] for cell in found["cells"]} == {4}
+    assert row(found, "l2")["cost"]["flops_per_step"] > 0
+    assert found["pictures"]["outputs"].keys() == {"l1", "l2"}
+    before = written(desk / "b")
+    again = i2i(*SWAP, "--seeds", "2", "--steps", "4", "--json")
+    assert json.loads(again.out) == found
+    assert written(desk / "b") == before
+
+
+def test_a_finished_benchmark_is_told_without_importing_torch(i2i, desk):
+    arguments = (*SWAP, "--seeds", "1", "--steps", "2")
+    assert i2i(*arguments).code == 0
+    code = f"import sys; from i2i.cli import main\ntry: main({list(arguments)!r})\nexcept SystemExit: pass\n"
+    code += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_killed_in_the_middle_and_run_again_it_gives_the_same_answer(i2i, desk):
+    size = ("--seeds", "2", "--steps", "60", "--set", "train.save_every=10")
+    whole = i2i(*SWAP, *size)
+    assert whole.code == 0, whole.err
+    (desk / "b").rename(desk / "whole")
+    command = [sys.executable, "-m", "i2i", *SWAP, *size]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((desk / "b").glob("cells/*/checkpoints/*/manifest.json")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (desk / "b" / "results.json").exists()
+    assert i2i(*SWAP, *size).code == 0
+    assert without_times(results(desk / "b")) == without_times(results(desk / "whole"))
+
+
+def test_ctrl_c_saves_the_cells_at_work_and_says_how_to_go_on(desk):
+    command = [sys.executable, "-m", "i2i", *SWAP, "--seeds", "1", "--steps", "100000"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not list((desk / "b").glob("cells/*/metrics.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted with 0 of 2 cells done" in told
+    assert len(list((desk / "b").glob("cells/*/checkpoints/*/manifest.json"))) == 2
+
+
+def test_a_loss_that_teaches_nothing_is_worse(i2i, desk):
+    swap = ("--swap", "losses.l1.use=l1,desk/constant")
+    ended = i2i("bench", "desk.toml", *swap, "--seeds", "3", "--steps", "60", "--jobs", "2", "--out", "b")
+    assert ended.code == 0, ended.err
+    assert row(results(desk / "b"), "desk/constant")["metrics"]["mae"]["verdict"] == "worse"
+
+
+def test_two_names_for_one_component_are_within_noise_and_equal_to_the_bit(i2i, desk):
+    swap = ("--swap", "generator.use=desk/dot,desk/dash")
+    ended = i2i("bench", "desk.toml", *swap, "--seeds", "2", "--steps", "6", "--jobs", "2", "--out", "b")
+    assert ended.code == 0, ended.err
+    found = results(desk / "b")
+    assert row(found, "desk/dash")["metrics"]["mae"]["verdict"] == "within noise"
+    assert row(found, "desk/dash")["metrics"]["mae"]["difference"]["mean"] == 0
+    one, other = (
+        load_file(desk / "b" / cells(found, name)[0]["folder"] / "model.safetensors")
+        for name in ("desk/dot", "desk/dash")
+    )
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_another_list_of_seeds_changes_nothing_else_and_reuses_what_is_there(i2i, desk):
+    assert i2i(*SWAP, "--seeds", "0,1", "--steps", "4").code == 0
+    first, before = results(desk / "b"), written(desk / "b")
+    assert i2i(*SWAP, "--seeds", "1,5", "--steps", "4").code == 0
+    second, after = results(desk / "b"), written(desk / "b")
+    assert before.items() <= after.items()
+    assert cells(first, "l2")[1] == cells(second, "l2")[0]
+    assert [cell["seed"] for cell in cells(second, "l2")] == [1, 5]
+
+
+def test_what_is_not_swapped_begins_with_the_same_weights_and_sees_the_same_images(i2i, desk):
+    """A swapped generator leaves the discriminator's first weights as they are, seed by seed."""
+    from i2i import build
+    from i2i.recipe import load_recipe
+    from i2i.stream import training_batches
+
+    runs = []
+    for use in ("desk/dot", "resnet"):
+        recipe = load_recipe("desk.toml", set=[f"generator.use={use}"], seed=4)
+        data = build.open_data(recipe, "train")
+        networks = build.build_networks(recipe, data.spec)
+        batches = training_batches(data, {}, recipe.data.settings, seed=recipe.seed, first=0, last=6)
+        runs.append((networks.judges["judge"].module.state_dict(), [batch.ids for batch in batches]))
+    (judge, order), (other_judge, other_order) = runs
+    assert all(judge[name].equal(other_judge[name]) for name in judge)
+    assert order == other_order
+
+
+def test_a_plan_is_commands_that_anybody_can_run(i2i, desk):
+    size = ("--seeds", "1", "--steps", "4")
+    plan = i2i(*SWAP, *size, "--plan")
+    commands = plan.out.strip().splitlines()
+    assert plan.code == 0
+    assert len(commands) == 2
+    assert not (desk / "b" / "results.json").exists()
+    for command in commands:
+        words = shlex.split(command.partition(" && OMP_NUM_THREADS=1 ")[2])
+        assert words[:2] == ["i2i", "run"]
+        assert i2i(*words[1:]).code == 0
+    before = written(desk / "b")
+    assert i2i(*SWAP, *size).code == 0
+    assert written(desk / "b") == before
+
+
+def test_a_cell_that_fails_is_told_and_the_others_go_on(i2i, desk):
+    swap = ("--swap", "losses.l1.use=l1,desk/endless")
+    ended = i2i("bench", "desk.toml", *swap, "--seeds", "2", "--steps", "4", "--jobs", "2", "--out", "b")
+    assert ended.code == 5
+    found = results(desk / "b")
+    assert [cell["status"] for cell in cells(found, "l1")] == ["done", "done"]
+    assert [cell["status"] for cell in cells(found, "desk/endless")] == ["diverged", "diverged"]
+    assert "training diverged" in cells(found, "desk/endless")[0]["error"]
+    assert row(found, "desk/endless")["metrics"]["mae"]["mean"] is None
+    assert any("2 of 4 cells failed" in note for note in found["notes"])
+
+
+FILE = """
+benchmark = 1
+name = "desk-file"
+summary = "does the judge help?"
+base = "desk.toml"
+seeds = [3, 4]
+metrics = ["psnr", "mae"]
+baseline = "both"
+
+[budget]
+images = 12
+
+[variants."no judge"]
+unset = ["discriminators.judge", "losses.adversarial", "optimizers.discriminators"]
+
+[variants.both]
+
+[variants.larger]
+data.batch_size = 4
+"""
+
+
+def test_a_file_says_it_all_and_a_budget_of_images_is_the_same_for_every_batch_size(i2i, desk):
+    (desk / "file.toml").write_text(FILE)
+    ended = i2i("bench", "file.toml", "--jobs", "2")
+    assert ended.code == 0, ended.err
+    found = results(desk / "runs" / "bench-desk-file")
+    assert {each["name"]: each["steps"] for each in found["variants"]} == {
+        "no judge": 6,
+        "both": 6,
+        "larger": 3,
+    }
+    assert [metric["name"] for metric in found["metrics"]] == ["psnr", "mae"]
+    assert found["seeds"] == [3, 4]
+    assert row(found, "no judge")["cost"]["discriminator_parameters"] == 0
+    assert ["data.batch_size", 2, 4] in next(v for v in found["variants"] if v["name"] == "larger")["changes"]
+
+
+def test_seconds_become_steps_once(i2i, desk):
+    size = ("--seeds", "1", "--seconds", "0.05")
+    assert i2i(*SWAP, *size).code == 0
+    first = results(desk / "b")
+    assert i2i(*SWAP, "--seeds", "2", "--seconds", "0.05").code == 0
+    second = results(desk / "b")
+    assert {cell["steps"] for cell in second["cells"]} == {first["cells"][0]["steps"]}
+
+
+def test_data_is_opened_once_for_all_cells_of_a_process(i2i, desk):
+    settings = ("--set", f"data.log={desk / 'log'}", "--seeds", "2", "--steps", "2")
+    assert i2i("bench", "desk.toml", "--swap", "losses.l1.weight=1,10", *settings, "--plan").code == 0
+    (desk / "log").unlink()
+    assert i2i("bench", "desk.toml", "--swap", "losses.l1.weight=1,10", *settings).code == 0
+    opened = (desk / "log").read_text().splitlines()
+    assert opened.count("train") == 1  # by the one worker, for four cells
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--swap", "losses.l1.wieght=1,2"], 2, "unknown key 'wieght' for core/l1 - did you mean 'weight'?"),
+        (["--swap", "losses.l1.use=l1,l3"], 2, "no loss 'l3' in plug-in 'core'"),
+        (["--swap", "generator.use=desk/dot,gone/unet"], 6, "needs a plug-in that provides 'gone'"),
+        (["--swap", "losses.l1.weight=10"], 2, "nothing to compare it with"),
+        (["--swap", "losses.l1.weight=1,1"], 2, "two variants are called"),
+        (["--swap", "losses.l1.weight=1,1.0"], 2, "is the same as"),
+        (["--swap", "losses.l1.weight=10,10.0"], 2, "is the same as the baseline"),
+        (["--swap", "losses.l1.use=l1,l2", "--metric", "pnsr"], 2, "did you mean 'psnr'?"),
+        (["--swap", "losses.l1.use=l1,l2", "--baseline", "l3"], 2, "no variant is called 'l3'"),
+        (["--swap", "losses.l1.use=l1,l2", "--seeds", "none"], 2, "--seeds none"),
+        (["--swap", "losses.l1.use=l1,l2", "--steps", "2", "--seconds", "3"], 2, "one unit"),
+        (["--swap", "losses.l1.use=l1,l2", "--executor", "nowhere"], 2, "no executor 'nowhere'"),
+        (["--swap", "generator.use=desk/dot,unet"], 2, "variant 'unet'  data.size"),
+        ([], 2, "say what to compare"),
+    ],
+)
+def test_a_mistake_is_named_before_anything_trains(i2i, desk, arguments, code, message):
+    ended = i2i("bench", "desk.toml", *arguments, "--out", "b")
+    assert ended.code == code, ended.err
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert not list(desk.glob("b/cells/*"))
+
+
+def test_metrics_must_be_in_common(i2i, desk):
+    other = 'unset = ["metrics.mae", "metrics.psnr"]\nmetrics.sharpness.use = "sharpness"'
+    text = FILE.replace("data.batch_size = 4", other).replace('metrics = ["psnr", "mae"]\n', "")
+    (desk / "file.toml").write_text(text)
+    ended = i2i("bench", "file.toml")
+    assert ended.code == 2
+    assert "the variants have no metric in common" in ended.err
+
+
+def test_the_folder_of_something_else_is_left_alone(i2i, desk):
+    (desk / "b").mkdir()
+    (desk / "b" / "thesis.txt").write_text("precious")
+    ended = i2i(*SWAP, "--steps", "2")
+    assert ended.code == 2
+    assert "holds no benchmark" in ended.err
+    assert [path.name for path in (desk / "b").iterdir()] == ["thesis.txt"]
+
+
+def test_the_folder_of_another_benchmark_is_refused(i2i, desk):
+    assert i2i(*SWAP, "--steps", "2", "--seeds", "1").code == 0
+    before = (desk / "b" / "results.json").read_bytes()
+    ended = i2i("bench", "desk.toml", "--swap", "losses.l1.weight=1,2", "--out", "b", "--steps", "2")
+    assert ended.code == 2
+    assert re.search(r"holds another benchmark, 'desk-l1' of desk.toml", ended.err)
+    assert (desk / "b" / "results.json").read_bytes() == before
+
+
+def test_a_plug_in_that_vanished_is_named_and_nothing_is_overwritten(i2i, desk, monkeypatch):
+    assert i2i(*SWAP, "--steps", "2", "--seeds", "1").code == 0
+    before = (desk / "b" / "results.json").read_bytes()
+    monkeypatch.setenv("I2I_DISABLE", "desk")
+    ended = i2i(*SWAP, "--steps", "2", "--seeds", "1")
+    assert ended.code == 6
+    assert "I2I_DISABLE switches off" in ended.err
+    assert (desk / "b" / "results.json").read_bytes() == before
+
+
+def test_a_run_of_the_same_benchmark_at_the_same_time_is_refused(i2i, desk):
+    from i2i.held import held
+
+    with held(desk / "b"):
+        ended = i2i(*SWAP, "--steps", "2")
+    assert ended.code == 2
+    assert "is in use" in ended.err
+
+
+def test_no_process_is_left_behind(i2i, desk):
+    assert i2i(*SWAP, "--steps", "2", "--seeds", "1").code == 0
+    here = str(desk).encode()
+    for folder in Path("/proc").glob("[0-9]*") if Path("/proc").is_dir() else ():
+        try:
+            where, words = os.readlink(folder / "cwd"), (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        assert where.encode() != here or int(folder.name) == os.getpid(), words

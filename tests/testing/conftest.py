@@ -1,0 +1,34 @@
+"""The sound plug-in as files, and a function that installs it with one fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from i2i.testing import fake_distribution
+
+SOUND = Path(__file__).parent / "sound"
+FILES = {
+    str(path.relative_to(SOUND)): path.read_text()
+    for path in sorted(SOUND.rglob("*"))
+    if path.suffix in (".py", ".toml")
+}
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Return a function that installs the plug-in `sound`; ``sound(old, new)`` breaks one passage of it."""
+    open_ones = []
+
+    def install(old: str = "", new: str = "") -> None:
+        assert sum(old in text for text in FILES.values()) == 1 or not old, f"not one file holds {old!r}"
+        files = {path: text.replace(old, new, 1) if old else text for path, text in FILES.items()}
+        fake = fake_distribution("i2i-sound", files, namespace="sound", site=tmp_path / "site")
+        fake.__enter__()
+        open_ones.append(fake)
+
+    yield install
+    for fake in open_ones:
+        fake.__exit__(None, None, None)

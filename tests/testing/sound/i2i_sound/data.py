@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import torch
+
+from i2i.errors import MissingSplitError
+from i2i.kinds import ImageSpec, PairSpec
+
+
+class Squares:
+    """Noise and its negative; in training any target for a source.
+
+    Args:
+        size: pixels to a side.
+        count: how many.
+    """
+
+    credit = "Made up."
+
+    def __init__(self, split: str, *, size: int = 16, count: int = 10) -> None:
+        side = ImageSpec(3, size, size)
+        self.spec = PairSpec(side, side)
+        if split not in ("train", "val"):
+            raise MissingSplitError(f"there is no split '{split}'.")
+        self._seed = {"train": 0, "val": 100}[split]
+        self._count = count
+
+    def __len__(self):
+        return self._count
+
+    def __getitem__(self, index):
+        rng = torch.Generator().manual_seed(self._seed + index)
+        shape = (3, *self.spec.source.size)
+        source = torch.randint(0, 256, shape, generator=rng).to(torch.uint8)
+        return {"source": source, "target": 255 - source, "id": f"{self._seed}-{index}"}
+
+    def draw(self, index, rng):
+        partner = int(torch.randint(len(self), (), generator=rng))
+        return {**self[index], "target": self[partner]["target"]}
+
+
+class Shift:
+    """Roll both sides by the same number of pixels, and change the light on the source.
+
+    Args:
+        most: pixels at the most.
+        light: how much brighter or darker at the most.
+    """
+
+    def __init__(self, *, most: int = 4, light: float = 0.2) -> None:
+        self.most = most
+        self.light = light
+
+    def __call__(self, pair, *, size, rng):
+        by = int(torch.randint(-self.most, self.most + 1, (), generator=rng))
+        light = self.light * (2 * torch.rand((), generator=rng) - 1)
+        source, target = pair.source.roll(by, -1), pair.target.roll(by, -1)
+        if not pair.spec.source.labels:
+            source = (source + light).clamp(-1, 1)
+        return replace(pair, source=source, target=target)

@@ -1,0 +1,84 @@
+"""Every component of core keeps the contract that third parties are held to.
+
+Networks are built small; everything else as it comes. What is missing here (weights that are downloaded, an
+optional package) leaves checks unrun rather than failed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from i2i.images import write_image
+from i2i.kinds import ImageSpec
+from i2i.testing import TinyPairs, parametrize_components
+
+NOWHERE = "there/is/no/such/folder"
+
+PARAMS = {
+    "core/unet": {"depth": 3, "width": 4},
+    "core/encoder-decoder": {"depth": 3, "width": 4},
+    "core/resnet": {"blocks": 1, "width": 4},
+    "generator core/noise": {"depth": 2, "width": 4},
+    "core/patch": {"width": 4},
+    "core/pixel": {"width": 4},
+    "core/image": {"width": 4},
+    "core/multi-scale": {"width": 4},
+    "core/jitter": {"resize": [56, 60]},
+    "core/diversity": {"draws": 2},
+    "core/segmentation-score": {"epochs": 1, "width": 4, "pairs": 4},
+    # Nothing is fetched by a test.
+    "core/lpips": {"weights": NOWHERE},
+    "core/fid": {"weights": NOWHERE},
+    "core/kid": {"weights": NOWHERE},
+    "core/plateau": {"metric": "mae"},
+}
+
+EXPECTED = {
+    "generator core/noise": {
+        "eval-deterministic": "it draws noise at test too, which is what it is there to show",
+    },
+    "core/diversity": {
+        "best-at-perfect": "it compares answers with each other, and perfect ones are all alike",
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of image pairs on disk, for the data set that reads them."""
+    root = tmp_path_factory.mktemp("pairs")
+    side = ImageSpec(3, 16, 16)
+    for split in ("train", "val"):
+        data = TinyPairs(split)
+        for index in range(len(data)):
+            for name, key in (("A", "source"), ("B", "target")):
+                image = data[index][key].float() / 127.5 - 1
+                path = root / f"{split}{name}" / f"{index}.png"
+                path.parent.mkdir(exist_ok=True)
+                write_image(path, image, spec=side)
+    return root
+
+
+@parametrize_components("core/*", params=PARAMS, expected_failures=EXPECTED)
+def test_core_keeps_the_contract(check, request):
+    if check.component == "core/paired-images":
+        check(root=request.getfixturevalue("pairs"))
+    else:
+        check()
+
+
+@parametrize_components(
+    "core/patch",
+    params={"width": 4, "spectral": True, "norm": "instance"},
+)
+def test_spectral_norm_keeps_the_contract(check):
+    check()
+
+
+@parametrize_components("core/paired-adversarial", params={"pool": 2, "diff_augment": ["colour"]})
+def test_a_pool_and_augmentation_keep_the_contract(check):
+    check()
+
+
