@@ -118,7 +118,7 @@ def check(recipe: Recipe, *, watch: Watch = lambda findings, total, word: findin
             findings = watch(inspect(data), len(data), split)
             report.splits[split] = _read(data, split, findings, report, seen)
     if not report.splits:
-        raise failures[0]
+        raise next((error for error in failures if not isinstance(error, MissingSplitError)), failures[0])
     report.remarks += [f"the same pair, value by value: {', '.join(names)}" for names in _twice(seen)]
     return report
 

@@ -121,6 +121,8 @@ def _attempt(url: str, part: Path, watch: Watch) -> None:
         message = f"{url} cannot be reached: {reason}."
         hint = "is this machine offline? --url names another address of the same file"
         raise ResourceError(Problem(message, hint=hint)) from error
+    except ValueError as error:
+        raise RecipeError(f"'{url}' is no address: {error}.") from error
     with answer:
         resumed = answer.status == 206
         if resumed and not _starts_at(answer.headers.get("Content-Range"), there):
@@ -185,6 +187,11 @@ def _size(part: Path) -> int:
 def record_of(url: str) -> Path:
     """Return the file in which the first download of `url` is written down."""
     return cache_folder() / "downloads" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
+
+
+def forget(url: str) -> None:
+    """Take back what was written down of `url`, so that the next download counts as the first."""
+    record_of(url).unlink(missing_ok=True)
 
 
 def _check(fetched: Fetched, path: Path) -> None:

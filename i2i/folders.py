@@ -39,7 +39,7 @@ def by_stem(folder: Path) -> tuple[dict[str, str], dict[str, Problem]]:
     Of files that share a stem none is among the images: nobody can say which of them is meant. Raises
     DataError for a folder without any.
     """
-    files = entries(folder)[1]
+    inside, files = entries(folder)
     found: dict[str, str] = {}
     problems: dict[str, Problem] = {}
     for name, same in ((name, list(same)) for name, same in groupby(images(files), stem)):
@@ -50,7 +50,8 @@ def by_stem(folder: Path) -> tuple[dict[str, str], dict[str, Problem]]:
             hint = "rename or remove one of them"
             problems[name] = Problem(message, file=str(folder / same[0]), hint=hint)
     if not found and not problems:
-        message = f"there are no images in {folder}, only {len(files)} file(s) of other kinds."
+        below = f"the folder(s) {', '.join(inside[:4])} and " if inside else ""
+        message = f"there are no images in {folder}, only {below}{len(files)} file(s) of other kinds."
         hint = f"looked for {', '.join(IMAGE_SUFFIXES)}"
         raise DataError(Problem(message, hint=hint))
     return found, problems

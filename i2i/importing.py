@@ -148,12 +148,14 @@ def _fitted(
         if theirs in tensors:
             tensor = tensors[theirs]
         elif _implied(theirs, make):
-            tensor = torch.zeros(own.shape)
+            tensor = torch.zeros(own.shape, dtype=own.dtype)
         else:
             raise DataError(f"{title}, but '{theirs}' is missing.")
         if tensor.shape != own.shape:
             shapes = f"{_by(tensor.shape)} and not {_by(own.shape)}"
             raise DataError(f"{title}, but '{theirs}' is {shapes}.")
+        if tensor.is_floating_point() != own.is_floating_point():
+            raise DataError(f"{title}, but '{theirs}' holds {tensor.dtype} and not {own.dtype}.")
         fitted[name] = tensor.to(own.dtype)
     for name in tensors:
         # Early files carry the averages of instance norms, which were never used.

@@ -189,7 +189,8 @@ class MethodSlots:
 class Generator(Protocol):
     """An `nn.Module`: (B,Cin,H,W) -> (B,Cout,H,W), both in [-1,1].
 
-    An optional attribute `size_multiple` (int) says that height and width must be multiples of it.
+    Two optional attributes (int): height and width must be multiples of `size_multiple`, and are at least
+    `smallest`. Discriminators, losses and metrics may have a `smallest` too.
     A module with an attribute `keep_init = True` is left alone by `init` (pretrained weights).
     """
 

@@ -76,7 +76,15 @@ def _labels(path: Path, spec: ImageSpec) -> Tensor:
 
 def _values(path: Path, wanted: ImageSpec | Part) -> Tensor:
     with naming(path):
-        stored = to_channels(read_image(path), wanted.channels)
+        image = read_image(path)
+        parts = wanted.parts if isinstance(wanted, ImageSpec) else ()
+        if parts and image.shape[0] != wanted.channels:
+            names = ", ".join(part.name for part in parts)
+            message = (
+                f"one image of {image.shape[0]} channel(s) cannot stand for a source stacked from {names}."
+            )
+            raise DataError(Problem(message, hint="give the folder that holds a folder for each"))
+        stored = to_channels(image, wanted.channels)
         depth = DEPTHS[stored.dtype]
         if depth == wanted.depth:
             return normalise(stored, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -27,5 +28,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(short=short, clock=clock)
+    environment.filters.update(short=short, clock=clock, pieces=pieces)
     return environment
+
+
+def pieces(name: str) -> list[str]:
+    """Cut a name where a line may end: after the words of one like ``receptive_field=16``."""
+    return re.findall(r"[^_=./]*[_=./]|[^_=./]+$", name)

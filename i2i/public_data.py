@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from i2i.download import PAUSES, Fetched, Watch, fetch
-from i2i.errors import RecipeError, ResourceError, did_you_mean
+from i2i.download import PAUSES, Fetched, Watch, fetch, forget
+from i2i.errors import DataError, RecipeError, ResourceError, did_you_mean
 from i2i.public_sets import SETS
 from i2i.unpack import unpack
 
@@ -48,7 +48,11 @@ def get(
         )
     archive = folder.with_name(f".{name}.tar.gz")
     fetched = fetch(address, archive, watch=watch, pauses=pauses)
-    unpack(archive, folder, beside={RECORD: json.dumps(asdict(fetched), indent=2)}, watch=unpacking)
+    try:
+        unpack(archive, folder, beside={RECORD: json.dumps(asdict(fetched), indent=2)}, watch=unpacking)
+    except DataError:
+        forget(address)  # such as the page of a network that asks for a login: no data set to compare with
+        raise
     archive.unlink()
     return folder, fetched
 

@@ -166,9 +166,10 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
-    except FileExistsError:
-        raise RecipeError(f"{folder} is there already; choose another name, or another --out") from None
     except OSError as error:
+        if folder.exists():
+            message = f"{folder} is there already; choose another name, or another --out"
+            raise RecipeError(message) from None
         raise ResourceError(f"{folder} cannot be made: {error.strerror}.") from error
     try:
         for name, text in texts.items():

@@ -6,6 +6,7 @@ refuses the rest; releases before `SAFE_SINCE` could be led astray by a crafted 
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,12 +32,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"installed is {torch.__version__}: update torch."
         )
     try:
-        size = path.stat().st_size
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on the file's age, which nobody here can change
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on the file's age, which nobody here can change
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can end in any of them
         raise DataError(f"{path} is not a file of tensors that torch wrote, or it is damaged.") from error
     if not isinstance(content, Mapping) or not content:
@@ -45,7 +47,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if not isinstance(name, str) or not isinstance(value, Tensor):
             kind = type(value).__name__
             raise DataError(f"{path} holds more than tensors by name: '{name}' is of type {kind}.")
+        if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu":
+            raise DataError(f"{path} holds more than plain tensors: '{name}' is sparse, quantised or empty.")
     # A few stored numbers can be declared a tensor of any size by giving them a stride of nothing.
-    if sum(value.nbytes for value in content.values()) > size:
+    if sum(value.nbytes for value in content.values()) > len(data):
         raise DataError(f"{path} claims more numbers than it holds.")
     return {name: value.detach() for name, value in content.items()}

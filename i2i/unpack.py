@@ -43,7 +43,8 @@ def unpack(
         whole.chmod(0o755)
         whole.rename(target)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        message = f"the archive cannot be unpacked: {error}."
+        reason = str(error).partition("\n")[0].rstrip(".:")  # tarfile goes on with a line for each format
+        message = f"the archive cannot be unpacked: {reason}."
         raise DataError(
             Problem(message, file=str(archive), hint="remove it and download it again")
         ) from error

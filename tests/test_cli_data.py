@@ -137,6 +137,13 @@ def test_values_outside_of_the_range_are_remarked_upon(i2i, pairs):
     assert "note: 4 target images of train have values outside of 0 to 100" in ended.out
 
 
+def test_a_manifest_that_cannot_be_read_says_so_and_not_that_a_split_is_empty(i2i, tmp_path):
+    (tmp_path / "manifest.jsonl").write_text('{"src": "a.png", "target": "b.png"}\n')
+    ended = i2i("data", "check", str(tmp_path))
+    assert ended.code == 3
+    assert "this row names no source; its columns: src, target." in ended.err
+
+
 def test_a_folder_that_is_none_is_one_sentence(i2i, tmp_path):
     ended = i2i("data", "check", str(tmp_path / "nowhere"))
     assert ended.code == 3
@@ -229,6 +236,19 @@ def test_an_evil_archive_leaves_no_data(i2i, server):
     assert "a path outside of it, '../evil'" in ended.err
     assert not Path("data/facades").exists()
     assert not Path("evil").exists()
+
+
+def test_a_page_in_place_of_the_archive_is_no_first_download(i2i, server):
+    url, archive = server
+    whole = archive.read_bytes()
+    archive.write_bytes(b"<html>please log in</html>")
+    ended = i2i("data", "get", "facades", "--url", url)
+    assert ended.code == 3
+    assert len(ended.err.strip().splitlines()) == 2
+    assert "remove it and download it again" in ended.err
+    archive.write_bytes(whole)
+    Path("data/.facades.tar.gz").unlink()
+    assert i2i("data", "get", "facades", "--url", url).code == 0
 
 
 def test_a_folder_of_one_s_own_is_not_touched(i2i, server):

@@ -218,6 +218,11 @@ def test_only_http_is_spoken(tmp_path, url):
         fetch(url, tmp_path / "x")
 
 
+def test_an_address_that_is_none_is_one_sentence(tmp_path):
+    with pytest.raises(RecipeError, match=r"'http://\[::1' is no address"):
+        fetch("http://[::1", tmp_path / "x")
+
+
 def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ResourceError, match="cannot be written"):

@@ -131,6 +131,33 @@ def test_a_stack_of_images_is_no_image() -> None:
         decode(tiff(array, photometric="rgb"), name="x.tif")
 
 
+def test_several_images_in_one_file_are_refused_but_a_small_copy_beside_one_is_none() -> None:
+    photo, other = values("uint8", 3).permute(1, 2, 0).numpy(), np.zeros((4, 5), np.uint8)
+    for kind, refused in ((0, True), (1, False)):  # TIFF's subfile type: 1 marks a reduced copy
+        buffer = io.BytesIO()
+        with tifffile.TiffWriter(buffer) as file:
+            file.write(photo, photometric="rgb")
+            file.write(other, photometric="minisblack", subfiletype=kind)
+        if refused:
+            with pytest.raises(DataError, match=r"holds 2 images of different kinds; one image a file"):
+                decode(buffer.getvalue(), name="x.tif")
+        else:
+            found = decode(buffer.getvalue(), name="x.tif")
+            assert np.array_equal(found.permute(1, 2, 0).numpy(), photo)
+
+
+def test_an_animation_is_no_image_but_what_a_camera_adds_to_a_photo_does_no_harm() -> None:
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "green", "blue")]
+    for form in ("PNG", "WEBP", "MPO"):
+        buffer = io.BytesIO()
+        frames[0].save(buffer, form, save_all=True, append_images=frames[1:])
+        if form == "MPO":
+            assert decode(buffer.getvalue(), name="x.jpg").shape == (3, 6, 8)
+        else:
+            with pytest.raises(DataError, match="an animation of 3 images; one image a file is wanted"):
+                decode(buffer.getvalue(), name="x")
+
+
 def test_a_tiff_that_claims_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tiff(np.zeros((20, 20), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)

@@ -144,6 +144,19 @@ def test_a_missing_file_and_a_folder_are_data_errors(tmp_path: Path) -> None:
         read_image(tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(DataError, match=r"x\.png\n  this is no file, but a pipe"):
+        read_image(tmp_path / "x.png")
+
+
+def test_a_large_image_is_read_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = png_bytes(torch.zeros(1, 12, 12, dtype=torch.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert decode(large, name="large.png").shape == (1, 12, 12)
+
+
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = png_bytes(torch.zeros(1, 40, 40, dtype=torch.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)

@@ -222,7 +222,7 @@ DISCRIMINATORS = [
     *(pytest.param(patch(norm), id=f"patch-{norm}") for norm in NORMS),
     pytest.param(patch("batch", layers=1), id="patch-1"),
     pytest.param(patch("batch", layers=4, width=1), id="patch-4"),
-    *(pytest.param(pixel(norm), id=f"pixel-{norm}") for norm in ("batch", "none")),
+    *(pytest.param(pixel(norm), id=f"pixel-{norm}") for norm in NORMS),
 ]
 
 
@@ -381,8 +381,8 @@ DEEP = "model.model.1.model.3.model"
             "which has no place for 'model.10.conv_block.0.weight'",
         ),
         (
-            pixel("instance").state,
-            r"looks like core/pixel \(width 4, norm instance\), which has no place for 'net.5.bias'",
+            pixel("batch").state | {"net.5.bias": torch.zeros(1)},
+            r"looks like core/pixel \(width 4, norm batch\), which has no place for 'net.5.bias'",
         ),
     ],
     ids=range(8),

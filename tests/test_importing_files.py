@@ -103,8 +103,14 @@ def test_importing_and_translating_from_the_command_line(tmp_path: Path, i2i) ->
         ([torch.zeros(1)], "holds no tensors by name"),
         ({}, "holds no tensors by name"),
         ({"model.0.weight": torch.zeros(1).expand(10**9)}, "claims more numbers than it holds"),
+        ({"model.0.weight": torch.eye(4).to_sparse()}, "'model.0.weight' is sparse, quantised or empty"),
+        ({"model.0.weight": torch.zeros(2, device="meta")}, "'model.0.weight' is sparse, quantised or empty"),
+        (
+            {name: value.to(torch.int32) for name, value in patch().items()},
+            r"'model.0.weight' holds torch.int32 and not torch.float32",
+        ),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_a_file_without_a_known_network_is_refused(tmp_path: Path, state: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as refused:
@@ -145,7 +151,7 @@ def test_a_damaged_file_is_refused_whatever_is_wrong_with_it(tmp_path: Path) -> 
     raw = saved(patch(), tmp_path).read_bytes()
     for place in range(0, len(raw), len(raw) // 40):
         (tmp_path / "net.pth").write_bytes(raw[:place])
-        with pytest.raises(DataError):
+        with pytest.raises(DataError, match="is not a file of tensors that torch wrote, or it is damaged"):
             import_weights(tmp_path / "net.pth", tmp_path / "out.safetensors", catalog=CATALOG)
 
 

@@ -71,6 +71,11 @@ def test_colour_where_an_index_is_expected_is_refused() -> None:
         one_hot(coloured(), by_index(), lossy=False)
 
 
+def test_an_index_in_a_lossy_file_is_refused_for_it_may_be_another_class() -> None:
+    with pytest.raises(DataError, match=r"that changes values, and its classes are known by index.+PNG"):
+        one_hot(INDICES[None].to(torch.uint8), by_index(), lossy=True)
+
+
 def test_a_colour_that_is_no_class_is_told_unless_the_file_is_lossy() -> None:
     image = coloured()
     image[:, 0, :2] = torch.tensor([[190], [10], [0]])

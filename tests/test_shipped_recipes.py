@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from i2i import build
+from i2i.bench.cells import Matrix
+from i2i.bench.definition import read_benchmark
 from i2i.catalog import Catalog
 from i2i.kinds import ImageSpec, PairSpec
 from i2i.plugins import discover
 from i2i.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted((ROOT / "recipes").rglob("*.toml"))
+ALL = sorted((ROOT / "recipes").rglob("*.toml"))
+BENCHMARKS = [path for path in ALL if path.parent.name == "bench"]
+FILES = [path for path in ALL if path not in BENCHMARKS]
 PAPER = [path for path in FILES if path.parent.name == "paper"]
 
 
@@ -27,6 +31,25 @@ def test_it_resolves_and_starts_with_a_comment(path):
 def test_every_file_can_be_run_by_name_and_every_name_has_its_file():
     entries = Catalog(discover(environ={"I2I_DISABLE": "openmoji"})).recipes()
     assert sorted(entry.path() for entry in entries if entry.namespace == "core") == FILES
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_a_benchmark_resolves_and_asks_a_question(path):
+    definition = read_benchmark(path)
+    matrix = Matrix(definition, Catalog(discover()))
+    assert len(matrix.variants) >= 3
+    assert matrix.baseline == definition.baseline
+    assert definition.summary.endswith("?")
+    assert definition.name == path.stem
+
+
+def test_every_benchmark_is_found_by_name_and_has_its_measured_results():
+    entries = Catalog(discover(environ={"I2I_DISABLE": "openmoji"})).plugin("core", wanted="").benchmarks
+    assert sorted(entry.path() for entry in entries) == BENCHMARKS
+    results = ROOT / "recipes" / "bench" / "results"
+    for path in BENCHMARKS:
+        assert (results / f"{path.stem}.png").is_file()
+        assert "## What it says" in (results / f"{path.stem}.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from i2i import testtime
 from i2i.kinds import TestSettings
@@ -44,6 +45,25 @@ def test_per_image_statistics_are_those_of_batch_norm_on_one_image():
     with testtime.applied(net, TestSettings(False, "batch")):
         mine = net(IMAGE[:1])
     assert torch.allclose(mine, reference.train()(IMAGE[:1]), atol=1e-6)
+
+
+class NormThenRelu(nn.BatchNorm2d):
+    def forward(self, image):
+        return F.relu(F.batch_norm(image, self.running_mean, self.running_var, self.weight, bias=self.bias))
+
+
+def test_a_norm_that_does_more_still_does_it():
+    plain = network()
+    more = network()
+    more[1] = NormThenRelu(4)
+    more[1].load_state_dict(plain[1].state_dict())
+    plain.insert(2, nn.ReLU())
+    for norm in ("batch", "running"):
+        with (
+            testtime.applied(plain, TestSettings(False, norm)),
+            testtime.applied(more, TestSettings(False, norm)),
+        ):
+            assert torch.equal(plain(IMAGE), more(IMAGE))
 
 
 def test_everything_is_put_back_even_after_an_error():

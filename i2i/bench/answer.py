@@ -1,4 +1,4 @@
-"""The answer of a benchmark in its folder: results.json, results.csv, pictures and report.html."""
+"""The answer of a benchmark in its folder: results.json, .csv and .md, pictures, and report.html."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import i2i
-from i2i.atomic import write_text
+from i2i.atomic import write_bytes, write_text
+from i2i.bench.markdown import markdown
 from i2i.bench.page import write_page
-from i2i.bench.pictures import make_pictures
+from i2i.bench.pictures import make_pictures, sheet
 from i2i.bench.results import SCHEMA, Figure, Outcome, cell_records, curves, table_csv, tabulate
 from i2i.run_folder import plain, processor
 
@@ -102,6 +103,12 @@ def conclude(
     results = plain(results)
     write_text(root / "results.json", json.dumps(results, indent=1, default=str) + "\n")
     write_text(root / "results.csv", table_csv(results))
+    picture = None
+    if results["pictures"] is not None:
+        picture = "pictures.png"
+        order = [row["variant"] for row in results["table"]]
+        write_bytes(root / picture, sheet(results["pictures"], root, order=order))
+    write_text(root / "results.md", markdown(results, picture=picture))
     write_page(results, root)
     return results
 

@@ -277,7 +277,7 @@ class Benchmark:
             return rehearse(jobs, log=Path(folder) / "log", told=self._view.tried)
 
     def _figures(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> list[Figure]:
-        """Return the figures to report: those asked for, or all of every variant that can be better or worse."""
+        """Return the figures to report: those asked for, or all that can be better or worse."""
         from i2i.bench.rehearsal import common_figures
 
         common = common_figures(rehearsals)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 
 HEIGHT = 14.0
-CHARACTER = 6.6  # the usual width of one, at the size of a chart's text
+CHARACTER = 6.0  # the usual width of one, at the size of a chart's text
 RINGS = (22.0, 36.0, 52.0, 72.0, 96.0, 124.0)
 ANGLES = (0, 30, 330, 60, 300, 90, 270, 120, 240, 150, 210, 180)
 

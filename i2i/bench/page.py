@@ -177,7 +177,7 @@ class Cost:
     """One column of costs: its heading, and for each variant a text and what stands small below it."""
 
     title: str
-    texts: Sequence[tuple[str, str]]
+    texts: Sequence[tuple[str, ...]]
 
 
 def _costs(table: Sequence[Mapping[str, Any]], decimals: int) -> list[Cost]:
@@ -186,7 +186,7 @@ def _costs(table: Sequence[Mapping[str, Any]], decimals: int) -> list[Cost]:
 
     def column(title: str, key: str, text: Callable[[Any], str]) -> Cost:
         values = [cost.get(key) for cost in costs]
-        return Cost(title, [(words.NOTHING if value is None else text(value), "") for value in values])
+        return Cost(title, [(words.NOTHING if value is None else text(value),) for value in values])
 
     columns = [
         column("G", "generator_parameters", words.compact),
@@ -202,7 +202,7 @@ def _costs(table: Sequence[Mapping[str, Any]], decimals: int) -> list[Cost]:
     if first is not None:
         score = words.fixed(first["score"], decimals)
         columns.append(Cost(f"time to {first['metric']} {score}", list(map(_reached, reached))))
-    return [cost for cost in columns if any(text != words.NOTHING for text, _ in cost.texts)]
+    return [cost for cost in columns if any(text != words.NOTHING for text, *_ in cost.texts)]
 
 
 def _field(fields: Mapping[str, int | None]) -> str:
@@ -214,18 +214,16 @@ def _field(fields: Mapping[str, int | None]) -> str:
     return ", ".join(f"{name} {size}" for name, size in known.items())
 
 
-def _reached(reached: Mapping[str, Any] | None) -> tuple[str, str]:
+def _reached(reached: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Return the time to the baseline's score, and below it the steps and how many seeds got there."""
     if reached is None:
-        return words.NOTHING, ""
+        return (words.NOTHING,)
     some = f"{reached['seeds']} of {reached['of']} seeds"
     if reached["steps"] is None:
-        return "not reached", some if reached["seeds"] else ""
+        return ("not reached", *([some] if reached["seeds"] else []))
     steps = f"{reached['steps']:,.0f} steps"
-    below = [] if reached["seeds"] == reached["of"] else [some]
-    if reached["seconds"] is None:
-        return steps, ", ".join(below)
-    return clock(reached["seconds"]), ", ".join([steps, *below])
+    time = [] if reached["seconds"] is None else [clock(reached["seconds"])]
+    return (*time, steps, *([some] if reached["seeds"] < reached["of"] else []))
 
 
 def _plots(

@@ -92,7 +92,7 @@ def _safe(name: str) -> str:
 # --- one sheet --------------------------------------------------------------------------------------
 
 GAP, MARGIN, LABELS, LINE = 6, 14, 150, 17  # in pixels
-INK, PAPER = "#1a1f26", "#ffffff"
+INK, PAPER, MISSING = "#1a1f26", "#ffffff", "#eceff2"
 
 
 def sheet(pictures: Mapping[str, Any], folder: Path, *, order: Sequence[str] = (), cell: int = 112) -> bytes:
@@ -130,12 +130,14 @@ def sheet(pictures: Mapping[str, Any], folder: Path, *, order: Sequence[str] = (
             middle = top + height / 2 + (number - (len(lines) - 1) / 2) * LINE
             draw.text((MARGIN, middle), line, fill=INK, font=font, anchor="lm")
         for column, path in enumerate(paths):
-            if path is not None:
-                picture = _opened(folder / path)
-                # Few pixels are enlarged as squares, so that nothing is smoothed over.
-                way = Image.Resampling.NEAREST if picture.width < cell else Image.Resampling.LANCZOS
-                spot = MARGIN + LABELS + column * (cell + GAP), top
-                page.paste(picture.resize((cell, height), way), spot)
+            left = MARGIN + LABELS + column * (cell + GAP)
+            if path is None:
+                draw.rectangle((left, top, left + cell - 1, top + height - 1), fill=MISSING)
+                continue
+            picture = _opened(folder / path)
+            # Few pixels are enlarged as squares, so that nothing is smoothed over.
+            way = Image.Resampling.NEAREST if picture.width < cell else Image.Resampling.LANCZOS
+            page.paste(picture.resize((cell, height), way), (left, top))
     buffer = BytesIO()
     page.save(buffer, "png", optimize=True)
     return buffer.getvalue()

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from i2i.bench import words
 from i2i.cli.render import print_table
-from i2i.numbers import clock, short
+from i2i.numbers import clock
 from i2i.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from i2i.bench.jobs import Event
-
-MARKS = {
-    "baseline": "",
-    "better": "better",
-    "worse": "worse",
-    "differs": "differs",
-    "within noise": "=",
-    "cannot tell": "?",
-}
 
 
 class View:
@@ -126,51 +118,41 @@ class View:
 
 
 def print_results(results: Mapping[str, Any]) -> None:
-    """Print the table: the first figure in full, the others with their verdict, and what each variant costs."""
-    figures = [figure["name"] for figure in results["metrics"]]
-    ways = {figure["name"]: figure["better"] for figure in results["metrics"]}
-    first, *others = figures
-    headers = ["variant", f"{first}{_way(ways[first])}", "against the baseline", "verdict"]
-    headers += [f"{name}{_way(ways[name])}" for name in others]
-    headers += ["G, D parameters", "ms a step"]
+    """Print the table: the first figure in full, the others with their verdict, and what each costs."""
+    first, *others = results["metrics"]
+    decimals = {figure["name"]: _decimals(results["table"], figure["name"]) for figure in results["metrics"]}
+    headers = ["variant", _title(first), "against the baseline", "verdict", *map(_title, others)]
+    headers += ["G, D parameters", "a step"]
     rows = []
     for row in results["table"]:
-        found = row["metrics"][first]
-        name = f"{row['variant']} *" if row["baseline"] else row["variant"]
-        cells = [name, _spread(found), _difference(found["difference"]), found["verdict"]]
-        cells += [_marked(row["metrics"][other]) for other in others]
-        cost = row["cost"]
-        networks = [cost.get(f"{network}_parameters") for network in ("generator", "discriminator")]
-        cells.append(", ".join("-" if count is None else f"{count:,}" for count in networks))
-        seconds = cost.get("step_seconds")
-        cells.append("-" if seconds is None else f"{seconds * 1000:.1f}")
+        found = row["metrics"][first["name"]]
+        places = decimals[first["name"]]
+        cells = [f"{row['variant']} *" if row["baseline"] else row["variant"]]
+        cells.append(words.measured(found["mean"], found["deviation"], places))
+        cells.append("" if row["baseline"] else words.difference(found["difference"], places))
+        cells.append("" if row["baseline"] else found["verdict"])
+        for other in (figure["name"] for figure in others):
+            mean = words.fixed(row["metrics"][other]["mean"], decimals[other])
+            cells.append(f"{mean} {words.SIGNS[row['metrics'][other]['verdict']]}")
+        networks = [row["cost"].get(f"{network}_parameters") for network in ("generator", "discriminator")]
+        cells += [", ".join(map(words.compact, networks)), words.duration(row["cost"].get("step_seconds"))]
         rows.append(cells)
     print_table(headers, rows)
+    signs = "  ".join(f"{sign} {verdict}" for verdict, sign in words.SIGNS.items())
     count = len(results["seeds"])
     print(
-        f"* the baseline. {count} seed{'s' if count > 1 else ''}; mean ± deviation; differences are paired "
-        "by seed, with a 95 % interval; = within noise, ? cannot tell."
+        f"* the baseline; {count} seed{'s' if count > 1 else ''}; mean ± deviation; differences are paired by"
     )
-    for note in results["notes"]:
+    print(f"seed, with their 95 % interval.  {signs}")
+    for note in [words.answer(results), *results["notes"]]:
         print(note)
 
 
-def _way(better: str | None) -> str:
-    return {"min": " (lower)", "max": " (higher)"}.get(better or "", "")
+def _title(figure: Mapping[str, Any]) -> str:
+    way = {"min": " (lower)", "max": " (higher)"}.get(figure["better"] or "", "")
+    return f"{figure['name']}{way}"
 
 
-def _spread(found: Mapping[str, Any]) -> str:
-    if found["mean"] is None:
-        return "-"
-    return short(found["mean"]) + ("" if found["deviation"] is None else f" ± {short(found['deviation'])}")
-
-
-def _difference(found: Mapping[str, Any] | None) -> str:
-    if found is None:
-        return ""
-    mean = f"{'+' if found['mean'] > 0 else ''}{short(found['mean'])}"
-    return mean if found["low"] is None else f"{mean} [{short(found['low'])}, {short(found['high'])}]"
-
-
-def _marked(found: Mapping[str, Any]) -> str:
-    return "-" if found["mean"] is None else f"{short(found['mean'])} {MARKS[found['verdict']]}".strip()
+def _decimals(table: Sequence[Mapping[str, Any]], figure: str) -> int:
+    found = [row["metrics"][figure] for row in table]
+    return words.places([each["mean"] for each in found], [each["deviation"] for each in found])

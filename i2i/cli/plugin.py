@@ -44,7 +44,7 @@ def new(
         print(made.folder / path)
     if made.note:
         print_note(f"note: {made.note}")
-    print(f"\n{made.folder} is a plug-in with one {kind}, {made.ref}. Next:\n")
+    print(f"\n{made.folder} is a plug-in with the {kind} {made.ref}. Next:\n")
     for command, purpose in made.next_steps():
         print(f"  {command}")
         print(f"      {purpose}")

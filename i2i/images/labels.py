@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from i2i.errors import DataError, Problem
+from i2i.images.reading import DEPTHS
 from i2i.kinds import Colour, ImageSpec
 
 
@@ -27,10 +28,13 @@ def one_hot(image: Tensor, spec: ImageSpec, *, lossy: bool) -> Tensor:
 
     `image` holds indices (1,H,W), or RGB where `spec` has a palette. Colours of a `lossy` file, a JPEG,
     count as the nearest class; of any other file each must be one of the palette. Raises DataError for
-    an index or a colour that is no class.
+    an index or a colour that is no class, and for indices in a lossy file: what lies a little off an
+    index is another class.
     """
     indices = (
-        _by_colour(image, spec.palette, lossy=lossy) if spec.palette else _by_index(image, spec.channels)
+        _by_colour(image, spec.palette, lossy=lossy)
+        if spec.palette
+        else _by_index(image, spec.channels, lossy=lossy)
     )
     return (indices == torch.arange(spec.channels).view(-1, 1, 1)).to(torch.uint8)
 
@@ -46,8 +50,11 @@ def in_colours(one_hot: Tensor, spec: ImageSpec) -> Tensor:
     return palette[one_hot.argmax(dim=0)].permute(2, 0, 1)
 
 
-def _by_index(image: Tensor, classes: int) -> Tensor:
+def _by_index(image: Tensor, classes: int, *, lossy: bool) -> Tensor:
     """Return (H,W) class indices from a grey image, or one whose colours are all grey."""
+    if lossy:
+        message = "this label map is in a format that changes values, and its classes are known by index."
+        raise DataError(Problem(message, hint="save it anew as PNG, from where it was made"))
     first = image[0]
     if any(not torch.equal(first, channel) for channel in image[1:3]):
         message = "this label map is in colour, and its classes are known by index."
@@ -67,7 +74,7 @@ def _by_index(image: Tensor, classes: int) -> Tensor:
 def _by_colour(image: Tensor, palette: tuple[Colour, ...], *, lossy: bool) -> Tensor:
     """Return (H,W) class indices from 8-bit RGB."""
     if image.dtype != torch.uint8 or image.shape[0] not in (1, 3, 4):
-        found = f"{image.shape[0]} channel(s) of {image.dtype}"
+        found = f"{image.shape[0]} channel(s) of {DEPTHS[image.dtype]}"
         raise DataError(f"classes are known by their 8-bit colours, and this image has {found}.")
     rgb = image.expand(3, -1, -1) if image.shape[0] == 1 else image[:3]
     codes = (rgb[0].int() << 16) | (rgb[1].int() << 8) | rgb[2].int()

@@ -8,10 +8,12 @@ they fit, and refused where they do not.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,8 @@ def read_image(path: Path, *, indices: bool = False) -> Tensor:
     Raises DataError, naming the file, for one that is missing, truncated or no image.
     """
     try:
+        if not S_ISREG(mode := path.stat().st_mode) and not S_ISDIR(mode):  # a pipe has no end to wait for
+            raise DataError(Problem("this is no file, but a pipe, a socket or a device.", file=str(path)))
         data = path.read_bytes()
     except OSError as error:
         raise DataError(Problem(f"the image cannot be opened: {error.strerror}.", file=str(path))) from error
@@ -100,7 +104,12 @@ def _planes(data: bytes, name: str, indices: bool) -> np.ndarray[Any, Any]:
         if decoded:
             return _turned(*decoded)
         formats = ["TIFF"]
-    with Image.open(io.BytesIO(data), formats=formats) as image:
+    with _opened(data, formats) as image:
+        # A JPEG may hold further pictures too, which cameras put there beside the photo.
+        frames = getattr(image, "n_frames", 1) if image.format in ("PNG", "WEBP") else 1
+        if frames > 1:
+            message = f"this file is an animation of {frames} images; one image a file is wanted."
+            raise DataError(Problem(message, file=name))
         channels = _deep_channels(image, name)
         if channels:
             image.load()  # the orientation may stand behind the pixels
@@ -108,6 +117,13 @@ def _planes(data: bytes, name: str, indices: bool) -> np.ndarray[Any, Any]:
             return _turned(array.transpose(2, 0, 1), image.getexif().get(_ORIENTATION, 1))
         array = np.array(_upright(image, indices))
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _opened(data: bytes, formats: list[str]) -> Image.Image:
+    """Open a file's bytes; a large image is none of Pillow's warnings worth, only one past its limit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(data), formats=formats)
 
 
 def _upright(image: Image.Image, indices: bool) -> Image.Image:

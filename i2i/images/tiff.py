@@ -38,6 +38,7 @@ def decode(data: bytes, *, name: str) -> tuple[np.ndarray[Any, Any], int] | None
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         series, page = file.series[0], file.pages.first
         _check_size(page, name)
+        _check_alone(file, name)
         if page.photometric in _AS_STORED and page.bitspersample >= 8:
             try:
                 array = series.asarray()
@@ -93,6 +94,14 @@ def _channels_first(array: np.ndarray[Any, Any], axes: str, name: str) -> np.nda
         return planes[None]
     unnamed = axes[others[0]] not in "SC"
     return planes.transpose(2, 0, 1) if unnamed and planes.shape[0] > planes.shape[2] else planes
+
+
+def _check_alone(file: tifffile.TiffFile, name: str) -> None:
+    """Refuse a file whose pages are several images; a smaller copy or a mask of the first one is none."""
+    others = [one for one in file.series[1:] if not (one.keyframe.is_reduced or one.keyframe.is_mask)]
+    if others:
+        message = f"this file holds {len(others) + 1} images of different kinds; one image a file is wanted."
+        raise DataError(Problem(message, file=name))
 
 
 def _check_size(page: tifffile.TiffPage, name: str) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from i2i.errors import DataError, Problem
-from i2i.images.reading import DTYPES
+from i2i.images.reading import DEPTHS, DTYPES
 from i2i.kinds import ImageSpec, Part
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
@@ -63,7 +63,9 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
     if present == channels:
         return image
     if image.is_floating_point() or present not in (1, 3, 4) or channels not in (1, 3, 4):
-        message = f"an image with {present} channel(s) of {image.dtype} cannot be turned into {channels}."
+        message = (
+            f"an image with {present} channel(s) of {DEPTHS[image.dtype]} cannot be turned into {channels}."
+        )
         raise DataError(Problem(message, hint="conversions are between 1, 3 and 4 channels of integers"))
     white = torch.iinfo(image.dtype).max
     if present == 4:

@@ -35,7 +35,10 @@ INJECTED: Mapping[str, Callable[[], Any]] = {
     "total_steps": lambda: 20,
     "steps_per_epoch": lambda: 5,
 }
-"""What the kit gives for the names that the engine injects; a method's are made by the engine itself."""
+"""What the kit gives for the names that the engine injects: nothing is fetched, a check needs no network.
+
+What a method is given is made by the engine itself.
+"""
 
 BUILDABLE = tuple(name for name, kind in KINDS.items() if kind.injected <= INJECTED.keys())
 """The kinds that can be built without the rest of a recipe."""

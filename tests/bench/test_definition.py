@@ -125,9 +125,8 @@ def test_one_at_a_time_is_the_recipe_and_each_value():
 
 def test_keys_with_the_same_end_keep_their_whole_names():
     swaps = [read_swap("losses.a.weight=1,2"), read_swap("losses.b.weight=3")]
-    assert [variant.name for variant in combinations(swaps, one_at_a_time=False)][0] == (
-        "losses.a.weight=1, losses.b.weight=3"
-    )
+    variants = combinations(swaps, one_at_a_time=False)
+    assert variants[0].name == "losses.a.weight=1, losses.b.weight=3"
 
 
 def test_one_key_given_twice_is_refused():

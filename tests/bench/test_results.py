@@ -101,7 +101,7 @@ def test_the_time_to_the_baselines_score_comes_from_the_curves_and_the_probed_st
 def test_images_tell_how_sure_the_difference_is_for_these_trainings():
     ids = [str(number) for number in range(20)]
     outcomes = [
-        outcome("a", 0, 0.2, images={name: 0.2 for name in ids}),
+        outcome("a", 0, 0.2, images=dict.fromkeys(ids, 0.2)),
         outcome("b", 0, 0.1, images={name: 0.1 + 0.001 * number for number, name in enumerate(ids)}),
     ]
     interval = rows(outcomes)["b"]["metrics"]["mae"]["images"]

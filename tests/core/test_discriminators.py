@@ -132,6 +132,14 @@ def test_a_convolution_has_a_bias_unless_a_batch_norm_follows(norm: str) -> None
                 assert (part.bias is None) == isinstance(following, nn.BatchNorm2d)
 
 
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_a_pixel_discriminator_has_biases_throughout_unless_its_norm_is_batch(norm: str) -> None:
+    parts = Pixel(in_channels=3, width=2, norm=norm).modules()
+    convs = [part for part in parts if isinstance(part, nn.Conv2d)]
+    others = norm != "batch"
+    assert [conv.bias is not None for conv in convs] == [True, others, others]
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 def test_the_smallest_image_gives_one_logit_and_a_smaller_one_a_sentence(layers: int, norm: str) -> None:

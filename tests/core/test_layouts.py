@@ -179,6 +179,17 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
         listed(root)
 
 
+def test_an_empty_folder_names_the_folders_in_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no images in .*train, only the folder\(s\) a, b and 0 file"):
+        listed(files(tmp_path, "train/a/1.png", "train/b/1.png"))
+
+
+def test_of_two_folders_for_one_split_none_is_passed_over(tmp_path: Path) -> None:
+    root = files(tmp_path, "train/1.png", "val/2.png", "validation/3.png")
+    with pytest.raises(DataError, match=r"val and .*validation are both for val"):
+        listed(root)
+
+
 def test_names_are_told_apart_by_case_and_leading_zeros(tmp_path: Path) -> None:
     root = files(tmp_path, *(f"train/{name}.png" for name in ("1", "01", "a", "A")))
     assert [pair.id for pair in listed(root).pairs] == ["01", "1", "A", "a"]

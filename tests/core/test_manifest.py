@@ -88,6 +88,12 @@ def test_each_bad_row_is_listed_with_its_line(tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_that_no_file_can_have_is_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("x" * 2000 + ".png", "x\0.png"):
+        listing = listed(write(tmp_path, f"source,target,split\n{name},b/1.png,train\n"))
+        assert [problem.message[:16] for problem in listing.problems] == ["there is no file"]
+
+
 def test_a_split_without_rows_says_what_there_is(tmp_path: Path) -> None:
     path = write(tmp_path, CSV)
     with pytest.raises(MissingSplitError, match="no pair for test; it has 1 for train, 1 for val"):
@@ -98,6 +104,8 @@ def test_a_split_without_rows_says_what_there_is(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("manifest.csv", "", "has no rows"),
+        ("manifest.csv", "Source,b\nx.png,y.png\n", "no column source and no column target; it has S"),
+        ("manifest.csv", "source;target\nx.png;y.png\n", "no column source and .+told apart by commas"),
         ("manifest.jsonl", "[1]\n", "line 1 is no object"),
         ("manifest.jsonl", "{'a': 1}\n", "cannot be read"),
         ("manifest.jsonl", "[" * 100_000, "cannot be read"),

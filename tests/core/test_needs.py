@@ -80,11 +80,20 @@ def recipe(tmp_path: Path):
 
 
 def test_wgan_is_refused_without_a_penalty_and_taken_with_one(recipe) -> None:
-    with pytest.raises(RecipeError, match="core/wgan needs a penalty, or the critic's logits grow without"):
+    with pytest.raises(RecipeError, match="core/wgan needs a penalty on each critic, or its logits grow"):
         recipe("losses.adversarial.use=wgan")
     for penalty in ("gradient-penalty", "r1"):
         found = recipe("losses.adversarial.use=wgan", f"losses.slope.use={penalty}")
         assert found.slots["losses.slope"].entry.kind == "penalty"
+
+
+def test_wgan_is_refused_where_only_some_of_its_critics_have_a_penalty(recipe) -> None:
+    settings = ("losses.adversarial.use=wgan", "losses.slope.use=r1", "discriminators.other.use=pixel")
+    assert recipe(*settings)
+    with pytest.raises(RecipeError, match="core/wgan needs a penalty on each critic"):
+        recipe(*settings, 'losses.slope.on=["judge"]')
+    own = ("losses.second.use=lsgan", 'losses.second.on=["other"]', 'losses.adversarial.on=["judge"]')
+    assert recipe(*settings, *own, 'losses.slope.on=["judge"]')
 
 
 def test_plateau_is_refused_without_a_metric(recipe) -> None:

@@ -102,6 +102,13 @@ def test_files_come_in_natural_order(tmp_path: Path) -> None:
     assert ids == ["1", "2", "10", "a2b9", "a2b10", "x01", "x1"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_an_id_can_be_written_down_whatever_bytes_the_name_has(tmp_path: Path) -> None:
+    pair(tmp_path / "train" / os.fsdecode(b"caf\xe9.png"))
+    item = PairedImages("train", root=tmp_path)[0]
+    assert item["id"].encode() == rb"caf\udce9"
+
+
 def test_hidden_files_other_kinds_and_folders_are_passed_over(tmp_path: Path) -> None:
     pair(tmp_path / "train/1.png")
     pair(tmp_path / "train/.2.png")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from i2i.recipe import Recipe, load_recipe
+from i2i.testing import fake_distribution
 
 TOYS = Path(__file__).parent / "toys"
 
@@ -71,21 +68,11 @@ count = 2
 
 
 @pytest.fixture
-def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def toys(tmp_path: Path) -> Iterator[Path]:
     """Install the toy distribution for this test, also for subprocesses; return its site folder."""
-    site = tmp_path / "site"
-    shutil.copytree(TOYS / "i2i_toys", site / "i2i_toys", ignore=shutil.ignore_patterns("__pycache__"))
-    info = site / "i2i_toys-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: i2i-toys\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[i2i]\ntoys = i2i_toys\n")
-    monkeypatch.syspath_prepend(str(site))
-    earlier = os.environ.get("PYTHONPATH", "")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(site), earlier))))
-    importlib.invalidate_caches()
-    yield site
-    for name in [name for name in sys.modules if name.partition(".")[0] == "i2i_toys"]:
-        del sys.modules[name]
+    files = {f"i2i_toys/{path.name}": path.read_text() for path in (TOYS / "i2i_toys").glob("*.py")}
+    with fake_distribution("i2i-toys", files, namespace="toys", site=tmp_path / "site") as site:
+        yield site
 
 
 @pytest.fixture

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from i2i import run, weights
 from i2i.catalog import Catalog
 from i2i.core.metrics.pixel import MAE
 from i2i.core.metrics.ssim import SSIM
+from i2i.evaluate import copy_input
 from i2i.evaluation import definition, evaluate_trained
+from i2i.kinds import Batch, ImageSpec, PairSpec
 from i2i.plugins import discover
+from i2i.runtime import resolve
 from i2i.trained import find_trained
 
 
@@ -199,6 +203,27 @@ def test_data_of_other_channels_is_refused(i2i, trained):
     ended = i2i("eval", str(trained), "--data", "use=toys/unpaired-squares")
     assert ended.code == 3
     assert "was trained with 3 channels on the source side, and toys/unpaired-squares has 1" in ended.err
+
+
+def test_a_split_that_is_not_there_leads_to_the_option_for_another(i2i, trained, tmp_path):
+    (tmp_path / "pairs" / "train").mkdir(parents=True)
+    Image.new("RGB", (32, 16)).save(tmp_path / "pairs" / "train" / "1.png")
+    ended = i2i("eval", str(trained), "--data", "use=paired-images", "--data", f"root={tmp_path / 'pairs'}")
+    assert ended.code == 3
+    assert "none for test.   (put some into test; --split scores another)" in ended.err
+
+
+def test_a_picture_is_no_answer_where_classes_are_wanted():
+    classes = ImageSpec(3, 4, 4, low=0.0, high=1.0, labels=True)
+    source, target = torch.rand(1, 3, 4, 4) * 2 - 1, torch.zeros(1, 3, 4, 4).index_fill(1, torch.tensor(0), 1)
+    batches = [Batch(source, target * 2 - 1, ("1",))]
+    given = {"runtime": resolve("cpu", "fp32"), "seed": 0, "draws": {"mae": 1}}
+    for spec, figures in (
+        (PairSpec(ImageSpec(3, 4, 4), classes), set()),
+        (PairSpec(classes, classes), {"mae"}),
+        (PairSpec(ImageSpec(3, 4, 4), ImageSpec(3, 4, 4)), {"mae"}),
+    ):
+        assert copy_input(batches, {"mae": MAE()}, spec=spec, **given).figures.keys() == figures
 
 
 def test_two_metrics_with_one_figure_are_refused(i2i, trained):

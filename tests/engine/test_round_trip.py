@@ -220,6 +220,14 @@ def test_stacked_sources_come_from_a_folder_for_each(translate, tmp_path):
     assert "2.png\n  there is no image '2' in each of rgb, depth." in done.err
 
 
+def test_one_picture_does_not_stand_for_a_stack_of_them(translate, tmp_path):
+    Image.new("RGB", (6, 5)).save(tmp_path / "1.png")
+    stack = ImageSpec(4, 8, 8, parts=(Part("rgb", 3, "uint8", 0, 255), Part("mask", 1, "uint8", 0, 255)))
+    done = translate(tmp_path / "1.png", tmp_path / "out", stack)
+    assert done.code == 3
+    assert "one image of 3 channel(s) cannot stand for a source stacked from rgb, mask." in done.err
+
+
 def test_stacked_sources_of_different_sizes_are_named(translate, tmp_path):
     for name in ("rgb", "depth"):
         (tmp_path / "in" / name).mkdir(parents=True)

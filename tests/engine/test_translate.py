@@ -49,6 +49,19 @@ def test_a_folder_is_translated_under_its_own_names_in_any_size(model, tmp_path)
             assert image.size == size
 
 
+def test_hidden_folders_and_folders_with_an_images_name_are_no_images(tmp_path):
+    for name in ("a.png", "shots.png/b.png", ".trash/c.png", "deep/.hidden.png"):
+        picture(tmp_path / "in" / name)
+    work = plan(tmp_path / "in", tmp_path / "out")
+    assert [str(result.relative_to(tmp_path / "out")) for _, result in work] == ["a.png", "shots.png/b.png"]
+
+
+def test_a_pickle_in_place_of_a_model_is_sent_to_import(tmp_path):
+    torch.save({"x": torch.zeros(1)}, tmp_path / "latest_net_G.pth")
+    with pytest.raises(DataError, match=r"is not a weights file: .+`i2i import` makes a weights file of one"):
+        load_model(tmp_path / "latest_net_G.pth")
+
+
 def test_a_single_file_goes_to_a_file_or_into_a_folder(model, tmp_path):
     source = picture(tmp_path / "one.png")
     assert command(model, source, tmp_path / "two.png").returncode == 0

@@ -8,7 +8,7 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.discriminators.layers import block, bounded, outputs_and_features
-from i2i.core.norms import Norm
+from i2i.core.norms import Norm, biased
 from i2i.maps import Maps
 
 
@@ -16,7 +16,8 @@ class Pixel(nn.Module):
     """Pixel discriminator of three 1x1 convolutions (Isola et al. 2017, arXiv 1611.07004, section 6.1.2).
 
     (B,in_channels,H,W) -> raw logits (B,1,H,W), and the output of both activations as features.
-    The last convolution has no bias.
+    With batch norm only the first convolution has a bias, without it all have, as in the authors' PyTorch
+    version.
 
     Args:
         width: channels of the first layer; the second has twice as many.
@@ -39,7 +40,7 @@ class Pixel(nn.Module):
             bounded(nn.Conv2d(in_channels, width, 1), spectral),
             nn.LeakyReLU(0.2),
             *block(width, 2 * width, kernel=1, stride=1, norm=norm, spectral=spectral),
-            bounded(nn.Conv2d(2 * width, 1, 1, bias=False), spectral),
+            bounded(nn.Conv2d(2 * width, 1, 1, bias=biased(norm)), spectral),
         )
 
     def forward(self, image: Tensor) -> Maps:

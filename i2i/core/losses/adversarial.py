@@ -86,7 +86,7 @@ class WGAN:
     """
 
     requires: ClassVar[Mapping[str, str]] = {
-        "penalty": "core/wgan needs a penalty, or the critic's logits grow without end: "
+        "penalty": "core/wgan needs a penalty on each critic, or its logits grow without end: "
         "add a loss that uses gradient-penalty"
     }
 

@@ -43,7 +43,8 @@ class R1:
     """Keep the discriminator flat around real images (Mescheder et al. 2018, arXiv 1801.04406, section 4.1).
 
     (judge, real, fake), images (B,C,H,W) -> a scalar: half the mean over the batch of the squared norm of the
-    slope at each real image. The weight is the paper's gamma, 10 in its experiments.
+    slope at each real image. The paper's weight, gamma, is 10 on a discriminator that minimises the sum of
+    its two halves; those here minimise their mean, to which 5 corresponds.
     """
 
     def __call__(self, judge: Callable[[Tensor], list[Tensor]], real: Tensor, fake: Tensor) -> Tensor:

@@ -36,11 +36,12 @@ class SSIM(PerImage):
     """
 
     name = "ssim"
+    smallest = WINDOW
     directions: Mapping[str, Direction] = {"ssim": "max"}
 
     def score(self, fake: Tensor, real: Tensor) -> Tensor:
         """Return the mean similarity of each image; raise DataError for images smaller than the window."""
-        _check_size(self.name, real, smallest=WINDOW)
+        _check_size(self.name, real, smallest=self.smallest)
         luminance, contrast = similarity(fake, real)
         return (luminance * contrast).mean(dim=(1, 2, 3))
 
@@ -54,11 +55,12 @@ class MSSSIM(PerImage):
     """
 
     name = "ms_ssim"
+    smallest = WINDOW * 2 ** (len(SCALES) - 1)
     directions: Mapping[str, Direction] = {"ms_ssim": "max"}
 
     def score(self, fake: Tensor, real: Tensor) -> Tensor:
         """Return the similarity of each image; raise DataError where the last scale is too small."""
-        _check_size("ms-ssim", real, smallest=WINDOW * 2 ** (len(SCALES) - 1))
+        _check_size("ms-ssim", real, smallest=self.smallest)
         result = torch.ones(len(real), device=real.device)
         for scale, weight in enumerate(SCALES):
             if scale:

@@ -43,8 +43,8 @@ def maps(subject: Subject) -> None:
 @check("judged-channels", "discriminator", needs=["maps"])
 def judged_channels(subject: Subject) -> None:
     """It takes as many channels as it is told: 1, and 6 where it also sees the source."""
-    for count in (1, 6):
-        network = subject.build(in_channels=count)
+    for count, condition in ((1, 0), (6, 3)):
+        network = subject.build(in_channels=count, condition_channels=condition)
         try:
             as_maps(network(images_for(network, channels=count)))
         except Exception as error:
