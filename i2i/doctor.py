@@ -77,6 +77,8 @@ def examine(plugins: Plugins) -> Health:
         problems += _unsound(dist, records[name])
     facts = [_facts(point, plugins.load(point.name), records) for point in points]
     own = owners.get(OWN["core"])
+    if own is None:
+        problems.append("the plug-in 'core' is missing, and all components with it: install i2i-toolkit anew")
     return Health(
         versions,
         _machine(devices),
@@ -88,7 +90,12 @@ def examine(plugins: Plugins) -> Health:
 
 
 def _name(dist: Distribution | None) -> str:
-    return canonicalize_name(dist.name) if dist else "unknown"
+    """Return a distribution's name in its normal form; an installation that was cut off may have lost it."""
+    return canonicalize_name((dist and dist.metadata["Name"]) or "unknown")
+
+
+def _version(dist: Distribution | None) -> str:
+    return (dist and dist.metadata["Version"]) or "?"
 
 
 # --- this machine ---------------------------------------------------------------------------------
@@ -170,7 +177,7 @@ def _facts(point: EntryPoint, record: Plugin, records: Mapping[str, Record]) -> 
     return PluginFacts(
         namespace=point.name,
         distribution=_name(dist),
-        version=dist.version if dist else "?",
+        version=_version(dist),
         location=str(location(dist)) if dist else "?",
         editable=dist is not None and editable_project(dist) is not None,
         api=record.api,
@@ -183,7 +190,7 @@ def _facts(point: EntryPoint, record: Plugin, records: Mapping[str, Record]) -> 
 
 def _unsound(dist: Distribution, record: Record) -> Iterator[str]:
     """Yield what is wrong with how a distribution is installed."""
-    title = f"{_name(dist)} {dist.version}"
+    title = f"{_name(dist)} {_version(dist)}"
     if reason := stale(dist):
         yield f"{title} {reason}"
     if record.changed:
@@ -202,7 +209,7 @@ def _unsound(dist: Distribution, record: Record) -> Iterator[str]:
 def _outdated(owners: Mapping[str, Distribution]) -> Iterator[str]:
     for name, dist in owners.items():
         if not stale(dist) and (reason := outdated(dist, GROUP)):
-            yield f"{name} {dist.version} {reason}"
+            yield f"{name} {_version(dist)} {reason}"
 
 
 def _hidden(owners: Mapping[str, Distribution]) -> Iterator[str]:
@@ -212,8 +219,8 @@ def _hidden(owners: Mapping[str, Distribution]) -> Iterator[str]:
         if first is None or location(dist) == location(first):
             continue
         yield (
-            f"{_name(first)} is installed twice: {first.version} in {location(first)} hides {dist.version} "
-            f"in {location(dist)}"
+            f"{_name(first)} is installed twice: {_version(first)} in {location(first)} hides "
+            f"{_version(dist)} in {location(dist)}"
         )
 
 
@@ -237,7 +244,7 @@ def _look_alikes(facts: Sequence[PluginFacts]) -> Iterator[str]:
             yield f"the plug-in '{strange[-1]}' is one letter away from '{known}': is it the one you mean?"
     for name in sorted({fact.distribution for fact in facts} - {*OWN.values()}):
         for ours in OWN.values():
-            if one_edit(name, ours):
+            if one_edit(name, ours) and name.removeprefix("i2i-") not in spaces:
                 yield f"{name} is one letter away from {ours}: is it the one you mean?"
 
 

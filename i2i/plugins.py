@@ -90,7 +90,7 @@ def discover(*, local: Path | None = None, environ: Mapping[str, str] = os.envir
 
 
 def _record(namespace: str, points: list[EntryPoint], *, disabled: bool) -> Plugin:
-    owners = sorted((p.dist.name, p.dist.version) if p.dist else ("unknown", "?") for p in points)
+    owners = sorted(map(_owner, points))
     distribution, version = owners[0]
     record = Plugin(namespace, distribution, version, points[0].value, disabled=disabled)
     if disabled:
@@ -109,6 +109,12 @@ def _record(namespace: str, points: list[EntryPoint], *, disabled: bool) -> Plug
         title = f"plug-in '{namespace}' ({distribution} {version})"
         return replace(record, error=f"{title} is unusable: {reason}.")
     return record
+
+
+def _owner(point: EntryPoint) -> tuple[str, str]:
+    """Return the distribution and version of an entry point, as far as its metadata tells them."""
+    name, version = (point.dist.metadata["Name"], point.dist.metadata["Version"]) if point.dist else ("", "")
+    return name or "unknown", version or "?"
 
 
 def _loaded(record: Plugin) -> Plugin:

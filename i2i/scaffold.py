@@ -151,14 +151,14 @@ def _check_name(namespace: str, plugins: Plugins) -> None:
         raise RecipeError(f"'{namespace}' is a package's name; give the namespace alone: {plain}")
     if namespace in (LOCAL, "i2i", "toolkit"):
         raise RecipeError(f"'{namespace}' is a name that i2i keeps for itself; choose another")
+    if namespace in OWN:
+        raise RecipeError(f"'{namespace}' is the name of one of i2i's own plug-ins; choose another")
     record = plugins.get(namespace)
     if record is not None:
         raise RecipeError(
             f"there is a plug-in '{namespace}' already ({record.distribution} {record.version}); choose "
             "another name, for two packages cannot share one"
         )
-    if namespace in OWN:
-        raise RecipeError(f"'{namespace}' is the name of one of i2i's own plug-ins; choose another")
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> None:

@@ -205,7 +205,7 @@ class Benchmark:
             state = None
         if not isinstance(state, dict) or "name" not in state:
             raise DataError(f"{path} is damaged: remove it, and the finished cells are found again.")
-        ours = {"name": self._definition.name, "base": str(self._definition.base)}
+        ours = {"name": self._definition.name, "base": self._base()}
         theirs = {key: state.get(key) for key in ours}
         if theirs != ours:
             raise RecipeError(
@@ -213,6 +213,11 @@ class Benchmark:
                 "choose another --out."
             )
         return state
+
+    def _base(self) -> str:
+        """Return what the base is called, wherever it is seen from."""
+        base = self._definition.base
+        return Path(base).name if str(base).endswith(".toml") else str(base)
 
     def _executor(self) -> Executor:
         """Build the executor that the benchmark names."""
@@ -319,7 +324,7 @@ class Benchmark:
         self._state |= {
             "schema": SCHEMA,
             "name": self._definition.name,
-            "base": str(self._definition.base),
+            "base": self._base(),
             "fingerprint": self._fingerprint(),
             "runtime": dict(runtime),
             "rehearsals": {name: found.record() for name, found in rehearsals.items()},

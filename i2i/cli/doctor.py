@@ -35,14 +35,15 @@ def _show(health: Health) -> None:
     print_table(("package", "installed", "wanted"), packages)
     print()
     print_table(
-        ("plug-in", "distribution", "version", "api", "components", "state", "files", "location"),
+        ("plug-in", "distribution", "holds", "state", "files", "location"),
         [tuple(map(printable, _row(facts))) for facts in health.plugins],
+        labelled=False,
     )
     print()
-    for note in health.notes:
-        print(f"note: {printable(note)}.")
-    for problem in health.problems:
-        print(f"problem: {printable(problem)}.")
+    told = [("note", text) for text in health.notes] + [("problem", text) for text in health.problems]
+    if told:
+        print_table(("", "what to look at"), [(kind, printable(text)) for kind, text in told], labelled=False)
+        print()
     count = len(health.problems)
     print("no problem found" if not count else f"{count} problem{'s' if count > 1 else ''} found")
 
@@ -76,12 +77,11 @@ def _row(facts: PluginFacts) -> tuple[str, ...]:
         "changed": f"{len(record.changed)} of {record.files} changed",
         "none": "editable" if facts.editable else "no record",
     }
+    count = f"{facts.components} component{'' if facts.components == 1 else 's'}"
     return (
         facts.namespace,
-        facts.distribution,
-        facts.version,
-        "-" if facts.api is None else str(facts.api),
-        str(facts.components),
+        f"{facts.distribution} {facts.version}",
+        "-" if facts.api is None else f"{count}, API {facts.api}",
         facts.state,
         files[record.state],
         facts.location,

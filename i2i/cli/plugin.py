@@ -11,11 +11,12 @@ import typer
 
 from i2i.cli.options import JsonOption, PluginOption, open_catalog
 from i2i.cli.render import print_json, print_note, print_table
-from i2i.errors import EXIT_PLUGIN, RecipeError, did_you_mean
+from i2i.errors import EXIT_PLUGIN, PluginError, RecipeError, did_you_mean
 from i2i.kinds import KINDS
 from i2i.printable import printable
 
 if TYPE_CHECKING:
+    from i2i.catalog import Catalog
     from i2i.plugins import Plugin
     from i2i.testing import Outcome
 
@@ -44,7 +45,7 @@ def new(
         print(made.folder / path)
     if made.note:
         print_note(f"note: {made.note}")
-    print(f"\n{made.folder} is a plug-in with the {kind} {made.ref}. Next:\n")
+    print(f"\n{made.folder} is a plug-in with the {kind} {made.ref}.\n\nNext:\n")
     for command, purpose in made.next_steps():
         print(f"  {command}")
         print(f"      {purpose}")
@@ -69,53 +70,63 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Check that an installed plug-in and each of its components keep the contract."""
-    from i2i.testing import check_plugin
+    from i2i.testing.examination import examine_plugin
 
     catalog = open_catalog(plugin)
-    found = catalog.plugin(namespace, wanted=namespace)
-    _check_names(only or (), found)
-    outcomes = check_plugin(namespace, params=_params(settings or (), found), catalog=catalog)
-    told = [outcome for outcome in outcomes if not only or _is_one_of(outcome, only)]
-    failed = sum(outcome.status == "failed" for outcome in told)
+    titles = _titles(_installed(catalog, namespace))
+    params = _params(settings or (), titles)
+    _check_names(only or (), {namespace, *titles})
+    outcomes = [
+        examination.outcome(name)
+        for examination in examine_plugin(namespace, params=params, catalog=catalog)
+        for name in examination.checks
+        if not only or {name, examination.subject.title, *examination.subject.title.split()} & {*only}
+    ]
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
     if json:
-        print_json({"plugin": namespace, "ok": not failed, "outcomes": [vars(outcome) for outcome in told]})
+        print_json(
+            {"plugin": namespace, "ok": not failed, "outcomes": [vars(outcome) for outcome in outcomes]}
+        )
     else:
-        _show(namespace, told)
+        _show(namespace, outcomes)
     if failed:
         raise typer.Exit(EXIT_PLUGIN)
 
 
-def _ref(outcome: Outcome) -> str:
-    """Return what an outcome is about without its kind: ``shiny/net``, or ``shiny`` for the plug-in."""
-    return outcome.component.rpartition(" ")[2]
+def _installed(catalog: Catalog, namespace: str) -> Plugin:
+    """Return the record of a plug-in, loaded, be it broken; raise PluginError where there is none."""
+    names = catalog.plugins.names()
+    if namespace not in names:
+        close = did_you_mean(namespace, names) or "."
+        raise PluginError(f"no plug-in '{namespace}' is installed{close} Installed: {', '.join(names)}.")
+    return catalog.plugins.load(namespace)
 
 
-def _is_one_of(outcome: Outcome, names: Sequence[str]) -> bool:
-    return outcome.check in names or _ref(outcome) in names
+def _titles(plugin: Plugin) -> set[str]:
+    """Return what the components of a plug-in go by: their references, with and without their kinds."""
+    return {title for entry in plugin.entries for title in (entry.ref, f"{entry.kind} {entry.ref}")}
 
 
-def _check_names(names: Sequence[str], plugin: Plugin) -> None:
+def _check_names(names: Sequence[str], titles: set[str]) -> None:
     from i2i.testing import CHECKS
 
-    known = {*CHECKS, plugin.namespace, *(entry.ref for entry in plugin.entries)}
     for name in names:
-        if name not in known:
-            close = did_you_mean(name, known) or "; leave --only out to see all names"
-            raise RecipeError(f"--only {name}: '{plugin.namespace}' has no such check or component{close}")
+        if name not in {*CHECKS, *titles}:
+            close = did_you_mean(name, {*CHECKS, *titles}) or "; leave --only out to see all names"
+            raise RecipeError(f"--only {name}: there is no such check or component{close}")
 
 
-def _params(settings: Sequence[str], plugin: Plugin) -> dict[str, dict[str, Any]]:
-    """Read the parameters of components by reference."""
+def _params(settings: Sequence[str], titles: set[str]) -> dict[str, dict[str, Any]]:
+    """Read the parameters of components, by what they go by."""
     from i2i.layers import read_settings
 
     params: dict[str, dict[str, Any]] = {}
-    refs = {entry.ref for entry in plugin.entries}
     for text in settings:
-        ref, _, setting = text.partition(".")
-        if ref not in refs:
-            close = did_you_mean(ref, refs) or f"; it has {', '.join(sorted(refs))}"
-            raise RecipeError(f"--set {text}: '{plugin.namespace}' has no component '{ref}'{close}")
-        params.setdefault(ref, {}).update(read_settings([setting]).table)
+        title, _, setting = text.partition(".")
+        if title not in titles:
+            close = did_you_mean(title, titles) or "; write REF.KEY=VALUE"
+            raise RecipeError(f"--set {text}: there is no component '{title}'{close}")
+        params.setdefault(title, {}).update(read_settings([setting]).table)
     return params
 
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEVELS = (32, 96, 160, 224)
-"""The values that a source has: few enough to stand for labels."""
+"""The values that a source has."""
 
 
 class TinyPairs:
     """Rectangles of flat colour on flat ground; the target is their negative, brighter towards the right.
 
-    Sides are uint8 (C,H,W); a pixel of the source has one of four levels in every channel, chosen by
-    rectangle. Splits hold different pairs.
+    Sides are uint8 (C,H,W); the source has four colours, which can pass for labels. Splits hold different
+    pairs.
 
     Args:
         size: height and width in pixels; one number for a square.
@@ -72,5 +72,6 @@ class TinyPairs:
         return image
 
     def _colour(self, rng: torch.Generator) -> Tensor:
-        chosen = torch.randint(0, len(LEVELS), (self.spec.source.channels,), generator=rng)
-        return torch.tensor(LEVELS, dtype=torch.uint8)[chosen].reshape(-1, 1, 1)
+        first = int(torch.randint(0, len(LEVELS), (), generator=rng))
+        values = [LEVELS[(first + channel) % len(LEVELS)] for channel in range(self.spec.source.channels)]
+        return torch.tensor(values, dtype=torch.uint8).reshape(-1, 1, 1)

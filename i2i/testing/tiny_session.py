@@ -39,14 +39,16 @@ def method_session(
     """Assemble what the method declares: networks for its slots, and one loss of each of its kinds.
 
     `judges` are the names of the discriminators where the method takes any number of them: one by default.
+    Those that it names itself see the image alone, as it may have no pairs to take a condition from.
     """
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
     names = _judges(slots) if judges is None else judges
+    free = isinstance(slots.discriminators, DiscriminatorSlot)
     table = {
         **copy.deepcopy(dict(TINY)),
         "data": {"use": "testing/pairs", "batch_size": 2, **CHANNELS},
         "generators": dict.fromkeys(slots.generators, GENERATOR),
-        "discriminators": dict.fromkeys(names, JUDGE),
+        "discriminators": {name: {**JUDGE, "conditional": free} for name in names},
         "losses": _losses(slots, judged=bool(names)),
         "method": {"use": subject.entry.ref, **subject.table},
     }

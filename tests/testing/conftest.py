@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,12 @@ FILES = {
 @pytest.fixture
 def sound(tmp_path: Path) -> Iterator[Callable[..., None]]:
     """Return a function that installs the plug-in `sound`; ``sound(old, new)`` breaks one passage of it."""
-    open_ones = []
+    with ExitStack() as stack:
 
-    def install(old: str = "", new: str = "") -> None:
-        assert sum(old in text for text in FILES.values()) == 1 or not old, f"not one file holds {old!r}"
-        files = {path: text.replace(old, new, 1) if old else text for path, text in FILES.items()}
-        fake = fake_distribution("i2i-sound", files, namespace="sound", site=tmp_path / "site")
-        fake.__enter__()
-        open_ones.append(fake)
+        def install(old: str = "", new: str = "") -> None:
+            assert not old or sum(old in text for text in FILES.values()) == 1, f"not one file holds {old!r}"
+            files = {path: text.replace(old, new, 1) if old else text for path, text in FILES.items()}
+            fake = fake_distribution("i2i-sound", files, namespace="sound", site=tmp_path / "site")
+            stack.enter_context(fake)
 
-    yield install
-    for fake in open_ones:
-        fake.__exit__(None, None, None)
+        yield install
