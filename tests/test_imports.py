@@ -49,6 +49,8 @@ def test_entry_modules_import_nothing_heavy(module: str):
         ["components", "--help"],
         ["plugins"],
         ["plugins", "--json"],
+        ["plugin", "--help"],
+        ["plugin", "new", "--help"],
         ["recipe", "list"],
         ["recipe", "--help"],
     ],

@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 
+from i2i import load_recipe
 from i2i.core.data.shapes import COLOURS, Shapes
 from i2i.stream import check_item
 
@@ -79,3 +80,9 @@ def test_the_source_is_black_on_white_and_the_target_is_filled():
         assert (colours - palette[kind]).abs().max() <= 1
         seen.add(kind)
     assert seen == {0, 1, 2}
+
+
+def test_the_recipe_for_trying_things_needs_nothing_but_core():
+    recipe = load_recipe("shapes")
+    assert {slot.entry.namespace for slot in recipe.slots.values()} == {"core"}
+    assert recipe.data.entry.ref == "core/shapes"
