@@ -95,3 +95,7 @@ class Catalog:
     def recipes(self) -> list[RecipeEntry]:
         """Return every shipped recipe."""
         return [entry for plugin in self.plugins.load_all() for entry in plugin.recipes]
+
+    def benchmarks(self) -> list[RecipeEntry]:
+        """Return every shipped benchmark."""
+        return [entry for plugin in self.plugins.load_all() for entry in plugin.benchmarks]

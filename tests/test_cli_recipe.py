@@ -218,3 +218,9 @@ def test_a_shape_that_does_not_fit_is_told_with_its_place(i2i, small_recipe):
     ended = i2i("recipe", "check", small_recipe, "--build", "--set", "generator.depth=5")
     assert ended.code == 2
     assert "core/unet needs a height and width that are multiples of 32" in ended.err
+
+
+def test_benchmarks_are_listed_with_the_recipes(i2i):
+    names = [entry["name"] for entry in json.loads(i2i("recipe", "list", "--json").out)["benchmarks"]]
+    assert "l1-or-l2" in names
+    assert "l1-or-l2" in i2i("recipe", "list").out

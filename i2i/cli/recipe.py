@@ -32,14 +32,21 @@ app = typer.Typer(help="Check, show, compare and start recipes.", no_args_is_hel
 
 @app.command("list")
 def list_recipes(plugin: PluginOption = None, json: JsonOption = False) -> None:
-    """List the recipes that can be run by name."""
+    """List the recipes that can be run by name, and the benchmarks."""
     catalog = open_catalog(plugin)
-    entries = catalog.recipes()
+    lists = {"recipe": catalog.recipes(), "benchmark": catalog.benchmarks()}
     tell_broken(catalog)
     if json:
-        print_json({"recipes": [{"name": entry.ref, "summary": entry.summary} for entry in entries]})
-    else:
-        print_table(("recipe", "summary"), [(entry.ref, entry.summary) for entry in entries])
+        print_json(
+            {
+                f"{what}s": [{"name": entry.ref, "summary": entry.summary} for entry in entries]
+                for what, entries in lists.items()
+            }
+        )
+        return
+    for number, (what, entries) in enumerate(lists.items()):
+        print("\n" if number else "", end="")
+        print_table((what, "summary"), [(entry.ref, entry.summary) for entry in entries])
 
 
 @app.command("check")

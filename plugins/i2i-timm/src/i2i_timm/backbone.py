@@ -1,0 +1,223 @@
+"""Any timm network as one thing: images of any size in, feature maps (B,C,H,W) from fine to coarse out.
+
+What sets the families apart is settled here, by asking timm and never by a network's name: some hand out
+maps as (B,H,W,C), some begin at a quarter of the size, some take other sizes than their own only on demand,
+and some never do, which is refused in a sentence. What a pretrained one expects of its input is applied too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from i2i.errors import did_you_mean
+from i2i_timm import pretrained as weights_of
+
+COLOURS = 3
+"""The channels of what published weights were trained on."""
+
+ANY_SIZE: tuple[dict[str, bool], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+"""How networks that are built for one size are told to take others, by the first of these that helps."""
+
+
+class Backbone(nn.Module):
+    """The feature maps of a timm network.
+
+    (B,in_channels,H,W) in [-1,1] -> a list of (B,C,h,w), where `channels` holds each C and `reductions`
+    how many times smaller than the image each is. Images are padded so that every map is whole (`whole`).
+    How weights start is timm's own affair (`keep_init`). Raises ValueError for a name that timm does not
+    have, and for a size that the network cannot take.
+
+    Args:
+        name: a name of timm's, with the tag of its weights if it is to have any but the usual ones.
+        in_channels: channels of the image; pretrained filters are repeated over other than three.
+        pretrained: start from published weights, and normalise as they expect.
+        weights: a file of them, rather than a download.
+        fetch: False leaves the weights as they are, for others are about to replace them.
+        layers: which of the maps to compute, all that timm offers if left out.
+    """
+
+    keep_init = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        in_channels: int,
+        pretrained: bool = False,
+        weights: Path | None = None,
+        fetch: bool = True,
+        layers: tuple[int, ...] | None = None,
+    ) -> None:
+        super().__init__()
+        check_name(name)
+        facts = _facts(name)
+        options: dict[str, Any] = {**facts.options, "in_chans": in_channels}
+        if layers is not None:
+            _check_layers(name, layers, facts.layers)
+            options["out_indices"] = layers
+        if weights is not None and not pretrained:
+            raise ValueError("`weights` is only read with pretrained = true: set that too, or leave it out")
+        self.name, self._options = name, options
+        taught = pretrained and fetch
+        self.net = weights_of.find(name, weights).load(options) if taught else create(name, **options)
+        info: Any = self.net.feature_info
+        self.channels: tuple[int, ...] = tuple(info.channels())
+        self.reductions: tuple[int, ...] = tuple(info.reduction())
+        self.multiple = max(self.reductions)
+        self.native: tuple[int, int] = tuple(_config(name).input_size[1:])
+        self._nhwc = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
+        self.scale: Tensor
+        self.shift: Tensor
+        # Not saved: they follow from the name.
+        for key, values in zip(
+            ("scale", "shift"), _normalisation(name, in_channels, pretrained), strict=True
+        ):
+            self.register_buffer(key, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the feature maps of (B,in_channels,H,W), padded to whole maps."""
+        padded = self.whole(image) * self.scale + self.shift
+        try:
+            maps: list[Tensor] = self.net(padded)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            reason = str(error) if padded.is_meta else self._refusal(padded.shape)
+            if reason is None:
+                raise
+            height, width = image.shape[-2:]
+            native = "x".join(map(str, self.native))
+            raise ValueError(
+                f"timm's '{self.name}' cannot take images of {height}x{width} pixels, it was made for "
+                f"{native}: choose another backbone or size   ({shorten(reason, 100) or 'it says no more'})"
+            ) from error
+        return [part.permute(0, 3, 1, 2).contiguous() for part in maps] if self._nhwc else maps
+
+    def whole(self, image: Tensor) -> Tensor:
+        """Pad an image at its right and lower edge so that every map of it is whole.
+
+        It comes to a multiple of `multiple`, and to two of them at least: a map of one value has nothing for
+        a batch norm to work with. The size that the network was made for stays as it is.
+        """
+        height, width = image.shape[-2:]
+        if (height, width) == self.native:
+            return image
+        below = max(-(-height // self.multiple), 2) * self.multiple - height
+        right = max(-(-width // self.multiple), 2) * self.multiple - width
+        if not below and not right:
+            return image
+        fits = below < height and right < width
+        return F.pad(image, (0, right, 0, below), mode="reflect" if fits else "replicate")
+
+    def _refusal(self, shape: torch.Size) -> str | None:
+        """Return why the network cannot take images of this shape, or None: ask one without memory."""
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            shell = create(self.name, **self._options).train(self.training)
+            try:
+                shell(torch.empty(shape))
+            except (AssertionError, RuntimeError, ValueError) as error:
+                return str(error)
+        return None
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless timm itself has a network of this name.
+
+    Other places that timm can load from, such as a folder or anybody's page on a hub, are not for recipes.
+    """
+    plain, _, tag = name.partition(".")
+    networks = timm.list_models()
+    if plain not in networks:
+        raise ValueError(f"timm {timm.__version__} has no network '{name}'{did_you_mean(plain, networks)}")
+    known = timm.list_models(f"{plain}.*", include_tags=True)
+    if tag and name not in known:
+        tags = ", ".join(other.partition(".")[2] for other in known) or "none"
+        raise ValueError(
+            f"timm has no weights '{tag}' for '{plain}'{did_you_mean(name, known)}   (there are: {tags})"
+        )
+
+
+def create(name: str, **options: Any) -> Any:
+    """Return timm's network `name` as one that hands out its feature maps."""
+    return timm.create_model(name, features_only=True, **options)
+
+
+def coarse_layers(name: str, *, reduction: int) -> tuple[int, ...]:
+    """Return those of the usual maps of `name` that are at least so many times smaller than the image."""
+    check_name(name)
+    usual = _facts(name).usual
+    return tuple(layer for layer, smaller in usual if smaller >= reduction) or tuple(
+        layer for layer, _ in usual
+    )
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What must be known of a network before it is built.
+
+    Its options, how many maps it has, and which it hands out when it is not told, each with its reduction.
+    """
+
+    options: Mapping[str, bool]
+    layers: int
+    usual: tuple[tuple[int, int], ...]
+
+
+@cache
+def _facts(name: str) -> _Facts:
+    """Find them out by building it without memory, and showing it a size that it was not made for."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
+        for options in ANY_SIZE:
+            try:
+                shell = create(name, **options)
+            except TypeError:
+                if not options:
+                    raise
+                continue  # it does not know this option
+            except (NotImplementedError, RuntimeError) as error:
+                reason = shorten(str(error), 100)
+                raise ValueError(
+                    f"timm's '{name}' hands out no feature maps: choose another backbone   ({reason})"
+                ) from error
+            info = shell.feature_info
+            side = 2 * max(info.reduction())
+            try:
+                shell(torch.empty(2, COLOURS, side, 2 * side))
+            except (AssertionError, RuntimeError, ValueError):
+                if options:
+                    continue  # it knows the option, and takes one size all the same
+            break
+    usual = (layer % len(info.info) for layer in info.out_indices)
+    return _Facts(options, len(info.info), tuple(zip(usual, info.reduction(), strict=True)))
+
+
+def _check_layers(name: str, layers: tuple[int, ...], count: int) -> None:
+    if not layers or len(set(layers)) != len(layers) or sorted(layers) != list(layers) or layers[-1] >= count:
+        raise ValueError(
+            f"`layers` cannot be {list(layers)}: timm's '{name}' has the layers 0 to {count - 1}, name some "
+            "of them in rising order"
+        )
+
+
+def _config(name: str) -> Any:
+    return timm.get_pretrained_cfg(name)
+
+
+def _normalisation(name: str, channels: int, pretrained: bool) -> tuple[list[float], list[float]]:
+    """Return factor and summand that take [-1,1] to what the pretrained network was shown."""
+    if not pretrained:
+        return [1.0] * channels, [0.0] * channels
+    config = _config(name)
+    mean, std = list(config.mean), list(config.std)
+    if channels == 1:  # timm adds up the filters of the colours
+        mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
+    mean, std = ([values[i % len(values)] for i in range(channels)] for values in (mean, std))
+    return [0.5 / s for s in std], [(0.5 - m) / s for m, s in zip(mean, std, strict=True)]
