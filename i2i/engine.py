@@ -31,7 +31,6 @@ from i2i.session import Session
 from i2i.signals import Signals, watched
 from i2i.usable import check_alike
 
-
 OpenData = Callable[[Recipe, Observer], Mapping[str, Any]]
 """Returns the splits that a recipe makes use of, by name, ready to be read."""
 

@@ -97,7 +97,7 @@ def shareable(recipe: Recipe) -> dict[str, Any]:
 
 
 def portable(slot: Slot, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a network's table as its weights file carries it: without paths that it can be rebuilt without."""
+    """Return a network's table as its weights file carries it: without the paths it can do without."""
     optional = {name for name, p in signature(slot.factory).parameters.items() if p.default is None}
 
     def dropped(key: str) -> bool:

@@ -12,7 +12,11 @@ import pytest
 def test_shipped_recipes_are_listed(i2i):
     ended = i2i("recipe", "list")
     assert ended.code == 0
-    assert [line.split()[0] for line in ended.out.splitlines()][:3] == ["recipe", "pix2pix", "l1-only"]
+    assert [line.split()[0] for line in ended.out.splitlines() if line][:3] == [
+        "recipe",
+        "pix2pix",
+        "l1-only",
+    ]
     assert {"pix2pix", "l1-only"} <= {
         recipe["name"] for recipe in json.loads(i2i("recipe", "list", "--json").out)["recipes"]
     }

@@ -59,8 +59,8 @@ def test_a_recipe_that_asks_for_nothing_has_no_such_table(recipe_file):
         ),
         (
             'plugins.bots = ">=0.1"',
-            "x.toml:5  requires.plugins.bots\n  this recipe needs the plug-in 'bots' >=0.1; none is installed - "
-            "did you mean 'bits'? Installed: bits, core",
+            "x.toml:5  requires.plugins.bots\n  this recipe needs the plug-in 'bots' >=0.1; none is installed"
+            " - did you mean 'bits'? Installed: bits, core",
         ),
         ('plugins.zzzz = ""', "this recipe needs the plug-in 'zzzz'; none is installed. Installed: bits"),
     ],
@@ -102,7 +102,7 @@ def test_requires_is_a_table(recipe_file):
 
 
 def test_a_misspelt_table_is_pointed_to(recipe_file):
-    with pytest.raises(RecipeError, match="unknown key 'require' for a recipe - did you mean 'requires'?"):
+    with pytest.raises(RecipeError, match=r"unknown key 'require' for a recipe - did you mean 'requires'\?"):
         load_recipe(recipe_file(old=HEAD, new='\n[require]\ni2i = ""\n' + HEAD))
 
 
@@ -124,7 +124,7 @@ def test_everything_is_told_at_once_in_the_order_of_the_file(told):
 def test_a_child_asks_for_other_versions_than_its_parent(recipe_file):
     recipe_file(old=HEAD, new='\n[requires]\ni2i = ">=9"\nplugins.bits = ">=0.5"\n' + HEAD)
     child = 'recipe = 1\nname = "child"\nextends = "x.toml"\n'
-    with pytest.raises(PluginError, match="x.toml:5  requires.i2i"):
+    with pytest.raises(PluginError, match=r"x\.toml:5  requires\.i2i"):
         load_recipe(recipe_file(child, name="child.toml"))
     recipe_file(child + '[requires]\ni2i = ">=0.1"\n', name="child.toml")
     assert requires("child.toml") == {"i2i": ">=0.1", "plugins": {"bits": ">=0.5"}}

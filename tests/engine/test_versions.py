@@ -13,7 +13,6 @@ from i2i.catalog import Catalog
 from i2i.errors import PluginError, RecipeError
 from i2i.kinds import ImageSpec, PairSpec, TestSettings
 from i2i.plugins import discover
-from i2i.session import Session
 from i2i.trained import find_trained
 
 OLD = "written with i2i-toys 0.9, installed is i2i-toys 1.0"
@@ -88,8 +87,8 @@ def test_a_plug_in_that_is_missing_is_no_matter_of_versions(model):
 def test_weights_of_another_revision(model):
     path = model(rev=3)
     assert refused(path) == (
-        f"{path} holds toys/tiny revision 3, and installed is toys/tiny revision 1: its weights no longer mean "
-        f"the same ({OLD}). Train anew, or use the version it was written with."
+        f"{path} holds toys/tiny revision 3, and installed is toys/tiny revision 1: its weights no longer "
+        f"mean the same ({OLD}). Train anew, or use the version it was written with."
     )
 
 
@@ -116,8 +115,8 @@ def test_a_run_whose_parameter_is_gone_is_not_resumed(load, tmp_path):
         r"i2i-toys 1.0\. Choose another --out",
     ):
         run(load("train.steps=2"), tmp_path / "run")
+    resolved.write_text(resolved.read_text().replace("depth = 5\n", ""))
     with pytest.raises(RecipeError, match=r"train.steps was 2, now 3\. Choose another"):
-        resolved.write_text(resolved.read_text().replace("depth = 5\n", ""))
         run(load("train.steps=3"), tmp_path / "run")
 
 
