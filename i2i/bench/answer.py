@@ -106,7 +106,8 @@ def conclude(
     picture = None
     if results["pictures"] is not None:
         picture = "pictures.png"
-        order = [row["variant"] for row in results["table"]]
+        shown = results["pictures"]["outputs"]
+        order = [row["variant"] for row in results["table"] if row["variant"] in shown]
         write_bytes(root / picture, sheet(results["pictures"], root, order=order))
     write_text(root / "results.md", markdown(results, picture=picture))
     write_page(results, root)

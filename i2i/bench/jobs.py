@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from i2i.atomic import write_text
 from i2i.errors import EXIT_BUG, DivergedError, I2IError, Interrupted, InUseError, exit_code_of
 
 if TYPE_CHECKING:
@@ -114,8 +115,10 @@ class Worker:
         except I2IError as error:
             return Event(job.key, "failed", watch.step, str(error), error.exit_code)
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            return Event(job.key, "failed", watch.step, f"{type(error).__name__}: {error}", EXIT_BUG)
+            story = Path(f"{job.out}.txt")
+            write_text(story, traceback.format_exc())
+            told = f"{type(error).__name__}: {error} (all of it is in {story})"
+            return Event(job.key, "failed", watch.step, told, EXIT_BUG)
         return Event(job.key, "done", job.steps)
 
     def _open(self, recipe: Recipe, observer: Observer) -> Mapping[str, Any]:
