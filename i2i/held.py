@@ -38,7 +38,10 @@ def _locked(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows locks no folders
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise ResourceError(f"{folder} cannot be read: {error.strerror}.") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -174,7 +174,9 @@ def _check_format(table: Mapping[str, Any], shown: str, lines: Mapping[KeyPath, 
     number = table.get("recipe")
     if number == FORMAT and type(number) is int:
         return
-    if number is None:
+    if number is None and "benchmark" in table:
+        message = "this is a benchmark, not a recipe: `i2i bench` runs it"
+    elif number is None:
         message = f"a recipe says which format it is in; begin it with `recipe = {FORMAT}`"
     elif type(number) is int and number > FORMAT:
         message = f"this recipe is of format {number}, this i2i reads format {FORMAT}: update i2i-toolkit"

@@ -34,6 +34,8 @@ COSTS = (
     "step_seconds",
     "peak_memory_mb",
 )
+SAME_IMAGES = ("data.batch_size", "data.workers", "data.cache")
+"""Keys of the data that leave the held-out images as they are."""
 MANY = 10
 """From so many intervals on it is said that some leave out zero by chance."""
 
@@ -84,7 +86,7 @@ def conclude(
             for namespace, distribution, version in plugins
         ],
         "metrics": [asdict(figure) for figure in figures],
-        "notes": notes(outcomes, variants=names, figures=figures),
+        "notes": notes(outcomes, changes=changes, figures=figures),
         "variants": [
             {"name": name, "changes": [list(change) for change in changes[name]], "steps": lengths.get(name)}
             for name in names
@@ -101,7 +103,6 @@ def conclude(
         "pictures": _pictures(matrix, root, outcomes, catalog=catalog, device=runtime["device"]),
     }
     results = plain(results)
-    write_text(root / "results.json", json.dumps(results, indent=1, default=str) + "\n")
     write_text(root / "results.csv", table_csv(results))
     picture = None
     if results["pictures"] is not None:
@@ -111,10 +112,17 @@ def conclude(
         write_bytes(root / picture, sheet(results["pictures"], root, order=order))
     write_text(root / "results.md", markdown(results, picture=picture))
     write_page(results, root)
+    # The last of them: where it stands, all the others do.
+    write_text(root / "results.json", json.dumps(results, indent=1, default=str) + "\n")
     return results
 
 
-def notes(outcomes: Sequence[Outcome], *, variants: Sequence[str], figures: Sequence[Figure]) -> list[str]:
+def notes(
+    outcomes: Sequence[Outcome],
+    *,
+    changes: Mapping[str, Sequence[tuple[str, Any, Any]]],
+    figures: Sequence[Figure],
+) -> list[str]:
     """Return what a reader of the table should keep in mind, a sentence each."""
     found = []
     seeds = {outcome.seed for outcome in outcomes}
@@ -124,12 +132,17 @@ def notes(outcomes: Sequence[Outcome], *, variants: Sequence[str], figures: Sequ
         found.append(
             f"With {len(seeds)} seeds the intervals are wide: what is within noise may still be a difference."
         )
-    intervals = (len(variants) - 1) * len(figures)
+    intervals = (len(changes) - 1) * len(figures)
     if len(seeds) > 1 and intervals >= MANY:
         found.append(
             f"Of {intervals} intervals at 95 %, about {max(1, round(intervals / 20))} would leave out zero "
             "by chance alone."
         )
+    for name, changed in changes.items():
+        if any(key.startswith("data.") and key not in SAME_IMAGES for key, _, _ in changed):
+            found.append(
+                f"'{name}' changes the data: its figures are of other images, and no verdict on it holds."
+            )
     bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
     if bad:
         found.append(f"{len(bad)} of {len(outcomes)} cells failed; they are left out of every figure.")

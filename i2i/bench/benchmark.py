@@ -78,7 +78,8 @@ class Benchmark:
         plugin: Path | None = None,
     ) -> None:
         self._definition, self._root, self._catalog, self._view = definition, root, catalog, view
-        self._settings, self._device, self._plugin = settings, device, plugin
+        self._settings, self._device = settings, device
+        self._plugin = str(plugin.expanduser().resolve()) if plugin else None
         self._state = self._read_state()
         self._codes: dict[str, int] = {}
         self._errors: dict[str, str] = {}
@@ -96,7 +97,8 @@ class Benchmark:
             results = json.loads((self._root / "results.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        if results.get("schema") != SCHEMA or results.get("status") != "done":
+        about = {"schema": SCHEMA, "kind": "benchmark", "status": "done"}
+        if not isinstance(results, dict) or not about.items() <= results.items():
             return None
         cells = [
             read_outcome(cell["variant"], cell["seed"], self._root / cell["folder"])
@@ -109,24 +111,23 @@ class Benchmark:
     def _fingerprint(self) -> str:
         """Return a hash of all that decides the answer and can be known without a component."""
         definition = self._definition
-        tables = {
-            variation.name: read_draft(
-                definition.base,
-                self._catalog,
-                Findings(),
-                over=[*definition.common, read_settings(self._settings), *variation.layers],
-            ).table
-            for variation in definition.variants
-        }
+        settings = read_settings(self._settings)
+        tables = []
+        for variation in definition.variants:
+            over = [*definition.common, settings, *variation.layers]
+            draft = read_draft(definition.base, self._catalog, Findings(), over=over)
+            tables.append([variation.name, draft.table])
         plugins = [self._catalog.plugins.get(name) for name in self._catalog.plugins.names()]
         about = [
             tables,
-            [definition.seeds, definition.metrics, definition.baseline, asdict(definition.budget)],
+            [definition.summary, definition.seeds, definition.metrics, definition.baseline],
+            asdict(definition.budget),
             [(plugin.namespace, plugin.distribution, plugin.version) for plugin in plugins if plugin],
             [self._device, i2i.__version__, SCHEMA],
-            self._plugin.read_text(encoding="utf-8") if self._plugin and self._plugin.is_file() else "",
+            Path(self._plugin).read_bytes().hex() if self._plugin else "",
         ]
-        return _hash(about)
+        # The order counts: of the variants and of the metrics, the first one is special.
+        return hashlib.sha256(json.dumps(about, default=str).encode()).hexdigest()
 
     # --- the whole way --------------------------------------------------------------------------
 
@@ -138,9 +139,10 @@ class Benchmark:
         """
         from i2i.bench.cells import Matrix
 
+        asked = self._fingerprint()
         matrix = Matrix(self._definition, self._catalog, settings=self._settings)
         executor = self._executor()
-        runtime = self._runtime(matrix, executor)
+        runtime = self._runtime(executor)
         rehearsals = self._rehearsals(matrix, runtime)
         figures = self._figures(matrix, rehearsals)
         cells = matrix.cells(steps=self._steps(matrix, rehearsals), precision=runtime["precision"])
@@ -154,6 +156,7 @@ class Benchmark:
                 self._train(executor, left, jobs, rehearsals, signals)
             outcomes = [self._outcome(cell) for cell in cells]
             results = self._conclude(matrix, outcomes, figures, rehearsals, runtime)
+            self._save_state({"fingerprint": asked})
         if signals.received is not None and not all(outcome.ended for outcome in outcomes):
             done = sum(outcome.ended for outcome in outcomes)
             raise Interrupted(
@@ -204,7 +207,9 @@ class Benchmark:
         except (OSError, ValueError):
             state = None
         if not isinstance(state, dict) or "name" not in state:
-            raise DataError(f"{path} is damaged: remove it, and the finished cells are found again.")
+            raise DataError(f"{path} is damaged; choose another --out.")
+        if state.get("schema") != SCHEMA:
+            raise RecipeError(f"{path} was written by another version of i2i; choose another --out.")
         ours = {"name": self._definition.name, "base": self._base()}
         theirs = {key: state.get(key) for key in ours}
         if theirs != ours:
@@ -225,6 +230,8 @@ class Benchmark:
 
         table = dict(self._definition.executor)
         ref = table.pop("use", "local")
+        if not isinstance(ref, str):
+            raise RecipeError(Problem("`use` is the name of an executor, in quotes", "executor.use"))
         entry = self._catalog.get(("executor",), ref)
         factory, schema = component_schema(entry)
         reading = schema.read(table)
@@ -236,10 +243,13 @@ class Benchmark:
             problems.append(Problem(message, f"executor.{key}", hint=f"keys: {', '.join(schema.names)}"))
         if problems:
             raise RecipeError(*problems)
-        executor: Executor = factory(**reading.values)
+        try:
+            executor: Executor = factory(**reading.values)
+        except ValueError as error:
+            raise RecipeError(Problem(f"{entry.ref}: {error}", "executor")) from error
         return executor
 
-    def _runtime(self, matrix: Matrix, executor: Executor) -> dict[str, Any]:
+    def _runtime(self, executor: Executor) -> dict[str, Any]:
         """Return device, precision and threads: chosen once, and kept from then on."""
         kept: dict[str, Any] | None = self._state.get("runtime")
         if kept is not None:
@@ -264,25 +274,19 @@ class Benchmark:
         if self._state.get("tried") == tried:
             return {name: Rehearsal(**record) for name, record in self._state["rehearsals"].items()}
         self._state["tried"] = tried
+        for note in dict.fromkeys(note for variant in matrix.variants for note in variant.recipe.notes):
+            self._view.note(note)
         with tempfile.TemporaryDirectory(prefix="i2i-bench-") as folder:
             jobs = {}
             for number, variant in enumerate(matrix.variants):
                 path = Path(folder) / f"{number}.toml"
                 write_text(path, matrix.tried(variant, precision=runtime["precision"]).to_toml())
-                jobs[variant.name] = Job(
-                    variant.name,
-                    str(path),
-                    "",
-                    os.getcwd(),
-                    runtime["device"],
-                    runtime["threads"],
-                    0,
-                    str(self._plugin.resolve()) if self._plugin else None,
-                )
+                place = str(path), "", os.getcwd(), runtime["device"], runtime["threads"]
+                jobs[variant.name] = Job(variant.name, *place, 0, self._plugin)
             return rehearse(jobs, log=Path(folder) / "log", told=self._view.tried)
 
     def _figures(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> list[Figure]:
-        """Return the figures to report: those asked for, or all that can be better or worse."""
+        """Return the figures to report: those asked for, or those that can be better or worse, or all."""
         from i2i.bench.rehearsal import common_figures
 
         common = common_figures(rehearsals)
@@ -293,10 +297,9 @@ class Benchmark:
                 close = did_you_mean(name, common) or f"; there are {', '.join(common)}"
                 raise RecipeError(f"'{name}' is no figure that every variant gives{close}")
         definitions = rehearsals[matrix.baseline].definitions
-        return [
-            Figure(name, common[name], definitions.get(name, ""))
-            for name in self._definition.metrics or [name for name in common if common[name]]
-        ]
+        ranked = [name for name in common if common[name]]
+        wanted = self._definition.metrics or ranked or common
+        return [Figure(name, common[name], definitions.get(name, "")) for name in dict.fromkeys(wanted)]
 
     def _steps(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> dict[str, int]:
         """Turn the budget into steps; seconds are turned once, by the baseline's own time."""
@@ -321,14 +324,19 @@ class Benchmark:
         return lengths
 
     def _remember(self, rehearsals: Mapping[str, Rehearsal], runtime: Mapping[str, Any]) -> None:
-        self._state |= {
-            "schema": SCHEMA,
-            "name": self._definition.name,
-            "base": self._base(),
-            "fingerprint": self._fingerprint(),
-            "runtime": dict(runtime),
-            "rehearsals": {name: found.record() for name, found in rehearsals.items()},
-        }
+        self._save_state(
+            {
+                "schema": SCHEMA,
+                "name": self._definition.name,
+                "base": self._base(),
+                "fingerprint": None,  # the answer that stands in the folder, if any, is not to this
+                "runtime": dict(runtime),
+                "rehearsals": {name: found.record() for name, found in rehearsals.items()},
+            }
+        )
+
+    def _save_state(self, changes: Mapping[str, Any]) -> None:
+        self._state |= changes
         write_text(self._root / STATE, json.dumps(self._state, indent=2) + "\n", durable=True)
 
     def _job(self, key: str, cell: Cell, runtime: Mapping[str, Any]) -> Job:
@@ -344,7 +352,7 @@ class Benchmark:
             device=runtime["device"],
             threads=runtime["threads"],
             steps=cell.recipe.train.steps,
-            plugin=str(self._plugin.resolve()) if self._plugin else None,
+            plugin=self._plugin,
         )
 
     def _outcome(self, cell: Cell) -> Outcome:
@@ -384,7 +392,3 @@ def _code_of(outcomes: Sequence[Outcome], codes: Mapping[str, int]) -> int:
         if outcome.status != "done":
             return codes.get(outcome.folder.name, EXIT_RESOURCES)
     return 0
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

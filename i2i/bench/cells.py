@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import i2i
@@ -19,7 +20,9 @@ from i2i.draft import read_draft
 from i2i.errors import I2IError, PluginError, Problem, RecipeError, did_you_mean
 from i2i.layers import Layer, read_settings
 from i2i.origins import Findings, Origin
+from i2i.plugins import LOCAL
 from i2i.recipe import Recipe, differences, load_recipe
+from i2i.registry import Entry
 
 VALIDATIONS = 5
 """How many points a curve has, unless the benchmark sets `train.eval_every` itself."""
@@ -59,6 +62,10 @@ class Matrix:
     def __init__(self, definition: Definition, catalog: Catalog, *, settings: Sequence[str] = ()) -> None:
         self._definition, self._catalog = definition, catalog
         self._settings = read_settings(settings)
+        variations = [layer for variation in definition.variants for layer in variation.layers]
+        for layer in (*definition.common, self._settings, *variations):
+            if "seed" in layer.table:
+                raise RecipeError(layer.origins["seed",].problem("seeds are the benchmark's: use `seeds`"))
         base = read_draft(definition.base, catalog, Findings()).table.get("train", {})
         self._keeps_best = isinstance(base, dict) and "save_best" in base
         self.variants = self._checked(definition.variants)
@@ -71,12 +78,21 @@ class Matrix:
         return {variant.name: differences(base, variant.recipe.table) for variant in self.variants}
 
     def cells(self, *, steps: Mapping[str, int], precision: str) -> list[Cell]:
-        """Return every cell, seed by seed, so that an interrupted benchmark compares what it has."""
-        return [
-            self._cell(variant, seed, steps[variant.name], precision)
-            for seed in self._definition.seeds
-            for variant in self.variants
-        ]
+        """Return every cell, seed by seed, so that an interrupted benchmark compares what it has.
+
+        Raises RecipeError for variants that differ in nothing but a length that the budget replaces.
+        """
+        cells: dict[str, Cell] = {}
+        for seed in self._definition.seeds:
+            for variant in self.variants:
+                cell = self._cell(variant, seed, steps[variant.name], precision)
+                other = cells.setdefault(cell.key, cell)
+                if other is not cell:
+                    raise RecipeError(
+                        f"the variants '{other.variant}' and '{cell.variant}' are the same once both are "
+                        f"trained for {steps[variant.name]:,} steps: leave the budget to the recipe."
+                    )
+        return list(cells.values())
 
     def tried(self, variant: Variant, *, precision: str) -> Recipe:
         """Return the recipe that a variant is tried with: its length is the recipe's own."""
@@ -178,7 +194,14 @@ def key_of(recipe: Recipe) -> str:
 
 def _plugins(recipe: Recipe) -> set[tuple[str, str, str]]:
     entries = [slot.entry for slot in recipe.slots.values()]
-    return {(entry.namespace, entry.distribution, entry.version) for entry in entries}
+    return {(entry.namespace, entry.distribution, _version(entry)) for entry in entries}
+
+
+def _version(entry: Entry) -> str:
+    """Return a plug-in's version; a file has none, so its content stands for it."""
+    if entry.namespace != LOCAL:
+        return entry.version
+    return hashlib.sha256(Path(entry.distribution).expanduser().read_bytes()).hexdigest()
 
 
 def _table(recipe: Recipe) -> dict[str, Any]:

@@ -7,6 +7,7 @@ mistakes are told with the line they stand on.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from i2i.toml_places import KeyPath, TooDeepError, places
 
 FORMAT = 1
 MOST_VARIANTS = 200
+LONGEST_NAME = 100  # of a variant
 TABLES = ("budget", "common", "variants", "swap", "executor")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -136,6 +138,10 @@ def read_benchmark(path: Path) -> Definition:
     variants = [
         Variation(name, (reader.layer(("variants", name), rank=-2),)) for name in reader.tables("variants")
     ]
+    for variant in variants:
+        if not variant.name.strip() or not variant.name.isprintable() or len(variant.name) > LONGEST_NAME:
+            message = f"a variant's name is plain words, at most {LONGEST_NAME} characters"
+            reader.wrong(("variants", variant.name), message)
     swaps = reader.swaps()
     if bool(variants) == bool(swaps):
         have = "both" if variants else "neither"
@@ -196,6 +202,13 @@ def read_swap(text: str) -> Swap:
 
 def combinations(swaps: Sequence[Swap], *, one_at_a_time: bool) -> tuple[Variation, ...]:
     """Return a variant for each combination of values, or for each value alone and the recipe as it is."""
+    sizes = [len(values) for _, values in swaps]
+    count = 1 + sum(sizes) if one_at_a_time else math.prod(sizes)
+    if count > MOST_VARIANTS:
+        raise RecipeError(
+            f"that makes {count:,} variants, and at most {MOST_VARIANTS} can be compared: "
+            "swap fewer values, or use --one-at-a-time."
+        )
     long = len({_label(key) for key, _ in swaps}) < len(swaps)
 
     def named(key: str, written: str) -> str:
@@ -215,11 +228,6 @@ def combinations(swaps: Sequence[Swap], *, one_at_a_time: bool) -> tuple[Variati
             )
             for cell in grid
         ]
-    if len(variants) > MOST_VARIANTS:
-        raise RecipeError(
-            f"that makes {len(variants):,} variants, and at most {MOST_VARIANTS} can be compared: "
-            "swap fewer values, or use --one-at-a-time."
-        )
     return tuple(variants)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -166,7 +167,7 @@ class _Watch:
         directions: Mapping[str, Direction] | None = None,
     ) -> None:
         self.step = first_step
-        self._report(Event(self._key, "running", first_step))
+        self._tell()
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr)
@@ -175,10 +176,16 @@ class _Watch:
         self.step = step
         if time.monotonic() - self._last >= SECONDS_BETWEEN_EVENTS:
             self._last = time.monotonic()
-            self._report(Event(self._key, "running", step))
+            self._tell()
 
     def train(self, record: Record) -> None: ...
 
     def validation(self, record: Record) -> None: ...
 
     def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None: ...
+
+    def _tell(self) -> None:
+        try:
+            self._report(Event(self._key, "running", self.step))
+        except OSError as error:  # the other end of a pipe is gone: no fault of this cell
+            raise Interrupted(signal.SIGTERM, "whoever started this training is gone") from error

@@ -7,6 +7,7 @@ any time, and they take turns, so that whatever else the machine does falls on a
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
@@ -16,7 +17,7 @@ from typing import Any
 
 from i2i.bench import processes
 from i2i.bench.jobs import Job
-from i2i.errors import I2IError, PluginError
+from i2i.errors import I2IError, PluginError, Problem
 from i2i.kinds import Direction
 
 ROUNDS = 5
@@ -114,6 +115,10 @@ def _act(pipe: Connection, job: Job) -> None:
         _perform(pipe, job)
     except I2IError as error:
         pipe.send((type(error), error.problems))
+    except Exception as error:  # nobody hears the one with which the pipe's other end tells to stop
+        spot = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(spot.filename).name}:{spot.lineno}, in {spot.name}"
+        pipe.send((PluginError, (Problem(f"{type(error).__name__}: {error}", hint=where),)))
 
 
 def _perform(pipe: Connection, job: Job) -> None:

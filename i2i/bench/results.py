@@ -124,7 +124,7 @@ def curves(
     """Return for each variant and figure the mean over seeds at each validation, with least and most."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for name in variants:
-        records = [dict(outcome.curve) for outcome in outcomes if outcome.variant == name and outcome.curve]
+        records = [dict(o.curve) for o in _by_seed(outcomes, name).values() if o.curve]
         found[name] = {}
         for figure in figures:
             curve: dict[str, list[float]] = {"steps": [], "mean": [], "low": [], "high": []}
@@ -281,7 +281,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _curve(path: Path) -> tuple[list[tuple[int, dict[str, float | None]]], dict[str, float | None]]:
     """Return the validations of a metrics.jsonl, and what copying the input scores."""
     curve, copied = [], dict[str, float | None]()
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = path.read_bytes().splitlines() if path.is_file() else []
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
@@ -298,11 +298,14 @@ def _images(path: Path) -> dict[str, dict[str, float]]:
     if not path.is_file():
         return {}
     found: dict[str, dict[str, float]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            name = row.pop("id")
-            for figure, value in row.items():
-                found.setdefault(figure, {})[name] = float(value)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                name = row.pop("id")
+                for figure, value in row.items():
+                    found.setdefault(figure, {})[name] = float(value)
+    except (ValueError, TypeError, KeyError, csv.Error):
+        raise DataError(f"{path} is damaged: remove its folder, and the run is made again.") from None
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -128,6 +129,8 @@ def _changed(
 
     if steps is not None and seconds is not None:
         raise RecipeError("a budget is in one unit: give --steps or --seconds.")
+    if seconds is not None and not math.isfinite(seconds):
+        raise RecipeError(f"--seconds {seconds}: a budget has an end.")
     if steps is not None or seconds is not None:
         definition = replace(definition, budget=Budget(steps=steps, seconds=seconds))
     if seeds is not None:
@@ -146,12 +149,11 @@ def _changed(
 
 def _seeds(text: str) -> tuple[int, ...]:
     """Read ``3`` as the first three seeds, and ``0,5,7`` as a list."""
-    from i2i.bench.definition import seeds_of
+    from i2i.bench.definition import HEAD, seeds_of
 
     try:
         numbers = [int(word) for word in text.split(",") if word.strip()]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and not numbers[0]):
-        raise RecipeError(f"--seeds {text}: write how many, like 3, or a list of them, like 0,5,7.")
-    return seeds_of(numbers if "," in text else numbers[0])
+        return seeds_of(HEAD["seeds"].parse(numbers if "," in text else numbers[0]))
+    except (ValueError, IndexError):
+        message = f"--seeds {text}: write how many, like 3, or a list of them, like 0,5,7."
+        raise RecipeError(message) from None

@@ -18,6 +18,7 @@ def i2i_register(registry):
     registry.generator("dash", "i2i_desk.parts:dot", "the same under another name")
     registry.discriminator("dot", "i2i_desk.parts:judge", "one convolution")
     registry.paired_loss("constant", "i2i_desk.parts:Constant", "teaches nothing")
+    registry.paired_loss("faulty", "i2i_desk.parts:Faulty", "raises an error")
     registry.paired_loss("endless", "i2i_desk.parts:Endless", "is not a number from the third step on")
 """
 
@@ -63,6 +64,11 @@ def judge(*, in_channels: int) -> torch.nn.Module:
 class Constant:
     def __call__(self, fake, real):
         return (fake * 0).sum()
+
+
+class Faulty:
+    def __call__(self, fake, real):
+        raise FileNotFoundError("this loss is broken")
 
 
 class Endless:

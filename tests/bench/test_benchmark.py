@@ -151,6 +151,27 @@ def test_what_is_not_swapped_begins_with_the_same_weights_and_sees_the_same_imag
     assert order == other_order
 
 
+def test_an_older_answer_does_not_pass_for_one_to_what_was_asked_since(i2i, desk):
+    size = ("--steps", "2")
+    assert i2i(*SWAP, *size, "--seeds", "1").code == 0
+    assert i2i(*SWAP, *size, "--seeds", "2", "--plan").code == 0  # asked, and not answered
+    assert i2i(*SWAP, *size, "--seeds", "2").code == 0
+    assert results(desk / "b")["seeds"] == [0, 1]
+
+
+def test_variants_that_the_budget_makes_equal_are_refused(desk):
+    from i2i.bench.cells import Matrix
+    from i2i.bench.definition import swapped
+    from i2i.cli.options import open_catalog
+    from i2i.errors import RecipeError
+
+    definition = swapped("desk.toml", "desk", ["train.steps=2,4"], one_at_a_time=False)
+    matrix = Matrix(definition, open_catalog())
+    assert len(matrix.cells(steps={"steps=2": 2, "steps=4": 4}, precision="fp32")) == 6
+    with pytest.raises(RecipeError, match="'steps=2' and 'steps=4' are the same once both are trained for 3"):
+        matrix.cells(steps={"steps=2": 3, "steps=4": 3}, precision="fp32")
+
+
 def test_a_plan_is_commands_that_anybody_can_run(i2i, desk):
     size = ("--seeds", "1", "--steps", "4")
     plan = i2i(*SWAP, *size, "--plan")
@@ -242,13 +263,17 @@ def test_data_is_opened_once_for_all_cells_of_a_process(i2i, desk):
         (["--swap", "losses.l1.use=l1,l3"], 2, "no loss 'l3' in plug-in 'core'"),
         (["--swap", "generator.use=desk/dot,gone/unet"], 6, "needs a plug-in that provides 'gone'"),
         (["--swap", "losses.l1.weight=10"], 2, "nothing to compare it with"),
+        (["--swap", "seed=1,2"], 2, "seeds are the benchmark's: use `seeds`"),
         (["--swap", "losses.l1.weight=1,1"], 2, "two variants are called"),
         (["--swap", "losses.l1.weight=1,1.0"], 2, "is the same as"),
         (["--swap", "losses.l1.weight=10,10.0"], 2, "is the same as the baseline"),
         (["--swap", "losses.l1.use=l1,l2", "--metric", "pnsr"], 2, "did you mean 'psnr'?"),
         (["--swap", "losses.l1.use=l1,l2", "--baseline", "l3"], 2, "no variant is called 'l3'"),
         (["--swap", "losses.l1.use=l1,l2", "--seeds", "none"], 2, "--seeds none"),
+        (["--swap", "losses.l1.use=l1,l2", "--seeds", "99999999999"], 2, "--seeds 99999999999"),
         (["--swap", "losses.l1.use=l1,l2", "--steps", "2", "--seconds", "3"], 2, "one unit"),
+        (["--swap", "losses.l1.use=l1,l2", "--seconds", "inf"], 2, "a budget has an end"),
+        (["--swap", "losses.l1.use=l1,desk/faulty"], 6, "FileNotFoundError: this loss is broken"),
         (["--swap", "losses.l1.use=l1,l2", "--executor", "nowhere"], 2, "no executor 'nowhere'"),
         (["--swap", "generator.use=desk/dot,unet"], 2, "variant 'unet'  data.size"),
         ([], 2, "say what to compare"),
@@ -271,6 +296,39 @@ def test_metrics_must_be_in_common(i2i, desk):
     assert "the variants have no metric in common" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('base = "desk.toml"', 'base = "file.toml"', "this is a benchmark, not a recipe"),
+        ('base = "desk.toml"', 'base = "gone.toml"', "there is no such recipe file"),
+        ("[budget]", "[executor]\nuse = 3\n[budget]", "`use` is the name of an executor"),
+        ("[budget]", "[executor]\njob = 3\n[budget]", "for core/local - did you mean 'jobs'?"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named(i2i, desk, old, new, message):
+    (desk / "file.toml").write_text(FILE.replace(old, new))
+    ended = i2i("bench", "file.toml", "--out", "b")
+    assert ended.code == 2
+    assert message in ended.err
+    assert not (desk / "b").exists()
+
+
+def test_figures_that_know_no_better_are_reported_where_there_are_no_others(desk):
+    from types import SimpleNamespace
+
+    from i2i.bench.benchmark import Benchmark
+    from i2i.bench.definition import swapped
+    from i2i.bench.rehearsal import Rehearsal
+    from i2i.bench.terminal import View
+    from i2i.cli.options import open_catalog
+
+    definition = swapped("desk.toml", "desk", ["losses.l1.weight=1,10"], one_at_a_time=False)
+    benchmark = Benchmark(definition, desk / "b", catalog=open_catalog(), view=View())
+    found = Rehearsal(1, 1, {}, 1.0, 1.0, 1.0, 1, 1.0, 1, {"sharpness": None}, {}, "")
+    figures = benchmark._figures(SimpleNamespace(baseline="a"), {"a": found, "b": found})
+    assert [(figure.name, figure.better) for figure in figures] == [("sharpness", None)]
+
+
 def test_the_folder_of_something_else_is_left_alone(i2i, desk):
     (desk / "b").mkdir()
     (desk / "b" / "thesis.txt").write_text("precious")
@@ -278,6 +336,24 @@ def test_the_folder_of_something_else_is_left_alone(i2i, desk):
     assert ended.code == 2
     assert "holds no benchmark" in ended.err
     assert [path.name for path in (desk / "b").iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_of_another_version_is_left_alone(i2i, desk):
+    (desk / "b").mkdir()
+    state = json.dumps({"schema": 99, "name": "desk-l1", "base": "desk.toml"})
+    (desk / "b" / "benchmark.json").write_text(state)
+    ended = i2i(*SWAP, "--steps", "2")
+    assert ended.code == 2
+    assert "was written by another version of i2i" in ended.err
+    assert [path.read_text() for path in (desk / "b").iterdir()] == [state]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="reads everything")
+def test_a_folder_that_cannot_be_read_is_told(i2i, desk):
+    (desk / "b").mkdir(mode=0o300)
+    ended = i2i(*SWAP, "--steps", "2")
+    assert ended.code == 4
+    assert "cannot be read" in ended.err
 
 
 def test_the_folder_of_another_benchmark_is_refused(i2i, desk):

@@ -8,6 +8,7 @@ import pytest
 
 from i2i.bench.definition import combinations, read_benchmark, read_swap, seeds_of, swapped
 from i2i.errors import RecipeError
+from i2i.layers import Layer
 
 FILE = """
 benchmark = 1
@@ -65,6 +66,9 @@ def test_a_file_says_what_is_compared(write):
         ("seeds = 2", 'seeds = "many"', 5, ""),
         ("benchmark = 1", "benchmark = 2", 2, "there is no such format of benchmarks"),
         ('name = "judges"', 'name = "../judges"', 3, "a name becomes a folder's"),
+        ("[variants.none]", f'[variants."{"long" * 30}"]', 13, "a variant's name is plain words"),
+        ("[variants.none]", '[variants."a\\tb"]', 13, "a variant's name is plain words"),
+        ("[variants.none]", '[variants.""]', 13, "a variant's name is plain words"),
         ("[variants.wide]", "[swap]\n'a.b' = [1, 2]\n[variants.wide]", None, "here it has both"),
         ('unset = ["discriminators.judge"]', 'unset = "all"', 14, "`unset` is a list of keys"),
     ],
@@ -138,6 +142,13 @@ def test_too_many_variants_are_refused_before_anything_is_read():
     swaps = [f"a.k{number}=1,2,3,4" for number in range(6)]
     with pytest.raises(RecipeError, match="4,096 variants"):
         swapped("x", "x", swaps, one_at_a_time=False)
+
+
+def test_a_grid_that_no_memory_holds_is_refused_without_being_made():
+    values = [(str(value), Layer()) for value in range(10)]
+    swaps = [(f"a.k{number}", values) for number in range(30)]
+    with pytest.raises(RecipeError, match=f"{10**30:,} variants"):
+        combinations(swaps, one_at_a_time=False)
 
 
 def test_a_number_of_seeds_counts_from_zero_and_none_is_counted_twice():

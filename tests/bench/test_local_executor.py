@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from i2i import checkpoint
-from i2i.bench.jobs import Event, Job
+from i2i.bench.jobs import Event, Job, Worker
 from i2i.core.executors.local import Local
 from i2i.kinds import Executor
 
@@ -387,6 +387,15 @@ def test_an_error_of_whoever_listens_ends_the_processes(lab) -> None:
     with pytest.raises(OSError, match="the terminal is gone"):
         Local().run([job], report=report, stopped=lambda: False)
     wait_for_the_end_of(pid_of(job))
+
+
+def test_a_cell_whose_benchmark_is_gone_tells_of_no_fault(lab) -> None:
+    def report(event: Event) -> None:
+        raise BrokenPipeError
+
+    job = lab("a")
+    assert Worker().train(job, report).status == "interrupted"
+    assert not Path(f"{job.out}.txt").exists()
 
 
 def test_when_the_benchmark_is_killed_its_processes_end(lab) -> None:

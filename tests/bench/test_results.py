@@ -119,6 +119,26 @@ def test_curves_have_the_mean_and_the_ends_over_seeds_where_all_seeds_have_a_poi
     assert (curve["low"][0], curve["high"][0]) == (0.2, 0.4)
 
 
+def test_a_run_that_failed_is_in_no_curve():
+    outcomes = [
+        outcome("a", 0, 0.2, curve=[(5, 0.4), (10, 0.2)]),
+        outcome("a", 1, None, curve=[(5, 9.0)], status="diverged"),
+    ]
+    curve = curves(outcomes, ["a"], [MAE])["a"]["mae"]
+    assert (curve["steps"], curve["high"]) == ([5, 10], [0.4, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("val.csv", b"id,mae\n0,much\n"), ("val.csv", b"mae\n0.1\n"), ("metrics.jsonl", b"\xff\n{}\n")],
+)
+def test_damaged_figures_are_told(tmp_path, name, content):
+    (tmp_path / "summary.json").write_text('{"status": "done"}')
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        read_outcome("a", 0, tmp_path)
+
+
 def test_the_csv_has_a_row_for_each_variant_and_figure():
     table = tabulate(
         [outcome("a", 0, 0.2), outcome("b", 0, 0.1)], variants=["a", "b"], baseline="a", figures=[MAE, PSNR]
