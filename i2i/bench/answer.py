@@ -86,7 +86,7 @@ def conclude(
             for namespace, distribution, version in plugins
         ],
         "metrics": [asdict(figure) for figure in figures],
-        "notes": notes(outcomes, changes=changes, figures=figures),
+        "notes": [*_other_images(changes), *notes(outcomes, variants=names, figures=figures)],
         "variants": [
             {"name": name, "changes": [list(change) for change in changes[name]], "steps": lengths.get(name)}
             for name in names
@@ -117,12 +117,7 @@ def conclude(
     return results
 
 
-def notes(
-    outcomes: Sequence[Outcome],
-    *,
-    changes: Mapping[str, Sequence[tuple[str, Any, Any]]],
-    figures: Sequence[Figure],
-) -> list[str]:
+def notes(outcomes: Sequence[Outcome], *, variants: Sequence[str], figures: Sequence[Figure]) -> list[str]:
     """Return what a reader of the table should keep in mind, a sentence each."""
     found = []
     seeds = {outcome.seed for outcome in outcomes}
@@ -132,21 +127,24 @@ def notes(
         found.append(
             f"With {len(seeds)} seeds the intervals are wide: what is within noise may still be a difference."
         )
-    intervals = (len(changes) - 1) * len(figures)
+    intervals = (len(variants) - 1) * len(figures)
     if len(seeds) > 1 and intervals >= MANY:
         found.append(
             f"Of {intervals} intervals at 95 %, about {max(1, round(intervals / 20))} would leave out zero "
             "by chance alone."
         )
-    for name, changed in changes.items():
-        if any(key.startswith("data.") and key not in SAME_IMAGES for key, _, _ in changed):
-            found.append(
-                f"'{name}' changes the data: its figures are of other images, and no verdict on it holds."
-            )
     bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
     if bad:
         found.append(f"{len(bad)} of {len(outcomes)} cells failed; they are left out of every figure.")
     return found
+
+
+def _other_images(changes: Mapping[str, Sequence[tuple[str, Any, Any]]]) -> list[str]:
+    return [
+        f"'{name}' changes the data, so its figures are of other images and no verdict on it holds."
+        for name, changed in changes.items()
+        if any(key.startswith("data.") and key not in SAME_IMAGES for key, _, _ in changed)
+    ]
 
 
 def _cost(found: Rehearsal) -> dict[str, Any]:

@@ -238,6 +238,12 @@ def test_a_file_says_it_all_and_a_budget_of_images_is_the_same_for_every_batch_s
     assert ["data.batch_size", 2, 4] in next(v for v in found["variants"] if v["name"] == "larger")["changes"]
 
 
+def test_it_is_said_when_a_variant_is_scored_on_other_images(i2i, desk):
+    arguments = ("--swap", "data.count=8,6", "--seeds", "1", "--steps", "2", "--jobs", "2", "--out", "b")
+    assert i2i("bench", "desk.toml", *arguments).code == 0
+    assert results(desk / "b")["notes"][0].startswith("'count=6' changes the data")
+
+
 def test_seconds_become_steps_once(i2i, desk):
     size = ("--seeds", "1", "--seconds", "0.05")
     assert i2i(*SWAP, *size).code == 0
