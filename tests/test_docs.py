@@ -127,9 +127,8 @@ def listed(cell: str) -> set[str]:
 
 def test_every_check_of_the_kit_is_in_the_book_with_its_purpose():
     rows = re.findall(r"^\| `[\w-]+` \| .* \|$", section("## Testing"), flags=re.M)
-    assert rows == [
-        f"| `{check.name}` | {applies_to(check)} | {check.purpose} |" for check in testing.CHECKS.values()
-    ]
+    checks = testing.CHECKS.values()
+    assert rows == [f"| `{check.name}` | {applies_to(check)} | {check.purpose} |" for check in checks]
 
 
 def applies_to(check: Check) -> str:
