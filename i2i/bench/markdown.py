@@ -63,7 +63,10 @@ def _cost(results: Mapping[str, Any]) -> list[str]:
         )
     first = results["metrics"][0]["name"]
     titles = ["variant", "G parameters", "D parameters", "field, px", "GFLOP a step", "a step", "MB"]
-    return _table([*titles, f"steps to the baseline's {first}"], rows)
+    columns = list(zip([*titles, f"steps to the baseline's {first}"], *rows, strict=True))
+    told = [column for column in columns if set(column[1:]) != {words.NOTHING}]
+    titles, *rows = map(list, zip(*told, strict=True))
+    return _table(titles, rows)
 
 
 def _count(value: int | None) -> str:
