@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,8 +86,6 @@ class Worker:
 
         `report` is called now and then with an event; what it raises ends the training at once.
         """
-        import torch
-
         from i2i import engine
         from i2i.catalog import Catalog
         from i2i.plugins import discover
@@ -95,8 +93,7 @@ class Worker:
 
         watch = _Watch(job.key, report)
         try:
-            with contextlib.chdir(job.folder):
-                torch.set_num_threads(job.threads)
+            with contextlib.chdir(job.folder), _threads(job.threads):
                 local = Path(job.plugin) if job.plugin else None
                 recipe = load_recipe(Path(job.recipe), catalog=Catalog(discover(local=local)))
                 _wait_for(
@@ -130,6 +127,19 @@ class Worker:
         if wanted not in self._opened:
             self._opened[wanted] = engine.open_splits(recipe, observer)
         return self._opened[wanted]
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch compute with `count` threads for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _needs_val(recipe: Recipe) -> Sequence[Any]:

@@ -393,9 +393,12 @@ def test_a_cell_whose_benchmark_is_gone_tells_of_no_fault(lab) -> None:
     def report(event: Event) -> None:
         raise BrokenPipeError
 
-    job = lab("a")
+    import torch
+
+    job, threads = lab("a"), torch.get_num_threads()
     assert Worker().train(job, report).status == "interrupted"
     assert not Path(f"{job.out}.txt").exists()
+    assert torch.get_num_threads() == threads
 
 
 def test_when_the_benchmark_is_killed_its_processes_end(lab) -> None:
