@@ -44,6 +44,11 @@ class Plugin:
     benchmarks: tuple[RecipeEntry, ...] = ()
     error: str = ""
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a single file, which only those import who name it with `--plugin`."""
+        return self.namespace == LOCAL
+
 
 class Plugins:
     """The plug-ins of this environment; each is imported at the first `load` of its namespace."""

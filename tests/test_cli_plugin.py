@@ -108,7 +108,7 @@ def test_json_of_a_failure(i2i, shiny):
 def test_a_parameter_that_must_be_given(i2i, shiny):
     without = i2i("plugin", "check", "shiny", "--only", "shiny/steady")
     assert without.code == 6
-    assert "factor" in rows(without.out)["shiny/steady", "builds"][1]
+    assert "--set shiny/steady.factor=VALUE" in rows(without.out)["shiny/steady", "builds"][1]
     given = i2i("plugin", "check", "shiny", "--only", "shiny/steady", "--set", "shiny/steady.factor=0.5")
     assert given.code == 0
 
@@ -157,3 +157,15 @@ def test_a_file_can_be_checked_before_it_is_a_package(i2i, tmp_path, monkeypatch
     monkeypatch.setattr(sys, "path", [*sys.path])
     assert i2i("plugin", "check", "local", "--plugin", str(path)).code == 0
     del sys.modules["my_losses_1"]
+
+
+def test_a_single_file_may_import_what_it_likes(i2i, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\nfrom i2i import hookimpl\n\ni2i_api = 1\n\n\n@hookimpl\ndef i2i_register(registry):\n"
+        '    registry.schedule("flat", ":flat", "always one")\n\n\n'
+        'def flat():\n    """Always one."""\n    return lambda step: float(torch.ones(()))\n'
+    )
+    ended = i2i("plugin", "check", "local", "--plugin", str(file))
+    assert ended.code == 0, ended.out
+    assert rows(ended.out)["local", "thin-import"] == ["passed"]

@@ -114,7 +114,7 @@ class Subject:
             fail(f"it was to be built with '{unknown[0]}', which is no parameter of it{close}: mend `params`")
         reading = self.schema.read(self.table)
         for name, sentence in reading.errors.items():
-            fail(f"{sentence}: give '{name}' in `params`")
+            fail(f"{sentence}: give '{name}' in `params`, or as --set {self.entry.ref}.{name}=VALUE")
         injected = {name: given[name] if name in given else INJECTED[name]() for name in self.schema.injected}
         built = self.factory(**reading.values, **injected)
         if self.kind in LOSS_KINDS and isinstance(built, nn.Module):

@@ -221,15 +221,13 @@ def test_what_authors_copy_is_tidy(tmp_path):
 
 @pytest.mark.slow
 def test_the_books_own_components_keep_the_contract(reader):
-    """But for one check: a file that holds everything imports torch, and the first one has no help."""
+    """But for the first one, which has no help, as the book says itself."""
     reader.reach(BLOCKS[-1])
     for block in BLOCKS:
         if block.language == "python" and "@hookimpl" in block.text and "/" not in block.file:
             code, output = reader.run(f"i2i plugin check local --plugin {block.file} --json")
             failed = [o["check"] for o in json.loads(output)["outcomes"] if o["status"] != "passed"]
-            known = (
-                ["thin-import", "documented"] if block.section.startswith("A plug-in of") else ["thin-import"]
-            )
+            known = ["documented"] if block.section.startswith("A plug-in of") else []
             assert failed == known, (block.file, code)
 
 

@@ -32,7 +32,9 @@ def registers(subject: PluginSubject) -> None:
 
 @check("thin-import", PLUGIN, needs=["registers"])
 def thin_import(subject: PluginSubject) -> None:
-    """Importing its entry module imports none of torch, torchvision, timm, kornia, PIL and numpy."""
+    """Importing a package's entry module imports none of torch, torchvision, timm, kornia, PIL and numpy."""
+    if subject.plugin.is_file:
+        return  # no list imports it, only those who name it with --plugin
     module = subject.plugin.module
     ended = subprocess.run(  # noqa: S603 - this interpreter and a module that is already imported
         [sys.executable, "-c", f"import {module}; {_REPORT}"],
