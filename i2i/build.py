@@ -25,6 +25,7 @@ from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe import Recipe, Slot
 from i2i.runtime import ran_out_of_memory
 from i2i.seeds import seeded
+from i2i.slot_keys import Place
 from i2i.usable import usable
 
 
@@ -88,7 +89,7 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
         generators[slot.name] = _network(recipe, slot, _generator_channels(recipe, slot, spec), start)
     for slot in recipe.section("discriminators"):
         module = _network(recipe, slot, _judge_channels(recipe, slot, spec), start)
-        judges[slot.name] = Judge(slot.name, module, slot.settings.conditional)
+        judges[slot.name] = Judge(slot.name, module, is_conditional(recipe, slot))
     return Networks(generators, judges)
 
 
@@ -125,9 +126,15 @@ def _judge_role(recipe: Recipe, slot: Slot) -> DiscriminatorSlot:
     return roles if isinstance(roles, DiscriminatorSlot) else roles[slot.name]
 
 
+def is_conditional(recipe: Recipe, slot: Slot) -> bool:
+    """Whether a discriminator sees something beside the image: where there is such, unless told otherwise."""
+    return _judge_role(recipe, slot).condition is not None and slot.settings.conditional is not False
+
+
 def _judge_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
     role = _judge_role(recipe, slot)
-    extra = spec.side(role.condition).channels if slot.settings.conditional else 0
+    beside = role.condition if is_conditional(recipe, slot) else None
+    extra = spec.side(beside).channels if beside else 0
     return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
 
 
@@ -165,8 +172,14 @@ def build_schedules(
     return {path: make(recipe, slot, **given) for path, slot in slots.items() if slot is not None}
 
 
+def build_transforms(recipe: Recipe, *, at: Place) -> dict[str, Any]:
+    """Build the transforms that are applied at one place, by name, in the recipe's order."""
+    chosen = (slot for slot in recipe.section("transforms") if slot.settings.at == at)
+    return {slot.name: make(recipe, slot) for slot in chosen}
+
+
 def build_named(recipe: Recipe, section: str) -> dict[str, Any]:
-    """Build the transforms, metrics or callbacks, by name, in the recipe's order."""
+    """Build the metrics or callbacks, by name, in the recipe's order."""
     return {slot.name: make(recipe, slot) for slot in recipe.section(section)}
 
 
@@ -242,7 +255,7 @@ def _facts(recipe: Recipe, slot: Slot, networks: Networks, spec: PairSpec) -> Ne
             outputs = as_maps(_run_on_meta(recipe, slot, module, inputs))
         except TypeError as error:
             raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref}: {error}")) from error
-        conditional = slot.settings.conditional
+        conditional = is_conditional(recipe, slot)
     return NetworkFacts(
         path=slot.path,
         ref=slot.entry.ref,

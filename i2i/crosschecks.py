@@ -24,6 +24,8 @@ def cross_check(draft: Draft, resolved: Resolved, findings: Findings) -> None:
     check.nothing_missing()
     check.method()
     check.judges()
+    check.conditions()
+    check.transforms()
     check.requirements()
     check.covered("optimizers")
     check.covered("schedules")
@@ -129,6 +131,39 @@ class _CrossCheck:
                 if name not in judged:
                     message = "no adversarial loss trains this discriminator: add one, or take it out"
                     self.note(f"discriminators.{name}", message)
+
+    def conditions(self) -> None:
+        """No discriminator is to see beside the image what the method does not have."""
+        method = self.slots.get("method")
+        roles = getattr(getattr(method, "factory", None), "slots", MethodSlots({}, "")).discriminators
+        for path, slot in self.slots.items():
+            if path.partition(".")[0] != "discriminators" or not slot.settings.conditional:
+                continue
+            role = roles if isinstance(roles, DiscriminatorSlot) else roles.get(slot.name)
+            if method is not None and role is not None and role.condition is None:
+                message = f"{method.entry.ref} has nothing to show beside the image: leave `conditional` out"
+                self.note(path, message, key="conditional")
+
+    def transforms(self) -> None:
+        """Each transform can be applied where it is to be."""
+        for path, slot in self.slots.items():
+            if path.partition(".")[0] == "transforms" and (fault := self._misplaced(slot)):
+                self.note(path, fault, key="at")
+
+    def _misplaced(self, slot: Slot) -> str:
+        """Say why a transform cannot be applied where it is to be, or nothing."""
+        at, method = slot.settings.at, self.slots.get("method")
+        places = getattr(slot.factory, "places", (at,))
+        if at not in places:
+            choices = " or ".join(f'"{place}"' for place in places)
+            return f'{slot.entry.ref} cannot be applied at "{at}": set at = {choices}'
+        if at != "judging" or method is None:
+            return ""
+        if not self.names("discriminators"):
+            return 'at = "judging" is for what discriminators see, and the recipe has none'
+        if "augmentation" not in method.injected:
+            return f'{method.entry.ref} shows discriminators images as they are, so nothing is at "judging"'
+        return ""
 
     def requirements(self) -> None:
         """What a component says it cannot do without is there; features are seen once it is built."""

@@ -300,13 +300,16 @@ def _release() -> None:
 
 def training_batches(session: Session, *, last: int) -> Iterator[Batch]:
     """Yield the batches of a session from its step on, up to the batch `last`, counted from the start."""
+    recipe = session.recipe
     return stream.training_batches(
         session.data["train"],
-        build.build_named(session.recipe, "transforms"),
-        session.recipe.data.settings,
-        seed=session.recipe.seed,
+        build.build_transforms(recipe, at="loading"),
+        recipe.data.settings,
+        seed=recipe.seed,
         first=session.step * session.accumulate,
         last=last,
+        on_device=build.build_transforms(recipe, at="device"),
+        place=session.placed,
     )
 
 

@@ -4,10 +4,11 @@ A factory is a class or a function. Its keyword parameters, all annotated, are t
 in a recipe; `injected` names are given by the engine; slot keys (`use`, and the fields of the kind's
 settings) belong to the engine. Everything here is plain data and protocols: no torch at import.
 
-Two injected names need words. `fetch` says whether a component that starts from published weights may get
+Three injected names need words. `fetch` says whether a component that starts from published weights may get
 them now: it is False where only shapes are asked for, and where a checkpoint or a model file is about to
 replace all weights, so that neither needs a network. `condition_channels` is how many of a discriminator's
-`in_channels` are the condition, which comes first.
+`in_channels` are the condition, which comes first. `augmentation` is what a method shows its discriminators
+images through (`i2i.augmentation.Augmentation`); one that doesn't ask for it takes no transform at "judging".
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from i2i.slot_keys import (
     MetricSettings,
     NoSettings,
     PenaltySettings,
+    TransformSettings,
 )
 
 if TYPE_CHECKING:
@@ -161,10 +163,13 @@ class GeneratorSlot:
 
 @dataclass(frozen=True)
 class DiscriminatorSlot:
-    """A discriminator that a method can use: the side it judges, and what a conditional one sees too."""
+    """A discriminator that a method can use: the side it judges, and what a conditional one sees too.
+
+    Without a `condition` it sees the image alone: of unpaired data nothing belongs beside it.
+    """
 
     judges: Side = "target"
-    condition: Side = "source"
+    condition: Side | None = "source"
 
 
 @dataclass(frozen=True)
@@ -263,7 +268,12 @@ class Transform(Protocol):
     """Augments one pair: geometry on both sides with one draw, photometry on the source unless asked.
 
     `size` is the (height, width) that training wants; a transform may come to it or leave it to the
-    engine. All randomness comes from `rng`.
+    engine. All randomness comes from `rng`, a generator on the CPU wherever the images are.
+
+    A recipe says where it is applied (`at`): to pairs as they are "loading", to those on the "device", or, at
+    "judging", to what discriminators see: the image as the pair's target, what is beside it as its source.
+    There a gradient must come through to the image, and its values may leave [-1,1]. One that fits some of
+    these places alone names them in an attribute `places` of its class or function.
     """
 
     def __call__(self, pair: Pair, *, size: tuple[int, int], rng: torch.Generator) -> Pair: ...
@@ -390,8 +400,15 @@ KINDS: Mapping[str, Kind] = {
         Kind("feature-loss", "losses", frozenset(), JudgedLossSettings, protocol=FeatureLoss),
         Kind("penalty", "losses", frozenset(), PenaltySettings, protocol=Penalty),
         Kind("data", "data", frozenset({"split"}), DataSettings, named=False, protocol=Data),
-        Kind("transform", "transforms", frozenset(), NoSettings, protocol=Transform),
-        Kind("method", "method", frozenset({"networks", "losses"}), NoSettings, named=False, protocol=Method),
+        Kind("transform", "transforms", frozenset(), TransformSettings, protocol=Transform),
+        Kind(
+            "method",
+            "method",
+            frozenset({"networks", "losses", "augmentation"}),
+            NoSettings,
+            named=False,
+            protocol=Method,
+        ),
         Kind("metric", "metrics", frozenset(), MetricSettings, protocol=Metric),
         Kind("callback", "callbacks", frozenset(), CallbackSettings, protocol=Callback),
         Kind("optimizer", "optimizers", frozenset({"params"}), NoSettings, protocol=OptimizerFactory),

@@ -23,20 +23,23 @@ class Judge:
     module: nn.Module
     conditional: bool
 
-    def look(self, image: Tensor, condition: Tensor) -> Any:
+    def look(self, image: Tensor, condition: Tensor | None = None) -> Any:
         """Return the module's own output for `image`, beside `condition` if it is conditional."""
-        seen = torch.cat((condition, image), dim=1) if self.conditional else image
-        return self.module(seen)
+        if not self.conditional:
+            return self.module(image)
+        if condition is None:
+            raise TypeError(f"discriminators.{self.name} is conditional: give it what is beside the image")
+        return self.module(torch.cat((condition, image), dim=1))
 
-    def maps(self, image: Tensor, condition: Tensor) -> list[Tensor]:
+    def maps(self, image: Tensor, condition: Tensor | None = None) -> list[Tensor]:
         """Return the logit maps for `image`."""
         return as_maps(self.look(image, condition))
 
-    def features(self, image: Tensor, condition: Tensor) -> list[list[Tensor]]:
+    def features(self, image: Tensor, condition: Tensor | None = None) -> list[list[Tensor]]:
         """Return the features for `image`, a list for each scale."""
         return as_features(self.look(image, condition))
 
-    def given(self, condition: Tensor) -> Callable[[Tensor], list[Tensor]]:
+    def given(self, condition: Tensor | None = None) -> Callable[[Tensor], list[Tensor]]:
         """Return the judge as a function of the image alone, as penalties want it."""
         return lambda image: self.maps(image, condition)
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i import build, evaluate, state, weights
+from i2i.augmentation import Augmentation
 from i2i.average import Average
 from i2i.context import Run
 from i2i.errors import RecipeError
@@ -56,7 +57,13 @@ class Session:
             module.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
             module.train()
         self.losses = build.build_losses(recipe, runtime.device)
-        self.method = build.make(recipe, recipe.method, networks=self.networks, losses=self.losses)
+        self.method = build.make(
+            recipe,
+            recipe.method,
+            networks=self.networks,
+            losses=self.losses,
+            augmentation=Augmentation(build.build_transforms(recipe, at="judging"), self.spec),
+        )
         self.optimizers = build.build_optimizers(recipe, self.networks)
         self._base_rates = {path: _rates(optimizer) for path, optimizer in self.optimizers.items()}
         self.schedules = build.build_schedules(
@@ -107,7 +114,7 @@ class Session:
             for group, rate in zip(self.optimizers[path].param_groups, self._base_rates[path], strict=True):
                 group["lr"] = rate * factor
         self.run.begin(self.step, self.epoch)
-        placed = [self._placed(batch) for batch in batches]
+        placed = [self.placed(batch) for batch in batches]
         logs: Mapping[str, Tensor] = self.method.step(placed, self.run)
         if self.average:
             self.average.update()
@@ -136,7 +143,7 @@ class Session:
         """Return `count` validation pairs, spread evenly over the split, as one batch on the device."""
         pairs = HeldOutPairs(self.data["val"])
         count = min(count, len(pairs))
-        return self._placed(collate([pairs[place * len(pairs) // count] for place in range(count)]))
+        return self.placed(collate([pairs[place * len(pairs) // count] for place in range(count)]))
 
     def evaluate(self, *, limit: int | None = None) -> tuple[dict[str, float], dict[str, float]]:
         """Return the metrics of the exported model on the validation split, and those of its inputs.
@@ -214,7 +221,8 @@ class Session:
         if problems:
             raise RecipeError(*problems)
 
-    def _placed(self, batch: Batch) -> Batch:
+    def placed(self, batch: Batch) -> Batch:
+        """Return a batch on the device, in its layout."""
         return Batch(self.runtime.place(batch.source), self.runtime.place(batch.target), batch.ids)
 
     # --- writing down and reading back -----------------------------------------------------------

@@ -15,6 +15,7 @@ Weight = Annotated[float, Ge(0)]
 Count = Annotated[int, Ge(1), Le(10**9)]
 Byte = Annotated[int, Ge(0), Le(255)]
 Init = Literal["normal", "xavier", "kaiming", "orthogonal", "none"]
+Place = Literal["loading", "device", "judging"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +41,13 @@ class DiscriminatorSettings:
     """Slot keys of a discriminator.
 
     Args:
-        conditional: show it the source beside the image (source first).
+        conditional: show it the source beside the image (source first); left out, what the method has to
+            show beside the image.
         init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
         init_from: a weights file to start from instead.
     """
 
-    conditional: bool = True
+    conditional: bool | None = None
     init: Init = "normal"
     init_from: Path | None = None
 
@@ -106,6 +108,18 @@ class DataSettings:
     workers: Annotated[int, Ge(0), Le(256)] = 0
     cache: Literal["auto", "ram", "none"] = "auto"
     on_bad: Literal["refuse", "skip"] = "refuse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformSettings:
+    """Slot keys of a transform.
+
+    Args:
+        at: where it is applied: to each pair as it is loaded; to the batch, on the device, after all of
+            those; or to what the discriminators see, real and fake alike, each time they look.
+    """
+
+    at: Place = "loading"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,5 @@
 """The stream of batches: its order a pure function of (seed, epoch), augmentation of
-(seed, transform, epoch, index).
+(seed, transform, epoch, index), whether it happens in a worker or on the device.
 
 So a run that starts at step 1,000 sees what it would have seen had it started at step 0, and any
 number of worker processes delivers the same bits.
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from i2i.augmentation import transformed
 from i2i.errors import DataError, I2IError
 from i2i.images import DTYPES, normalise
 from i2i.kinds import Batch, ImageSpec, Pair, PairSpec, Side, Transform
@@ -152,8 +153,14 @@ def training_batches(
     seed: int,
     first: int,
     last: int,
+    on_device: Mapping[str, Transform] = {},
+    place: Callable[[Batch], Batch] = lambda batch: batch,
 ) -> Iterator[Batch]:
-    """Yield the batches numbered from `first` up to `last`, in `settings.workers` processes if any."""
+    """Yield the batches numbered from `first` up to `last`, in `settings.workers` processes if any.
+
+    `place` brings a batch to the device, where the transforms of `on_device` follow those of the loading.
+    They draw what they would draw there, so that for pairs of one size the place makes no difference.
+    """
     epochs = Epochs(len(data), settings.batch_size, seed)
     loader = DataLoader(
         TrainingPairs(data, transforms, seed=seed),
@@ -165,10 +172,20 @@ def training_batches(
         # Without a generator of its own, a loader draws from torch's global one.
         generator=generator_for(seed, "loader"),
     )
-    for batch in loader:
+    for batch, keys in zip(loader, epochs.keys(first, last), strict=True):
         if isinstance(batch, I2IError):
             raise batch
-        yield batch
+        placed = place(batch)
+        yield place(_augmented(placed, data.spec, on_device, keys, seed=seed)) if on_device else placed
+
+
+def _augmented(
+    batch: Batch, spec: PairSpec, transforms: Mapping[str, Transform], keys: Sequence[Key], *, seed: int
+) -> Batch:
+    def rng(name: str, place: int) -> torch.Generator:
+        return generator_for(seed, "augment", name, *keys[place])
+
+    return Batch(*transformed(batch.source, batch.target, spec, transforms, rng), batch.ids)
 
 
 def held_out_batches(data: Any, settings: DataSettings, *, limit: int | None = None) -> Iterator[Batch]:

@@ -124,7 +124,7 @@ def _facts(entry: Entry, factory: Any, schema: Schema, slot_keys: Schema) -> dic
         "parameters": [_key_facts(parameter) for parameter in schema.parameters],
         "slot_keys": [_key_facts(parameter) for parameter in slot_keys.parameters],
         "injected": sorted(schema.injected),
-        "toml": paste(entry, schema, slot_keys),
+        "toml": paste(entry, factory, schema, slot_keys),
     }
 
 
@@ -150,7 +150,7 @@ def _print_component(entry: Entry, factory: Any, schema: Schema, slot_keys: Sche
             print_table(headers, [_row(key) for key in part.parameters], styles=styles, labelled=False)
     if schema.injected:
         print(f"\ngiven by i2i: {', '.join(sorted(schema.injected))}")
-    print(f"\n{paste(entry, schema, slot_keys)}", end="")
+    print(f"\n{paste(entry, factory, schema, slot_keys)}", end="")
 
 
 def _row(parameter: Parameter) -> tuple[str, str, str, str]:
@@ -164,14 +164,20 @@ def _default(parameter: Parameter) -> str:
     return "-" if value is None else toml_value(value)
 
 
-def paste(entry: Entry, schema: Schema, slot_keys: Schema) -> str:
-    """Return a table for a recipe, with every key at its default and "..." where one must be given."""
+def paste(entry: Entry, factory: Any, schema: Schema, slot_keys: Schema) -> str:
+    """Return a table for a recipe, with every key at its default and "..." where one must be given.
+
+    A transform that cannot be applied at the usual place is put at the first of its own.
+    """
+    places = getattr(factory, "places", ())
     kind = KINDS[entry.kind]
     names = {"generators": "generator", "schedules": "schedule", "optimizers": "optimizers.generators"}
     title = names.get(kind.section, f"{kind.section}.{entry.name}" if kind.named else kind.section)
     lines = [f"[{title}]", f'use = "{_short(entry)}"']
     for parameter in (*schema.parameters, *slot_keys.parameters):
-        if parameter.required:
+        if parameter.name == "at" and places and parameter.default not in places:
+            lines.append(f"at = {toml_value(places[0])}")
+        elif parameter.required:
             lines.append(f'{parameter.name} = "..."  # required: {parameter.type_text}')
         elif parameter.dump(parameter.default) is None:
             lines.append(f'# {parameter.name} = "..."  # {parameter.type_text}')

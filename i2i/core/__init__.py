@@ -85,6 +85,11 @@ def i2i_register(registry: Registrar) -> None:
     add.transform("colour-jitter", f"{photometry}:ColourJitter", "brightness, contrast, saturation, hue")
     add.transform("blur", f"{photometry}:Blur", "a Gaussian of random width")
     add.transform("noise", f"{photometry}:Noise", "Gaussian noise")
+    add.transform(
+        "diff-augment",
+        "i2i.core.transforms.diff_augment:DiffAugment",
+        "what discriminators see, changed alike in real and fake",
+    )
 
     add.method(
         "paired-adversarial",

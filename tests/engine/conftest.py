@@ -67,6 +67,62 @@ count = 2
 """
 
 
+TWO_WAY = """
+recipe = 1
+name = "two-way"
+seed = 0
+
+[data]
+use = "toys/unpaired-squares"
+batch_size = 2
+
+[generators.there]
+use = "toys/tiny"
+
+[generators.back]
+use = "toys/tiny"
+
+[discriminators.source]
+use = "toys/tiny"
+
+[discriminators.target]
+use = "toys/two-scales"
+
+[losses.cycle]
+use = "toys/huber"
+weight = 5.0
+
+[losses.adversarial]
+use = "lsgan"
+
+[method]
+use = "toys/two-way"
+
+[optimizers.generators]
+use = "adam"
+
+[optimizers.discriminators]
+use = "sgd"
+
+["optimizers"."discriminators.target"]
+use = "adam"
+lr = 1e-5
+
+[train]
+steps = 6
+precision = "fp32"
+eval_every = 3
+save_every = 2
+
+[metrics.spread]
+use = "toys/spread"
+
+[callbacks.counter]
+use = "toys/counter"
+loss = "cycle"
+"""
+
+
 @pytest.fixture
 def toys(tmp_path: Path) -> Iterator[Path]:
     """Install the toy distribution for this test, also for subprocesses; return its site folder."""
@@ -91,3 +147,11 @@ def load(gan: Path):
         return load_recipe(gan, set=settings, unset=unset)
 
     return load_with
+
+
+@pytest.fixture
+def two_way(toys: Path, tmp_path: Path) -> Path:
+    """A recipe file: two generators and two judges on unpaired data."""
+    path = tmp_path / "two-way.toml"
+    path.write_text(TWO_WAY)
+    return path

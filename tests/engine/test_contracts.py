@@ -14,63 +14,6 @@ from i2i import build, load_generator, load_recipe, run
 from i2i.errors import DataError, DivergedError, RecipeError
 from i2i.stream import training_batches
 
-TWO_WAY = """
-recipe = 1
-name = "two-way"
-seed = 0
-
-[data]
-use = "toys/unpaired-squares"
-batch_size = 2
-
-[generators.there]
-use = "toys/tiny"
-
-[generators.back]
-use = "toys/tiny"
-
-[discriminators.source]
-use = "toys/tiny"
-conditional = false
-
-[discriminators.target]
-use = "toys/two-scales"
-conditional = false
-
-[losses.cycle]
-use = "toys/huber"
-weight = 5.0
-
-[losses.adversarial]
-use = "lsgan"
-
-[method]
-use = "toys/two-way"
-
-[optimizers.generators]
-use = "adam"
-
-[optimizers.discriminators]
-use = "sgd"
-
-["optimizers"."discriminators.target"]
-use = "adam"
-lr = 1e-5
-
-[train]
-steps = 6
-precision = "fp32"
-eval_every = 3
-save_every = 2
-
-[metrics.spread]
-use = "toys/spread"
-
-[callbacks.counter]
-use = "toys/counter"
-loss = "cycle"
-"""
-
 
 def records(folder: Path, kind: str) -> list[dict]:
     lines = (folder / "metrics.jsonl").read_text().splitlines()
@@ -90,13 +33,6 @@ def test_a_recipe_trains_with_a_third_partys_generator_discriminator_and_loss(lo
     run(recipe, tmp_path / "run")
     first, *_, last = (record["losses"]["l1"] for record in records(tmp_path / "run", "train"))
     assert last < first
-
-
-@pytest.fixture
-def two_way(toys, tmp_path):
-    path = tmp_path / "two-way.toml"
-    path.write_text(TWO_WAY)
-    return path
 
 
 def test_a_method_with_two_generators_trains_on_unpaired_data_and_resumes(two_way, tmp_path):

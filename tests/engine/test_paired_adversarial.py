@@ -18,6 +18,16 @@ from i2i.stream import training_batches
 CPU = Runtime("cpu", "fp32", False, 1)
 
 
+def judging(*policy: str) -> tuple[str, ...]:
+    """Settings that change what discriminators see."""
+    steps = ", ".join(f'"{step}"' for step in policy)
+    return (
+        "transforms.seen.use=diff-augment",
+        "transforms.seen.at=judging",
+        f"transforms.seen.policy=[{steps}]",
+    )
+
+
 def session_of(recipe) -> Session:
     data = {split: build.open_data(recipe, split) for split in ("train", "val")}
     return Session(recipe, data=data, runtime=CPU, provenance={})
@@ -51,7 +61,7 @@ def bits_of(folder: Path) -> dict[str, bytes]:
     [
         ("method.pool=3",),
         ("method.pool=3", "train.accumulate=2", 'train.precision="bf16"'),
-        ('method.diff_augment=["translation", "colour", "cutout"]', "method.pool=5"),
+        (*judging("translation", "colour", "cutout"), "method.pool=5"),
         (
             "discriminators.judge.use=patch",
             "discriminators.judge.receptive_field=16",
@@ -101,7 +111,7 @@ def test_a_pool_changes_neither_the_generators_dropout_nor_its_first_step(load):
 
 
 def test_real_fake_and_condition_are_cut_alike_and_each_turn_has_its_own_draw(load):
-    session = session_of(load('method.diff_augment=["cutout"]'))
+    session = session_of(load(*judging("cutout")))
     seen = shown_to_the_judge(session, 2)
     hidden = [(image == 0).all(dim=1) for image in seen]  # condition and image together
     for fake, real, own in zip(hidden[0::3], hidden[1::3], hidden[2::3], strict=True):
@@ -113,7 +123,7 @@ def test_real_fake_and_condition_are_cut_alike_and_each_turn_has_its_own_draw(lo
 
 def test_colour_is_changed_beside_an_unchanged_condition(load):
     plain = shown_to_the_judge(session_of(load()), 1)
-    coloured = shown_to_the_judge(session_of(load('method.diff_augment=["colour"]')), 1)
+    coloured = shown_to_the_judge(session_of(load(*judging("colour"))), 1)
     for one, other in zip(plain[:2], coloured[:2], strict=True):
         assert torch.equal(one[:, :3], other[:, :3])
         assert not torch.equal(one[:, 3:], other[:, 3:])
@@ -127,13 +137,13 @@ def test_losses_between_images_see_them_unaugmented(load):
         )
         return session.advance([batch])["l1"]
 
-    assert torch.equal(first_l1(), first_l1('method.diff_augment=["colour", "cutout"]'))
+    assert torch.equal(first_l1(), first_l1(*judging("colour", "cutout")))
 
 
 def test_augmentation_goes_with_feature_losses_and_penalties(load, tmp_path):
     result = run(
         load(
-            'method.diff_augment=["colour", "translation", "cutout"]',
+            *judging("colour", "translation", "cutout"),
             "method.pool=4",
             "losses.features.use=toys/features",
             "losses.slope.use=toys/slope",
@@ -148,8 +158,8 @@ def test_augmentation_goes_with_feature_losses_and_penalties(load, tmp_path):
 
 
 def test_an_augmentation_that_there_is_not_is_refused(load):
-    with pytest.raises(RecipeError, match=r"'diff_augment' cannot be \[\"blur\"\]"):
-        load('method.diff_augment=["blur"]')
+    with pytest.raises(RecipeError, match=r"'policy' cannot be \[\"blur\"\]"):
+        load(*judging("blur"))
 
 
 def test_each_side_can_have_a_learning_rate_of_its_own(load):

@@ -90,7 +90,7 @@ def test_parameters_reach_the_component_and_wrong_ones_are_named(sound):
 def test_a_required_parameter_is_asked_for(sound):
     sound("width: Annotated[int, Ge(1)] = 4", "width: int")
     outcome = by_check(check_component("sound/net"))["builds"]
-    assert outcome.sentence == "sound/net needs 'width' (int): give 'width' in `params`"
+    assert outcome.sentence == "sound/net needs 'width' (int): give 'width' in `params`, or as --set sound/net.width=VALUE"
 
 
 def test_params_and_expectations_of_a_plug_in_go_by_reference(sound):

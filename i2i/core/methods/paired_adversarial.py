@@ -16,7 +16,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from i2i import testtime
-from i2i.core.methods.diff_augment import Augmentation, Kind
+from i2i.augmentation import Augmentation
 from i2i.core.methods.image_pool import ImagePool
 from i2i.kinds import Batch, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
 from i2i.maps import Deferred, as_features, as_maps
@@ -38,8 +38,6 @@ class PairedAdversarial:
             running averages.
         pool: earlier fakes to keep; once there are so many, one time in two the discriminators are shown
             one of them, beside its own source, in place of a new one. 0 shows new ones only.
-        diff_augment: what is changed at random, alike in real and fake, in all that the discriminators
-            see: "colour", "translation", "cutout". It keeps them from learning few images by heart.
     """
 
     slots: ClassVar[MethodSlots] = MethodSlots(
@@ -53,18 +51,18 @@ class PairedAdversarial:
         self,
         networks: Networks,
         losses: Losses,
+        augmentation: Augmentation,
         *,
         test_dropout: bool = True,
         test_norm: Literal["batch", "running"] = "batch",
         pool: Annotated[int, Ge(0)] = 0,
-        diff_augment: tuple[Kind, ...] = (),
     ) -> None:
         self.generator = networks.generators["main"]
         self.judges = tuple(networks.judges.values())
         self.losses = losses
+        self.augmentation = augmentation
         self.test = TestSettings(test_dropout, test_norm)
         self.pool = ImagePool(pool)
-        self.diff_augment = diff_augment
 
     def step(self, batches: Sequence[Batch], run: Run) -> dict[str, Tensor]:
         """Update the discriminators over all batches, then the generator."""
@@ -118,9 +116,9 @@ class PairedAdversarial:
 
     def _judging(self, batch: Batch, fake: Tensor, run: Run, rng: torch.Generator) -> Objective:
         shown, beside = self.pool.exchange(fake, batch.source, rng)
-        augment = Augmentation(self.diff_augment, fake.shape, rng)
-        shown, beside = augment.image(shown), augment.condition(beside)
-        real, source = augment.image(batch.target), augment.condition(batch.source)
+        augment = self.augmentation.drawn(rng)
+        shown, beside = augment(shown, beside)
+        real, source = augment(batch.target, batch.source)
         total = torch.zeros((), device=fake.device)
         logs = {}
         for judge in self.judges:
@@ -134,16 +132,21 @@ class PairedAdversarial:
             for term in self.losses.of("penalty", judge):
                 if term.due(run.step):
                     # Never on a fake from the pool: it would not belong to this source.
-                    penalty = term.loss(judge.given(source), real, augment.image(fake))
+                    own, _ = augment(fake, batch.source)
+                    penalty = term.loss(judge.given(source), real, own)
                     total = total + penalty * (term.weight * term.every)
                     logs[f"{term.name}.{judge.name}"] = penalty
         return total, logs
 
     def _translating(self, batch: Batch, fake: Tensor, rng: torch.Generator) -> Objective:
         parts = {term.name: term.loss(fake, batch.target) for term in self.losses.of("paired-loss")}
-        augment = Augmentation(self.diff_augment, fake.shape, rng)
-        shown, real = augment.image(fake), augment.image(batch.target)
-        source = augment.condition(batch.source)
+        augment = self.augmentation.drawn(rng)
+        shown, source = augment(fake, batch.source)
+
+        @cache
+        def real() -> Tensor:
+            return augment(batch.target, batch.source)[0]
+
         for judge in self.judges:
             for name, value in self._persuading(judge, shown, real, source).items():
                 parts[name] = parts[name] + value if name in parts else value
@@ -152,13 +155,15 @@ class PairedAdversarial:
             total = total + self.losses[name].weight * part
         return total, parts
 
-    def _persuading(self, judge: Judge, fake: Tensor, real: Tensor, source: Tensor) -> dict[str, Tensor]:
+    def _persuading(
+        self, judge: Judge, fake: Tensor, real: Callable[[], Tensor], source: Tensor
+    ) -> dict[str, Tensor]:
         """The generator's losses that go through one discriminator."""
 
         @cache
         def reference() -> object:
             with torch.no_grad():  # how the real image is judged is a reference, not a way to learn
-                return judge.look(real, source)
+                return judge.look(real(), source)
 
         seen = judge.look(fake, source)
         parts: dict[str, Tensor] = {}

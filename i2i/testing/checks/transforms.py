@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from typing import get_args
+
 import torch
 from torch import Tensor
 
 from i2i.kinds import Pair
+from i2i.slot_keys import Place
 from i2i.testing import samples
-from i2i.testing.outcomes import check, require
+from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.uses import transformed
+
+PLACES: tuple[str, ...] = get_args(Place)
+"""What a recipe can set `at` to."""
 
 SEEDS = range(6)
 """Several draws, as a transform may do nothing in one of them."""
 
 
-@check("pair-kept", "transform", needs=["works"])
+@check("places", "transform", needs=["loads"])
+def places(subject: Subject) -> None:
+    """Where it says at which `places` it can be applied, these are such as a recipe can set."""
+    said = getattr(subject.factory, "places", PLACES)
+    sound = isinstance(said, Collection) and not isinstance(said, str) and set(said) <= {*PLACES}
+    require(
+        sound and said, f"its `places` is {said!r}: make it a tuple of {', '.join(PLACES)}, or leave it out"
+    )
+
+
+@check("pair-kept", "transform", needs=["works", "places"])
 def pair_kept(subject: Subject) -> None:
     """It returns a Pair of the same channels, float32 in [-1,1], with both sides of one size."""
     transform = subject.build()
@@ -32,7 +50,7 @@ def pair_kept(subject: Subject) -> None:
                 f"it makes the {name} {_told(image)}: keep (C,H,W), float32 and the channels",
             )
             require(
-                image.isfinite().all() and image.abs().max() <= 1.0001,
+                image.isfinite().all() and (image.abs().max() <= 1.0001 or not _trains(subject)),
                 f"it makes values of the {name} up to {image.abs().max().item():.3g}: clamp them to [-1,1]",
             )
         require(
@@ -60,6 +78,8 @@ def drawn_from_rng(subject: Subject) -> None:
 @check("sides-together", "transform", needs=["pair-kept"])
 def sides_together(subject: Subject) -> None:
     """It moves both sides alike, by one draw."""
+    if not _trains(subject):
+        return  # what it does to an image's values may be for the image alone
     transform = subject.build()
     pair = samples.pair(labels=True)
     for seed in SEEDS:
@@ -74,6 +94,8 @@ def sides_together(subject: Subject) -> None:
 @check("labels-kept", "transform", needs=["sides-together"])
 def labels_kept(subject: Subject) -> None:
     """Label maps keep their values: they are moved by nearest neighbour, and never recoloured."""
+    if not _trains(subject):
+        return  # a discriminator is not told classes, it is shown images
     transform = subject.build()
     pair = samples.pair(labels=True)
     for seed in SEEDS:
@@ -89,6 +111,8 @@ def labels_kept(subject: Subject) -> None:
 @check("target-colours-kept", "transform", needs=["pair-kept"])
 def target_colours_kept(subject: Subject) -> None:
     """A target of one colour stays of that colour: photometry is for the source, unless a recipe asks."""
+    if not _trains(subject):
+        return  # nothing is trained to look like this target
     transform = subject.build()
     pair = samples.pair()
     flat = Pair(pair.source, torch.full_like(pair.target, 0.25), pair.spec)
@@ -99,6 +123,61 @@ def target_colours_kept(subject: Subject) -> None:
             "it changes a target of one colour: change colours of the source alone by default, and fill what "
             "comes in from outside with the edge",
         )
+
+
+@check("differentiable", "transform", needs=["pair-kept"])
+def differentiable(subject: Subject) -> None:
+    """Where it can be applied at "judging", a gradient comes through to the image."""
+    if "judging" not in _places(subject):
+        return
+    transform = subject.build()
+    pair = samples.pair()
+    for seed in SEEDS:
+        image = pair.target.clone().requires_grad_(True)
+        out = transformed(transform, replace(pair, target=image), seed=seed).target
+        require(
+            out.requires_grad,
+            "no gradient comes through to the image: compute with torch's functions on pair.target, or say "
+            'places = ("loading", "device")',
+        )
+        (slope,) = torch.autograd.grad(out.square().sum(), image, allow_unused=True)
+        require(
+            slope is not None and slope.isfinite().all() and slope.abs().max() > 0,
+            "the gradient that comes to the image is 0, or not finite: compute with torch's functions "
+            'on pair.target, or say places = ("loading", "device")',
+        )
+
+
+@check("any-device", "transform", needs=["pair-kept"])
+def any_device(subject: Subject) -> None:
+    """Where it can be applied on the device, it works with images that are elsewhere than `rng`."""
+    if not {"device", "judging"} & _places(subject):
+        return
+    transform = subject.build()
+    pair = samples.pair()
+    # A device that every machine has, and that refuses to mix with the processor's memory as a GPU does.
+    away = replace(pair, source=pair.source.to("meta"), target=pair.target.to("meta"))
+    for seed in SEEDS:
+        try:
+            out = transformed(transform, away, seed=seed)
+        except Exception as error:
+            fail(
+                f"with images on another device it raises {told(error)}: move what is drawn to "
+                'pair.target.device and read no pixel into Python, or say places = ("loading",)'
+            )
+        require(
+            out.source.is_meta and out.target.is_meta,
+            'it moves images off their device: leave them where they are, or say places = ("loading",)',
+        )
+
+
+def _places(subject: Subject) -> set[str]:
+    return set(getattr(subject.factory, "places", PLACES))
+
+
+def _trains(subject: Subject) -> bool:
+    """Whether its pairs are trained on, so that its targets are what a network is to learn."""
+    return bool({"loading", "device"} & _places(subject))
 
 
 def _values(image: Tensor) -> Tensor:
@@ -117,4 +196,13 @@ def _told(image: object) -> str:
     return f"a {type(image).__name__}"
 
 
-CHECKS = (pair_kept, drawn_from_rng, sides_together, labels_kept, target_colours_kept)
+CHECKS = (
+    places,
+    pair_kept,
+    drawn_from_rng,
+    sides_together,
+    labels_kept,
+    target_colours_kept,
+    differentiable,
+    any_device,
+)

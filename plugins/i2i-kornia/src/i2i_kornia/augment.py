@@ -1,7 +1,7 @@
 """One pipeline for pairs: both sides are warped alike; colour, blur and noise are for the sides asked for.
 
 Every key is the most that something is changed by; 0 leaves it alone. All steps run where the pair's tensors
-are, and are differentiable in the images.
+are, and are differentiable in the images, so it can stand before discriminators too.
 """
 
 from __future__ import annotations

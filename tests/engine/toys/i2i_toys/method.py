@@ -10,8 +10,8 @@ class TwoWay:
         generators={"there": GeneratorSlot("source", "target"), "back": GeneratorSlot("target", "source")},
         exported="there",
         discriminators={
-            "target": DiscriminatorSlot("target", "source"),
-            "source": DiscriminatorSlot("source", "target"),
+            "target": DiscriminatorSlot("target", None),
+            "source": DiscriminatorSlot("source", None),
         },
         loss_kinds=frozenset({"paired-loss", "adversarial-loss"}),
         losses=frozenset({"cycle"}),
@@ -44,8 +44,7 @@ class TwoWay:
         reals = {"target": batch.target, "source": batch.source}
         logs = {
             f"discriminators.{side}": self.adversarial.loss.discriminator(
-                self.judges[side].maps(fakes[side], reals[side]),
-                self.judges[side].maps(reals[side], reals[side]),
+                self.judges[side].maps(fakes[side]), self.judges[side].maps(reals[side])
             )
             for side in ("target", "source")
         }
@@ -57,7 +56,7 @@ class TwoWay:
             self.there(back), batch.target
         )
         fooled = sum(
-            self.adversarial.loss.generator(self.judges[side].maps(fake, fake), [])
+            self.adversarial.loss.generator(self.judges[side].maps(fake), [])
             for side, fake in (("target", there), ("source", back))
         )
         return self.cycle.weight * cycle + self.adversarial.weight * fooled, {

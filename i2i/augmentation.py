@@ -1,0 +1,96 @@
+"""Transforms of whole batches: on the device before a step, and between images and discriminators.
+
+A transform knows pairs, so a batch is taken apart, each pair is transformed with a generator of its own, and
+what comes out is stacked again. Nothing here runs in a worker process: that is `stream`'s part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from i2i.errors import RecipeError
+from i2i.kinds import DiscriminatorSlot, Pair, PairSpec, Transform
+from i2i.resize import resize
+from i2i.seeds import generator_for
+
+Sides = tuple[Tensor, Tensor]
+"""Sources and targets (B,C,H,W), or the condition and the image that discriminators see."""
+
+
+def transformed(
+    source: Tensor,
+    target: Tensor,
+    spec: PairSpec,
+    transforms: Mapping[str, Transform],
+    rng: Callable[[str, int], torch.Generator],
+) -> Sides:
+    """Return both sides of a batch transformed, in float32 and at the sizes they had.
+
+    `rng` is asked for the generator of a transform's name and a place in the batch.
+    """
+    sources, targets = [], []
+    for place, sides in enumerate(zip(source.float(), target.float(), strict=True)):
+        pair = Pair(*sides, spec)
+        for name, transform in transforms.items():
+            pair = transform(pair, size=_size(target), rng=rng(name, place))
+        sources.append(resize(pair.source, _size(source), labels=spec.source.labels))
+        targets.append(resize(pair.target, _size(target), labels=spec.target.labels))
+    return torch.stack(sources), torch.stack(targets)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What stands between images and discriminators: the recipe's transforms at "judging", in its order.
+
+    Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training" (arXiv 2006.10738),
+    section 3: real and fake images go through the same augmentation, in the discriminators' step and in the
+    generators', so that a discriminator cannot learn few real images by heart, and no generator is taught to
+    draw augmented ones.
+    """
+
+    transforms: Mapping[str, Transform]
+    spec: PairSpec
+
+    def drawn(
+        self, rng: torch.Generator, *, role: DiscriminatorSlot | None = None
+    ) -> Callable[[Tensor, Tensor | None], Sides]:
+        """Draw one augmentation for a batch, and return it as a function of images and what is beside them.
+
+        It takes the image (B,C,H,W) first and the condition second, and returns both augmented, in float32;
+        a place in the batch is treated alike each time. `role` says which sides these are, the target beside
+        its source unless told otherwise; without a condition, None stands for it and the image comes back
+        twice. Without transforms the very same tensors come back and nothing is drawn.
+
+        Raises RecipeError where a transform lets no gradient through to the image.
+        """
+        if not self.transforms:
+            return lambda image, condition: (image, image if condition is None else condition)
+        seed = int(torch.randint(2**62, (), generator=rng))
+        role = role or DiscriminatorSlot()
+        spec = PairSpec(self.spec.side(role.condition or role.judges), self.spec.side(role.judges))
+
+        def augment(image: Tensor, condition: Tensor | None) -> Sides:
+            beside = image if condition is None else condition
+            # Blurs and warps are convolutions and products, which autocast would take in half precision.
+            with torch.autocast(image.device.type, enabled=False):
+                beside, shown = transformed(
+                    beside, image, spec, self.transforms, lambda name, place: generator_for(seed, name, place)
+                )
+            if image.requires_grad and torch.is_grad_enabled() and not shown.requires_grad:
+                names = ", ".join(f"transforms.{name}" for name in self.transforms)
+                raise RecipeError(
+                    f'{names}: no gradient comes through to the image, so at = "judging" would leave a '
+                    'generator nothing to learn from: set at = "loading", or take another transform.'
+                )
+            return shown, beside
+
+        return augment
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    height, width = image.shape[-2:]
+    return height, width
