@@ -12,7 +12,7 @@ import torch
 
 from i2i.errors import PluginError, RecipeError
 from i2i.kinds import KINDS
-from i2i.testing import CHECKS, check_component, check_plugin
+from i2i.testing import CHECKS, check_component, check_plugin, fake_distribution, isolated_plugins
 from i2i.testing.examination import examine_plugin
 from i2i.testing.subjects import BUILDABLE
 from i2i.testing.surroundings import RANDOM, SETTINGS, changed, read
@@ -90,7 +90,10 @@ def test_parameters_reach_the_component_and_wrong_ones_are_named(sound):
 def test_a_required_parameter_is_asked_for(sound):
     sound("width: Annotated[int, Ge(1)] = 4", "width: int")
     outcome = by_check(check_component("sound/net"))["builds"]
-    assert outcome.sentence == "sound/net needs 'width' (int): give 'width' in `params`, or as --set sound/net.width=VALUE"
+    assert (
+        outcome.sentence
+        == "sound/net needs 'width' (int): give 'width' in `params`, or as --set sound/net.width=VALUE"
+    )
 
 
 def test_params_and_expectations_of_a_plug_in_go_by_reference(sound):
@@ -174,3 +177,29 @@ def test_importing_the_kit_imports_neither_torch_nor_pytest():
     )
     ended = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert ended.stdout == "set()\n"
+
+
+def test_a_recipe_is_left_aside_where_a_parent_names_a_plug_in_that_is_not_there():
+    pytest.importorskip("i2i_openmoji")  # which pix2pix names for its images
+    files = {
+        "i2i_heir/__init__.py": """
+from i2i import hookimpl
+
+i2i_api = 1
+
+
+@hookimpl
+def i2i_register(registry):
+    registry.recipe("heir", "i2i_heir:recipes/heir.toml", "a child of another's recipe")
+""",
+        "i2i_heir/recipes/heir.toml": 'recipe = 1\nname = "heir"\nextends = "pix2pix"\n[train]\nsteps = {}\n',
+    }
+    outcomes = {}
+    for steps in ("5", "0"):
+        written = {name: text.replace("{}", steps) for name, text in files.items()}
+        with fake_distribution("i2i-heir", written, namespace="heir"):
+            with isolated_plugins("core", "heir") as alone:
+                assert by_check(check_plugin("heir", catalog=alone))["recipes"].status == "passed"
+            outcomes[steps] = by_check(check_plugin("heir"))["recipes"]
+    assert outcomes["5"].status == "passed"
+    assert "'steps' cannot be 0" in outcomes["0"].sentence

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from i2i.catalog import split_ref
+from i2i.draft import read_draft
+from i2i.origins import Findings
 from i2i.recipe import load_recipe
 from i2i.testing.outcomes import PLUGIN, check, require
 from i2i.testing.subjects import PluginSubject
@@ -58,10 +60,16 @@ def thin_import(subject: PluginSubject) -> None:
 def recipes(subject: PluginSubject) -> None:
     """Every recipe that it ships is in the package and is sound, where the plug-ins it names are there."""
     installed = subject.catalog.plugins.names()
+
+    def can_be_read(table: Mapping[str, Any]) -> bool:
+        return all(split_ref(ref)[0] in installed for ref in _references(table))
+
     for entry in subject.plugin.recipes:
-        table = tomllib.loads(entry.path().read_text(encoding="utf-8"))
-        if all(split_ref(ref)[0] in installed for ref in _references(table)):
-            load_recipe(entry.path(), catalog=subject.catalog)
+        if can_be_read(tomllib.loads(entry.path().read_text(encoding="utf-8"))):
+            # Its parents may name others: what `extends` pix2pix wants the images that pix2pix names.
+            whole = read_draft(entry.path(), subject.catalog, Findings())
+            if can_be_read(whole.table):
+                load_recipe(entry.path(), catalog=subject.catalog)
 
 
 def _references(table: Any) -> Iterator[str]:
