@@ -18,6 +18,9 @@ EXIT_RESOURCES = 4
 EXIT_DIVERGED = 5
 EXIT_PLUGIN = 6
 
+LONGEST_REASON = 400
+"""How many characters of a foreign exception's text are told."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -100,6 +103,17 @@ class Interrupted(I2IError):
 def exit_code_of(error: I2IError) -> int:
     """Return the process exit code for `error`."""
     return 128 + error.signum if isinstance(error, Interrupted) else error.exit_code
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return the name and text of what somebody else's code raised, on one line of bearable length."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # its __str__ is somebody else's code too
+        text = ""
+    if len(text) > LONGEST_REASON:
+        text = f"{text[:LONGEST_REASON]}…"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

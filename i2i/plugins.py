@@ -7,25 +7,30 @@ not name a broken plug-in runs as if it were not there.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
 import pluggy
 
 from i2i import hookspecs
-from i2i.errors import I2IError, PluginError, RecipeError, did_you_mean
+from i2i.errors import I2IError, PluginError, RecipeError, did_you_mean, in_a_line
+from i2i.points import known_as, points_of
 from i2i.registry import Entry, RecipeEntry, Registrar
 
 GROUP = "i2i"
 LOCAL = "local"
 _NAMESPACE = re.compile(r"[a-z][a-z0-9-]*")
+_Claim = tuple[str, str, str]
+"""A distribution, its version, and the module that it gives a namespace."""
+
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 @dataclass(frozen=True)
@@ -83,24 +88,33 @@ def discover(*, local: Path | None = None, environ: Mapping[str, str] = os.envir
     `local` is a Python file that becomes the plug-in ``local``; ``I2I_DISABLE=x,y`` in `environ`
     switches plug-ins off before they are imported.
     """
-    found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=GROUP):
-        found.setdefault(point.name, []).append(point)
-    disabled = {name.strip() for name in environ.get("I2I_DISABLE", "").split(",")}
-    records = [_record(name, points, disabled=name in disabled) for name, points in found.items()]
+    found: dict[str, set[_Claim]] = {}
+    owners: dict[int, tuple[str, str]] = {}  # metadata is parsed anew whenever it is asked for
+    for point in points_of(GROUP).points:
+        if id(point.dist) not in owners:
+            owners[id(point.dist)] = known_as(point.dist)
+        found.setdefault(point.name, set()).add((*owners[id(point.dist)], point.value))
+    disabled = switched_off(environ)
+    records = [_record(name, sorted(claims), disabled=name in disabled) for name, claims in found.items()]
     if local is not None:
         records = [record for record in records if record.namespace != LOCAL]
         records.append(Plugin(LOCAL, str(local), "file", _importable(local)))
     return Plugins(records)
 
 
-def _record(namespace: str, points: list[EntryPoint], *, disabled: bool) -> Plugin:
-    owners = sorted(map(_owner, points))
-    distribution, version = owners[0]
-    record = Plugin(namespace, distribution, version, points[0].value, disabled=disabled)
+def switched_off(environ: Mapping[str, str] = os.environ) -> set[str]:
+    """Return the names that ``I2I_DISABLE`` holds."""
+    return {name.strip() for name in environ.get("I2I_DISABLE", "").split(",")} - {""}
+
+
+def _record(namespace: str, claims: list[_Claim], *, disabled: bool) -> Plugin:
+    distribution, version, module = claims[0]
+    record = Plugin(namespace, distribution, version, module, disabled=disabled)
+    title = f"plug-in '{namespace}' ({distribution} {version})"
     if disabled:
         return record
-    if len(points) > 1:
+    owners = sorted({(name, version) for name, version, _ in claims})
+    if len(owners) > 1:
         names = " and ".join(f"{name} {version}" for name, version in owners)
         return replace(
             record,
@@ -111,15 +125,15 @@ def _record(namespace: str, points: list[EntryPoint], *, disabled: bool) -> Plug
         )
     if not _NAMESPACE.fullmatch(namespace) or namespace == LOCAL:
         reason = "the name is reserved" if namespace == LOCAL else "a name is [a-z][a-z0-9-]*"
-        title = f"plug-in '{namespace}' ({distribution} {version})"
+        return replace(record, error=f"{title} is unusable: {reason}.")
+    if len(claims) > 1:
+        modules = " and ".join(f"'{value}'" for _, _, value in claims)
+        return replace(record, error=f"{title} is unusable: its entry points name both {modules}.")
+    if not _MODULE.fullmatch(module):
+        example = module.partition(":")[0].strip() if ":" in module else f"i2i_{namespace.replace('-', '_')}"
+        reason = f"its entry point '{module}' has to name a module alone, like '{example}'"
         return replace(record, error=f"{title} is unusable: {reason}.")
     return record
-
-
-def _owner(point: EntryPoint) -> tuple[str, str]:
-    """Return the distribution and version of an entry point, as far as its metadata tells them."""
-    name, version = (point.dist.metadata["Name"], point.dist.metadata["Version"]) if point.dist else ("", "")
-    return name or "unknown", version or "?"
 
 
 def _loaded(record: Plugin) -> Plugin:
@@ -128,11 +142,14 @@ def _loaded(record: Plugin) -> Plugin:
     try:
         with redirect_stdout(sys.stderr):  # stdout may be somebody's JSON
             module = importlib.import_module(record.module)
-    except (Exception, SystemExit) as error:
-        reason = f"{title} could not be loaded: {_told(error)}"
+            api = getattr(module, "i2i_api", None)
+            problem = _api_problem(api)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # pytest.skip raises one that is no Exception, and so does sys.exit
+        reason = f"{title} could not be loaded: {in_a_line(error)}"
         return replace(record, loaded=True, error=reason)
-    api = getattr(module, "i2i_api", None)
-    if problem := _api_problem(api):
+    if problem:
         return replace(record, loaded=True, error=f"{title} {problem}")
     registrar = Registrar(
         record.namespace, module=record.module, distribution=record.distribution, version=record.version
@@ -142,8 +159,10 @@ def _loaded(record: Plugin) -> Plugin:
             _register(module, record.namespace, registrar)
     except I2IError as error:
         return replace(record, loaded=True, api=api, error=f"{title}: {error.problems[0].message}")
-    except (Exception, SystemExit) as error:
-        reason = f"{title} failed while registering: {_told(error)}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        reason = f"{title} failed while registering: {in_a_line(error)}"
         return replace(record, loaded=True, api=api, error=reason)
     return replace(
         record,
@@ -155,14 +174,14 @@ def _loaded(record: Plugin) -> Plugin:
     )
 
 
-def _told(error: BaseException) -> str:
-    """Return an exception's name and text on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-
-
 def _api_problem(api: object) -> str:
-    if not isinstance(api, int):
+    if api is None:
         return f"does not say which plug-in API it is for; add `i2i_api = {hookspecs.API}` to its module."
+    if type(api) is not int:  # True is an int to isinstance
+        return (
+            f"does not say which plug-in API it is for: its i2i_api is of type {type(api).__name__}; write "
+            f"`i2i_api = {hookspecs.API}`."
+        )
     if api > hookspecs.API:
         return f"is for plug-in API {api}, this i2i speaks {hookspecs.API}: update i2i-toolkit."
     if api < hookspecs.OLDEST_API:
@@ -180,7 +199,10 @@ def _register(module: ModuleType, namespace: str, registrar: Registrar) -> None:
         raise PluginError(f"there is no hook '{unknown[0]}'{did_you_mean(unknown[0], ['i2i_register'])}")
     if not manager.hook.i2i_register.get_hookimpls():
         raise PluginError("it has no hook: decorate its function i2i_register with @i2i.hookimpl")
-    manager.hook.i2i_register(registry=registrar)
+    for result in manager.hook.i2i_register(registry=registrar):
+        if inspect.iscoroutine(result) or inspect.isgenerator(result):
+            result.close()  # nothing of it has run
+            raise PluginError("its function i2i_register is to be an ordinary one, without async or yield")
 
 
 def _importable(path: Path) -> str:

@@ -7,6 +7,8 @@ without importing it. Nothing is global: a registrar is made for one plug-in and
 from __future__ import annotations
 
 import re
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partialmethod
 from importlib import import_module
@@ -14,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from i2i.errors import PluginError
+from i2i.errors import PluginError, in_a_line
 from i2i.kinds import KINDS, LOSS_KINDS
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -43,11 +45,14 @@ class Entry:
         """Import and return the factory; raise PluginError when that fails."""
         module, _, attribute = self.target.partition(":")
         try:
-            return getattr(import_module(module), attribute)
-        except (Exception, SystemExit) as error:
+            with redirect_stdout(sys.stderr):  # stdout may be somebody's JSON
+                return getattr(import_module(module), attribute)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # pytest.skip raises one that is no Exception, and so does sys.exit
             raise PluginError(
                 f"{self.ref} ({self.distribution} {self.version}) could not be loaded from "
-                f"'{self.target}': {type(error).__name__}: {error}"
+                f"'{self.target}': {in_a_line(error)}"
             ) from error
 
 
@@ -69,9 +74,12 @@ class RecipeEntry:
         """Return the file, or raise PluginError when the package does not hold it."""
         package, _, relative = self.resource.partition(":")
         try:
-            root = Path(str(files(package)))
-        except Exception as error:
-            raise PluginError(f"recipe '{self.ref}': {type(error).__name__}: {error}") from error
+            with redirect_stdout(sys.stderr):
+                root = Path(str(files(package)))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise PluginError(f"recipe '{self.ref}' cannot be had: {in_a_line(error)}") from error
         if (root / relative).is_file():
             return root / relative
         # In a source checkout recipes/ stands beside the package, or beside the src/ that holds it.
@@ -101,17 +109,19 @@ class Registrar:
         """Declare a component of `kind`; a target ``":Name"`` is in the plug-in's own module.
 
         Raises PluginError for an unknown kind, a name or target of the wrong form, a name declared
-        twice in its kind (all losses count as one kind), and an empty summary.
+        twice in its kind (all losses count as one kind), an empty summary, and what is of
+        another type. `i2i plugin check` asks for more.
         """
         if kind not in KINDS:
             raise PluginError(f"there is no kind '{kind}' of component; there are {', '.join(KINDS)}")
+        _check_texts(kind, name, target, summary)
         target = f"{self._module}{target}" if target.startswith(":") else target
         if not NAME.fullmatch(name):
             raise PluginError(f"{kind} '{name}': a name is lower-case words joined by '-', like 'my-unet'")
         if not _TARGET.fullmatch(target):
             raise PluginError(f"{kind} '{name}': the target '{target}' is not of the form 'module:Name'")
-        if not summary.strip():
-            raise PluginError(f"{kind} '{name}' needs a summary of one line")
+        if type(rev) is not int:
+            raise PluginError(f"{kind} '{name}': a revision is a whole number, and {rev!r} is none")
         rivals = LOSS_KINDS if kind in LOSS_KINDS else (kind,)
         for other in self.entries:
             if other.name == name and other.kind in rivals:
@@ -144,12 +154,20 @@ class Registrar:
         self._file("benchmark", self.benchmarks, name, resource, summary)
 
     def _file(self, what: str, known: list[RecipeEntry], name: str, resource: str, summary: str) -> None:
+        _check_texts(what, name, resource, summary)
         if not NAME.fullmatch(name):
             raise PluginError(f"{what} '{name}': a name is lower-case words joined by '-', like 'my-{what}'")
-        if not summary.strip():
-            raise PluginError(f"{what} '{name}' needs a summary of one line")
         if any(other.name == name for other in known):
             raise PluginError(f"{what} '{name}' is declared twice")
         if not resource.endswith(".toml") or ":" not in resource:
             raise PluginError(f"{what} '{name}': '{resource}' is not of the form 'package:path/inside.toml'")
         known.append(RecipeEntry(self.namespace, name, resource, summary))
+
+
+def _check_texts(what: str, name: str, place: str, summary: str) -> None:
+    """Refuse what is no text, and a summary without any."""
+    for text in (name, place):
+        if not isinstance(text, str):
+            raise PluginError(f"{what} {name!r}: {text!r} is not a text")
+    if not isinstance(summary, str) or not summary.strip():
+        raise PluginError(f"{what} '{name}' needs a summary of one line")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +71,26 @@ def test_a_plug_in_is_imported_once(distribution):
             REGISTER.replace("i2i_api = 1", "i2i_api = 0"),
             "is for plug-in API 0, this i2i speaks 1 and up: update the",
         ),
-        (REGISTER.replace("i2i_api = 1", "i2i_api = '1'"), "does not say which plug-in API it is for"),
+        (
+            REGISTER.replace("i2i_api = 1", "i2i_api = '1'"),
+            "does not say which plug-in API it is for: its i2i_api is of type str; write `i2i_api = 1`",
+        ),
+        (REGISTER.replace("i2i_api = 1", "i2i_api = True"), "its i2i_api is of type bool"),
+        ("class Quit(BaseException): ...\nraise Quit('now')", "could not be loaded: Quit: now"),
+        ("def __getattr__(name): raise OSError(name)", "could not be loaded: OSError: i2i_api"),
+        (
+            "class Mute(Exception):\n    def __str__(self): raise OSError\nraise Mute",
+            "could not be loaded: Mute",
+        ),
+        (
+            REGISTER.replace("registry.gen", "raise GeneratorExit; registry.gen"),
+            "failed while registering: GeneratorExit",
+        ),
+        (
+            REGISTER.replace("def i2i_register", "async def i2i_register"),
+            "its function i2i_register is to be an ordinary one, without async or yield",
+        ),
+        (REGISTER.replace("registry.gen", "yield registry.gen"), "without async or yield"),
         (
             REGISTER.replace("@hookimpl", ""),
             "it has no hook: decorate its function i2i_register with @i2i.hookimpl",
@@ -99,6 +119,17 @@ def test_what_is_wrong_with_a_plug_in_is_one_sentence_in_its_record(distribution
     assert "\n" not in record.error
 
 
+def test_a_long_reason_is_cut(distribution):
+    distribution("i2i-shapes", "0.1", "shapes", {"i2i_shapes.py": "raise ValueError('x' * 100_000)"})
+    assert len(load("shapes").error) < 600
+
+
+def test_an_interruption_is_nobodys_fault(distribution):
+    distribution("i2i-shapes", "0.1", "shapes", {"i2i_shapes.py": "raise KeyboardInterrupt"})
+    with pytest.raises(KeyboardInterrupt):
+        load("shapes")
+
+
 def test_a_plug_in_registers_all_or_nothing(distribution):
     twice = '    registry.generator("net", ":Net", "a net")\n'
     distribution("i2i-shapes", "0.1", "shapes", {"i2i_shapes.py": REGISTER.replace(twice, twice * 2)})
@@ -123,6 +154,78 @@ def test_two_distributions_that_claim_one_namespace_make_it_unusable(distributio
         "Uninstall one, or set I2I_DISABLE=shapes."
     )
     assert not {"i2i_a", "i2i_b"} & set(sys.modules)
+
+
+def rewrite(site: Path, text: str | bytes, name: str = "entry_points.txt") -> None:
+    (info,) = site.glob("*.dist-info")
+    (info / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+@pytest.mark.parametrize(
+    ("value", "example"),
+    [
+        ("i2i_shapes:plugin", "i2i_shapes"),
+        ("i2i_shapes [extra]", "i2i_shapes"),
+        (".i2i_shapes", "i2i_shapes"),
+        ("", "i2i_shapes"),
+        ("two words", "i2i_shapes"),
+    ],
+)
+def test_an_entry_point_names_a_module(distribution, value: str, example: str):
+    site = distribution("i2i-shapes", "0.1", "shapes", {"i2i_shapes.py": REGISTER})
+    rewrite(site, f"[i2i]\nshapes = {value}\n")
+    assert load("shapes").error == (
+        f"plug-in 'shapes' (i2i-shapes 0.1) is unusable: its entry point '{value}' has to name a module "
+        f"alone, like '{example}'."
+    )
+    assert "i2i_shapes" not in sys.modules
+
+
+def test_one_distribution_that_names_two_modules_is_told_as_one(distribution):
+    site = distribution("i2i-shapes", "0.1", "shapes", {"i2i_shapes.py": REGISTER})
+    rewrite(site, "[i2i]\nshapes = i2i_shapes\nshapes = i2i_forms\n")
+    assert load("shapes").error == (
+        "plug-in 'shapes' (i2i-shapes 0.1) is unusable: its entry points name both 'i2i_forms' and "
+        "'i2i_shapes'."
+    )
+    rewrite(site, "[i2i]\nshapes = i2i_shapes\nshapes = i2i_shapes\n")
+    assert load("shapes").error == ""
+
+
+@pytest.mark.parametrize("text", ["[console_scripts]\nno equals sign\n", b"[x]\ny = caf\xe9\n"])
+def test_entry_points_that_cannot_be_read_cost_no_other_plug_in(distribution, i2i, text):
+    distribution("i2i-shapes", "1.0", "shapes", {"i2i_shapes.py": REGISTER})
+    site = distribution("strange", "2.0", None, {})
+    rewrite(site, text)
+    assert load("shapes").error == ""
+    ended = i2i("plugins")
+    assert ended.code == 0
+    assert {"core", "shapes"} <= {line.split()[0] for line in ended.out.splitlines()}
+    assert ended.err.startswith(
+        f"the entry points of strange 2.0 in {site} cannot be read, so what it may offer"
+    )
+
+
+def test_the_first_of_two_installations_counts_beside_entry_points_that_cannot_be_read(distribution):
+    distribution("i2i-shapes", "1.0", "shapes", {"i2i_shapes.py": REGISTER})
+    distribution("i2i-shapes", "2.0", "shapes", {"i2i_shapes.py": REGISTER})
+    rewrite(distribution("strange", "2.0", None, {}), "[x]\njunk\n")
+    assert (load("shapes").version, load("shapes").error) == ("2.0", "")
+
+
+@pytest.mark.parametrize("text", [b"Name: i2i-shapes\nAuthor: Caf\xe9\n", b"", b"\n"])
+def test_metadata_that_cannot_be_read_costs_a_name_and_no_more(distribution, text: bytes):
+    rewrite(distribution("i2i-shapes", "1.0", "shapes", {"i2i_shapes.py": REGISTER}), text, "METADATA")
+    record = load("shapes")
+    assert (record.distribution, record.version, record.error) == ("unknown", "?", "")
+
+
+def test_what_a_cut_off_pip_left_behind_is_no_second_package(distribution):
+    site = distribution("i2i-shapes", "2.0", "shapes", {"i2i_shapes.py": REGISTER})
+    shutil.copytree(site / "i2i_shapes-2.0.dist-info", site / "~2i_shapes-1.0.dist-info")
+    about = site / "~2i_shapes-1.0.dist-info" / "METADATA"
+    about.write_text("Metadata-Version: 2.1\nName: i2i-shapes\nVersion: 1.0\n")
+    assert (load("shapes").version, load("shapes").error) == ("2.0", "")
 
 
 @pytest.mark.parametrize("namespace", ["Shapes", "2d", "a_b", "local"])

@@ -55,6 +55,27 @@ def test_a_summary_is_required(registrar: Registrar):
         registrar.recipe("mine", "pkg:x.toml", "")
 
 
+@pytest.mark.parametrize("summary", [None, 3])
+def test_a_summary_is_a_text(registrar: Registrar, summary):
+    with pytest.raises(PluginError, match="generator 'net' needs a summary of one line"):
+        registrar.generator("net", "m:N", summary)
+    with pytest.raises(PluginError, match="benchmark 'mine' needs a summary of one line"):
+        registrar.benchmark("mine", "pkg:x.toml", summary)
+
+
+def test_names_and_targets_are_texts(registrar: Registrar):
+    with pytest.raises(PluginError, match="generator None: None is not a text"):
+        registrar.generator(None, "m:N", "a net")
+    with pytest.raises(PluginError, match="recipe 'mine': 3 is not a text"):
+        registrar.recipe("mine", 3, "a recipe")
+
+
+@pytest.mark.parametrize("rev", ["2", 1.0, True, None])
+def test_a_revision_is_a_number(registrar: Registrar, rev):
+    with pytest.raises(PluginError, match=f"a revision is a whole number, and {rev!r} is none"):
+        registrar.generator("net", "m:N", "a net", rev=rev)
+
+
 def test_an_unknown_kind_is_refused(registrar: Registrar):
     with pytest.raises(PluginError, match="no kind 'painter'"):
         registrar.component("painter", "net", "m:N", "a net")
@@ -76,6 +97,28 @@ def test_a_target_that_cannot_be_imported_says_so(distribution, target: str):
     entry = Entry("generator", "shapes", "net", target, "a net", 1, "i2i-shapes", "1.0")
     with pytest.raises(PluginError, match=r"shapes/net \(i2i-shapes 1.0\) could not be loaded from"):
         entry.load()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("class Quit(BaseException): ...\nraise Quit('now')", "Quit: now"),
+        ("raise OSError('one\\ntwo')", "OSError: one two"),
+    ],
+)
+def test_whatever_a_module_raises_is_told_on_one_line(distribution, code: str, reason: str):
+    distribution("odd", "1", None, {"i2i_odd.py": code})
+    entry = Entry("generator", "shapes", "net", "i2i_odd:Net", "a net", 1, "i2i-shapes", "1.0")
+    with pytest.raises(PluginError) as refused:
+        entry.load()
+    assert str(refused.value).endswith(f"from 'i2i_odd:Net': {reason}")
+
+
+def test_what_a_module_prints_does_not_go_to_stdout(distribution, capsys):
+    distribution("odd", "1", None, {"i2i_odd.py": "print('hello')\nclass Net: ..."})
+    Entry("generator", "shapes", "net", "i2i_odd:Net", "a net", 1, "i2i-shapes", "1.0").load()
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "hello\n")
 
 
 def test_a_recipe_is_found_inside_its_package(distribution):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from i2i.cli.options import JsonOption, PluginOption, open_catalog
-from i2i.cli.render import print_json, print_table
+from i2i.cli.render import print_json, print_note, print_table
+from i2i.plugins import GROUP
+from i2i.points import points_of
 
 
 def show_plugins(plugin: PluginOption = None, json: JsonOption = False) -> None:
     """Show the installed plug-ins."""
     records = open_catalog(plugin).plugins.load_all()
+    for sentence in points_of(GROUP).unreadable:
+        print_note(sentence)
     if json:
         keys = ("namespace", "distribution", "version", "module", "api", "disabled")
         print_json(
