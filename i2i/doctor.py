@@ -10,19 +10,19 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from importlib.metadata import Distribution, distributions
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
-
 import i2i
 from i2i.download import cache_folder
+from i2i.errors import did_you_mean, in_a_line
 from i2i.installed import Need, Record, editable_project, location, needs, outdated, stale, verify
-from i2i.plugins import GROUP, Plugin, Plugins
+from i2i.plugins import GROUP, Plugin, Plugins, switched_off
+from i2i.points import UNKNOWN, is_leftover, known_as, metadata_folder, plain, points_of
 
 OWN = {
     "core": "i2i-toolkit",
@@ -68,34 +68,63 @@ class Health:
 
 def examine(plugins: Plugins) -> Health:
     """Look at this environment and at `plugins`, which are loaded for it."""
-    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name != "core", point.name))
-    owners = {_name(point.dist): point.dist for point in points if point.dist is not None}
-    records = {name: verify(dist) for name, dist in owners.items()}
+    points, unreadable = points_of(GROUP)
+    points.sort(key=lambda point: (point.name != "core", point.name))
+    by_dist = {id(dist): _Owner.of(dist) for dist in {id(p.dist): p.dist for p in points}.values() if dist}
+    owners = list(by_dist.values())
     versions, devices, problems = _versions()
     problems += [record.error.rstrip(".") for record in plugins.load_all() if record.error]
-    for name, dist in owners.items():
-        problems += _unsound(dist, records[name])
-    facts = [_facts(point, plugins.load(point.name), records) for point in points]
-    own = owners.get(OWN["core"])
+    problems += unreadable
+    for owner in owners:
+        problems += _unsound(owner)
+    # A point that is written twice is one plug-in.
+    pairs = list({(id(p.dist), p.name): (by_dist[id(p.dist)], plugins.load(p.name)) for p in points}.values())
+    for owner, record in pairs:
+        problems += _shadowed(owner, record)
+    facts = [_facts(owner, record) for owner, record in pairs]
+    twice, hidden = _installed_twice(owners)
+    problems += twice
+    own = next((owner for owner in owners if owner.name == OWN["core"]), None)
     if own is None:
         problems.append("the plug-in 'core' is missing, and all components with it: install i2i-toolkit anew")
     return Health(
         versions,
         _machine(devices),
-        packages=tuple(needs(own)) if own else (),
+        packages=tuple(needs(own.dist)) if own else (),
         plugins=tuple(facts),
         problems=tuple(problems),
-        notes=(*_outdated(owners), *_hidden(owners), *_look_alikes(facts), *_cache_notes()),
+        notes=(
+            *_of_files(owners),
+            *hidden,
+            *_look_alikes(facts),
+            *_switched_off_in_vain(plugins),
+            *_cache_notes(),
+        ),
     )
 
 
-def _name(dist: Distribution | None) -> str:
-    """Return a distribution's name in its normal form; an installation that was cut off may have lost it."""
-    return canonicalize_name((dist and dist.metadata["Name"]) or "unknown")
+@dataclass(frozen=True)
+class _Owner:
+    """A distribution with plug-ins, and what takes a while to find out about it."""
 
+    dist: Distribution
+    name: str
+    version: str
+    record: Record
 
-def _version(dist: Distribution | None) -> str:
-    return (dist and dist.metadata["Version"]) or "?"
+    @classmethod
+    def of(cls, dist: Distribution) -> _Owner:
+        name, version = known_as(dist)
+        return cls(dist, plain(name), version, verify(dist))
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} {self.version}"
+
+    @property
+    def site(self) -> Path:
+        """The folder that its metadata is in, also where it is editable."""
+        return Path(str(self.dist.locate_file("")))
 
 
 # --- this machine ---------------------------------------------------------------------------------
@@ -106,8 +135,8 @@ def _versions() -> tuple[dict[str, str], list[str], list[str]]:
     versions = {"i2i": i2i.__version__, "python": platform.python_version()}
     try:
         import torch
-    except (ImportError, OSError) as error:
-        return versions, [], [f"torch cannot be imported: {error}"]
+    except Exception as error:  # a mixture of versions fails in many ways
+        return versions, [], [f"torch cannot be imported: {in_a_line(error)}"]
     versions["torch"] = torch.__version__
     devices = ["cpu"]
     if torch.cuda.is_available():
@@ -152,7 +181,8 @@ def _free(folder: Path) -> int | None:
 
 
 def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    # Path.exists raises where a folder on the way may not be entered.
+    return next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
 
 
 def _cache_notes() -> list[str]:
@@ -172,56 +202,115 @@ def _gigabytes(count: float) -> str:
 # --- plug-ins -------------------------------------------------------------------------------------
 
 
-def _facts(point: EntryPoint, record: Plugin, records: Mapping[str, Record]) -> PluginFacts:
-    dist = point.dist
+def _facts(owner: _Owner, record: Plugin) -> PluginFacts:
     return PluginFacts(
-        namespace=point.name,
-        distribution=_name(dist),
-        version=_version(dist),
-        location=str(location(dist)) if dist else "?",
-        editable=dist is not None and editable_project(dist) is not None,
+        namespace=record.namespace,
+        distribution=owner.name,
+        version=owner.version,
+        location=str(location(owner.dist)),
+        editable=editable_project(owner.dist) is not None,
         api=record.api,
         components=len(record.entries),
         recipes=len(record.recipes),
         state="switched off" if record.disabled else "unusable" if record.error else "ready",
-        record=records.get(_name(dist), Record("none")),
+        record=owner.record,
     )
 
 
-def _unsound(dist: Distribution, record: Record) -> Iterator[str]:
+def _unsound(owner: _Owner) -> Iterator[str]:
     """Yield what is wrong with how a distribution is installed."""
-    title = f"{_name(dist)} {_version(dist)}"
-    if reason := stale(dist):
-        yield f"{title} {reason}"
-    if record.changed:
-        first, *others = record.changed
-        them = f"{first} and {len(others)} more are" if others else f"{first} is"
+    title = owner.title
+    if owner.name == UNKNOWN:
+        names = ", ".join(sorted(point.name for point in owner.dist.entry_points if point.group == GROUP))
         yield (
-            f"{title} is not as it was installed: {them} changed or gone; install it anew, and find out "
-            "who did it"
+            f"what is installed in {owner.site} as the plug-in {names} does not say its name, for its "
+            "METADATA is gone or cannot be read: install it anew"
         )
-    for need in needs(dist):
-        if not need.met:
+    if reason := stale(owner.dist):
+        yield f"{title} {reason}"
+    if owner.record.changed:
+        yield (
+            f"{title} is not as it was installed: {_first(owner.record.changed)} changed or gone; install it "
+            "anew, and find out who did it"
+        )
+    for need in needs(owner.dist):
+        if not need.readable:
+            yield f"{title} needs '{need.name}', which is no requirement that can be read: tell its authors"
+        elif not need.met:
             there = f"installed is {need.installed}" if need.installed else "which is not installed"
             yield f"{title} needs {need.name}{need.wanted}, {there}"
 
 
-def _outdated(owners: Mapping[str, Distribution]) -> Iterator[str]:
-    for name, dist in owners.items():
-        if not stale(dist) and (reason := outdated(dist, GROUP)):
-            yield f"{name} {_version(dist)} {reason}"
+def _first(names: Sequence[str]) -> str:
+    first, *others = names
+    return f"{first} and {len(others)} more are" if others else f"{first} is"
 
 
-def _hidden(owners: Mapping[str, Distribution]) -> Iterator[str]:
-    """Yield the plug-ins of which a second installation is hidden by the first on the path."""
-    for dist in distributions():
-        first = owners.get(_name(dist))
-        if first is None or location(dist) == location(first):
-            continue
+def _shadowed(owner: _Owner, record: Plugin) -> Iterator[str]:
+    """Yield where a plug-in was imported from, if that is not where its distribution is.
+
+    Then neither its version nor the record of its files is about the code that runs.
+    """
+    home = location(owner.dist).resolve()
+    file = getattr(sys.modules.get(record.module), "__file__", None)
+    if record.disabled or not isinstance(file, str) or stale(owner.dist):
+        return
+    if not Path(file).resolve().is_relative_to(home):
         yield (
-            f"{_name(first)} is installed twice: {_version(first)} in {location(first)} hides "
-            f"{_version(dist)} in {location(dist)}"
+            f"the plug-in '{record.namespace}' is imported from {file}, though {owner.title} is in {home}: "
+            "take that file off the path (PYTHONPATH, or the folder that Python starts in)"
         )
+
+
+def _of_files(owners: Sequence[_Owner]) -> Iterator[str]:
+    """Yield what deserves a look in the files of distributions."""
+    for owner in owners:
+        if not stale(owner.dist) and (reason := outdated(owner.dist, GROUP)):
+            yield f"{owner.title} {reason}"
+        if owner.record.added:
+            yield (
+                f"{owner.title} has code that it was not installed with: {_first(owner.record.added)} not in "
+                "its record"
+            )
+        if owner.record.state == "none" and editable_project(owner.dist) is None:
+            yield f"{owner.title} has no record of its files: nobody can tell whether they are as they were"
+
+
+def _installed_twice(owners: Sequence[_Owner]) -> tuple[list[str], list[str]]:
+    """Return problems and notes about further installations of distributions with plug-ins."""
+    problems, notes = [], []
+    firsts = {owner.name: owner for owner in owners if owner.name != UNKNOWN}
+    folders = {metadata_folder(owner.dist) for owner in owners}
+    for dist in distributions():
+        name, version = known_as(dist)
+        first, folder = firsts.get(plain(name)), metadata_folder(dist)
+        if is_leftover(dist) and folder is not None:
+            if any(point.group == GROUP for point in dist.entry_points):
+                notes.append(
+                    f"{name} {version} was left behind by a pip that was cut off, and is passed over: delete "
+                    f"{folder}"
+                )
+        elif first is None or folder in folders:
+            continue
+        elif (site := Path(str(dist.locate_file("")))).resolve() == first.site.resolve():
+            problems.append(
+                f"{first.name} is installed twice in {site}, as {first.version} and as {version}, and nobody "
+                "can tell whose files are there: uninstall it until none is left, then install it anew"
+            )
+        else:
+            here, there = location(first.dist), location(dist)
+            here, there = (first.site, site) if here == there else (here, there)
+            notes.append(
+                f"{first.name} is installed twice: {first.version} in {here} hides {version} in {there}"
+            )
+        folders.add(folder)
+    return problems, notes
+
+
+def _switched_off_in_vain(plugins: Plugins) -> Iterator[str]:
+    names = [record.namespace for record in plugins.load_all()]
+    for name in sorted(switched_off() - {*names}):
+        yield f"I2I_DISABLE names '{name}', and no plug-in is called so{did_you_mean(name, names)}"
 
 
 # --- names that are easily mistaken ---------------------------------------------------------------
@@ -237,15 +326,31 @@ def _look_alikes(facts: Sequence[PluginFacts]) -> Iterator[str]:
                 f"the plug-in '{fact.namespace}' comes from {fact.distribution}; this project's own comes "
                 f"from {ours}"
             )
-    for pair in combinations(sorted({*spaces, *OWN}), 2):
+    homes = {fact.namespace: fact.distribution for fact in facts}
+    for pair in _near({*spaces, *OWN}):
         strange = [name for name in pair if name in spaces and name not in OWN]
-        if strange and one_edit(*pair):
-            known = pair[0] if strange[-1] == pair[1] else pair[1]
-            yield f"the plug-in '{strange[-1]}' is one letter away from '{known}': is it the one you mean?"
+        if not strange or (pair[0] in homes and homes[pair[0]] == homes.get(pair[1])):
+            continue  # names of one distribution are its own affair
+        known = pair[0] if strange[-1] == pair[1] else pair[1]
+        yield f"the plug-in '{strange[-1]}' is one letter away from '{known}': is it the one you mean?"
     for name in sorted({fact.distribution for fact in facts} - {*OWN.values()}):
         for ours in OWN.values():
             if one_edit(name, ours) and name.removeprefix("i2i-") not in spaces:
                 yield f"{name} is one letter away from {ours}: is it the one you mean?"
+
+
+def _near(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs that are one edit apart, in order.
+
+    Such two have a text in common once each may leave a letter out, so not all need to be compared with
+    all: there may be thousands.
+    """
+    alike: dict[str, set[str]] = {}
+    for name in names:
+        for text in (name, *(name[:i] + name[i + 1 :] for i in range(len(name)))):
+            alike.setdefault(text, set()).add(name)
+    pairs = {pair for group in alike.values() for pair in combinations(sorted(group), 2)}
+    return sorted(pair for pair in pairs if one_edit(*pair))
 
 
 def one_edit(one: str, other: str) -> bool:

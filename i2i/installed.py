@@ -21,6 +21,9 @@ from urllib.request import url2pathname
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from i2i.points import known_as
+
+CODE = frozenset({".py", ".pyc", ".so", ".pyd"})
 HASHES = frozenset({"sha256", "sha384", "sha512"})
 
 
@@ -28,33 +31,40 @@ HASHES = frozenset({"sha256", "sha384", "sha512"})
 class Record:
     """A distribution's files, compared with the hashes that its installer wrote down.
 
-    `files` is how many have one, `changed` names those that are gone or other than they were, and `digest`
-    is one sha256 for all of them, the same wherever the same files were installed.
+    `files` is how many have one, `changed` names those that are gone or other than they were, `added` code
+    that came into its packages later, and `digest` is one sha256 for all files, the same wherever the same
+    were installed.
     """
 
     state: Literal["unchanged", "changed", "none"]
     files: int = 0
     changed: tuple[str, ...] = ()
     digest: str = ""
+    added: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Need:
-    """A dependency: what is asked for, and the version that is there ("" for none)."""
+    """A dependency: what is asked for, and the version that is there ("" for none).
+
+    Where nobody can say what is asked for, `readable` is false and the whole text is the `name`.
+    """
 
     name: str
     wanted: str
     installed: str
     met: bool
+    readable: bool = True
 
 
 def editable_project(dist: Distribution) -> Path | None:
     """Return the folder that an editable installation leads to; None for any other."""
     try:
         origin = json.loads(dist.read_text("direct_url.json") or "{}")
-        editable = origin.get("dir_info", {}).get("editable", False)
-        return Path(url2pathname(urlsplit(origin["url"]).path)) if editable else None
-    except (ValueError, AttributeError, KeyError, RecursionError):
+        editable = origin.get("dir_info", {}).get("editable", False) is True
+        folder = Path(url2pathname(urlsplit(origin["url"]).path)) if editable else Path()
+        return folder if folder.is_absolute() and folder.resolve() else None
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
 
 
@@ -65,20 +75,38 @@ def location(dist: Distribution) -> Path:
 
 def verify(dist: Distribution) -> Record:
     """Compare the files of a distribution with its RECORD; there is nothing to compare if it is editable."""
-    hashed = list(_hashed(dist)) if editable_project(dist) is None else []
+    rows = _rows(dist) if editable_project(dist) is None else []
+    hashed = [(name, written) for name, written in rows if written]
     if not hashed:
         return Record("none")
     changed = tuple(name for name, written in hashed if _hash(dist, name, written) != written)
     own = sorted(f"{name}={written}" for name, written in hashed if ".dist-info/" not in name)
     digest = hashlib.sha256("\n".join(own).encode("utf-8", "surrogateescape")).hexdigest()
-    return Record("changed" if changed else "unchanged", len(hashed), changed, digest)
+    added = tuple(sorted(_added(dist, {name for name, _ in rows})))
+    return Record("changed" if changed else "unchanged", len(hashed), changed, digest, added)
 
 
-def _hashed(dist: Distribution) -> Iterator[tuple[str, str]]:
+def _rows(dist: Distribution) -> list[tuple[str, str]]:
+    """Return the files of a RECORD with their hashes, "" for one without; nothing where it cannot be read."""
     # Distribution.files leaves out what is missing, which is what is looked for here.
-    for row in csv.reader((dist.read_text("RECORD") or "").splitlines()):
-        if len(row) == 3 and row[1]:
-            yield row[0], row[1]
+    try:
+        rows = csv.reader((dist.read_text("RECORD") or "").splitlines())
+        return [(row[0], row[1]) for row in rows if len(row) == 3]
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def _added(dist: Distribution, recorded: set[str]) -> Iterator[str]:
+    """Yield the code in a distribution's own packages that its installer did not write there."""
+    site = Path(str(dist.locate_file("")))
+    for name in recorded:
+        package, slash, inside = name.partition("/")
+        if not slash or inside != "__init__.py":
+            continue  # another distribution may put its own modules beside these
+        for path in (site / package).rglob("*"):
+            relative = path.relative_to(site).as_posix()
+            if path.suffix in CODE and path.parent.name != "__pycache__" and relative not in recorded:
+                yield relative
 
 
 def _hash(dist: Distribution, name: str, like: str) -> str:
@@ -87,7 +115,10 @@ def _hash(dist: Distribution, name: str, like: str) -> str:
     if method not in HASHES:
         return ""
     try:
-        with Path(str(dist.locate_file(name))).open("rb") as file:
+        path = Path(str(dist.locate_file(name)))
+        if not path.is_file():
+            return ""  # a pipe would be waited for
+        with path.open("rb") as file:
             digest = hashlib.file_digest(file, method).digest()
     except (OSError, ValueError):
         return ""
@@ -101,10 +132,10 @@ def stale(dist: Distribution) -> str:
         return ""
     if not project.is_dir():
         return f"is installed as editable from {project}, which is gone: install it anew or uninstall it"
-    now = _table(project).get("version")
-    if now in (None, dist.version):
+    now, (_, then) = _table(project).get("version"), known_as(dist)
+    if now in (None, then):
         return ""
-    return f"was installed as {dist.version}, and {project} is at {now} by now: install it anew"
+    return f"was installed as {then}, and {project} is at {now} by now: install it anew"
 
 
 def outdated(dist: Distribution, group: str) -> str:
@@ -117,7 +148,7 @@ def outdated(dist: Distribution, group: str) -> str:
     points = {point.name: point.value for point in dist.entry_points if point.group == group}
     missed = []
     try:
-        if _plain(table.get("dependencies", ())) - _plain(dist.requires or ()):
+        if _plain(table.get("dependencies", ())) - _plain(_requirements(dist)):
             missed.append("dependencies")
         if table.get("entry-points", {}).get(group, points) != points:
             missed.append("entry points")
@@ -132,7 +163,7 @@ def _table(project: Path) -> dict[str, Any]:
     """Return what a project's pyproject.toml says of it; nothing where it cannot be read."""
     try:
         table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8")).get("project")
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return table if isinstance(table, dict) else {}
 
@@ -152,21 +183,37 @@ def _plain(requirements: Iterable[str]) -> set[tuple[str, str]]:
 def needs(dist: Distribution) -> list[Need]:
     """Return what a distribution depends on without its extras, and what of it is there."""
     found = []
-    for text in dist.requires or ():
+    for text in _requirements(dist):
         try:
             wanted = Requirement(text)
         except InvalidRequirement:
-            found.append(Need(text, "", "", met=False))  # nobody can say what it asks for
+            found.append(Need(text, "", "", met=False, readable=False))
             continue
-        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+        try:
+            counts = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        except (ValueError, KeyError):  # it compares what cannot be compared
+            found.append(Need(text, "", "", met=False, readable=False))
+            continue
+        if counts:
             found.append(_need(wanted))
     return sorted(found, key=lambda need: need.name)
+
+
+def _requirements(dist: Distribution) -> list[str]:
+    try:
+        return dist.requires or []
+    except (OSError, ValueError):  # its metadata cannot be read
+        return []
 
 
 def _need(wanted: Requirement) -> Need:
     name, versions = canonicalize_name(wanted.name), str(wanted.specifier)
     try:
-        version = distribution(wanted.name).version
+        _, version = known_as(distribution(wanted.name))
     except PackageNotFoundError:
         return Need(name, versions, "", met=False)
-    return Need(name, versions, version, met=wanted.specifier.contains(version, prereleases=True))
+    try:
+        met = wanted.specifier.contains(version, prereleases=True)
+    except ValueError:  # the version is none
+        met = False
+    return Need(name, versions, version, met=met or not versions)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+import shutil
 import sys
 from importlib.metadata import distribution as find
 from pathlib import Path
@@ -105,10 +107,52 @@ def test_what_cannot_be_verified_is_not_unchanged(shiny, row):
     assert verify(find("i2i-shiny")).state == "changed"
 
 
-@pytest.mark.parametrize("text", ["", "no, record, at all, here\n", '"\n'])
+@pytest.mark.parametrize(
+    "text", [b"", b"no, record, at all, here\n", b'"\n', b"caf\xe9,sha256=a,3\n", b'"' + b"x" * 200_000]
+)
 def test_without_hashes_there_is_no_record(shiny, text):
-    (shiny / "RECORD").write_text(text)
+    (shiny / "RECORD").write_bytes(text)
     assert verify(find("i2i-shiny")).state == "none"
+    assert told("i2i-shiny", "notes") == [
+        "i2i-shiny 0.1 has no record of its files: nobody can tell whether they are as they were"
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_in_the_place_of_a_file_is_a_changed_file(shiny):
+    (shiny.parent / "i2i_shiny.txt").unlink()
+    os.mkfifo(shiny.parent / "i2i_shiny.txt")
+    assert verify(find("i2i-shiny")).changed == ("i2i_shiny.txt",)
+
+
+def test_code_that_came_later_is_noted(distribution):
+    files = {"i2i_deep/__init__.py": PLUGIN, "i2i_deep/parts/net.py": "", "shared/deep.py": ""}
+    site = distribution("i2i-deep", "0.1", "deep", files)
+    (site / "i2i_deep-0.1.dist-info/RECORD").write_text(hashed(site, *files))
+    assert told("i2i-deep", "notes") == []
+    for name in ("i2i_deep/__pycache__/x.pyc", "i2i_deep/table.csv", "shared/of_another.py", "other.py"):
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text("")
+    assert told("i2i-deep", "notes") == []
+    (site / "i2i_deep/parts/more.py").write_text("")
+    (site / "i2i_deep/fast.so").write_text("")
+    assert verify(find("i2i-deep")).added == ("i2i_deep/fast.so", "i2i_deep/parts/more.py")
+    assert told("i2i-deep", "notes") == [
+        "i2i-deep 0.1 has code that it was not installed with: i2i_deep/fast.so and 1 more are not in its "
+        "record"
+    ]
+    assert told("i2i-deep") == []
+
+
+def test_a_plug_in_that_is_imported_from_elsewhere_than_it_is_installed(shiny, tmp_path, monkeypatch):
+    (tmp_path / "front").mkdir()
+    (tmp_path / "front/i2i_shiny.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(tmp_path / "front"))
+    assert facts("shiny").record.state == "unchanged"
+    assert told("shiny") == [
+        f"the plug-in 'shiny' is imported from {tmp_path / 'front/i2i_shiny.py'}, though i2i-shiny 0.1 is in "
+        f"{shiny.parent}: take that file off the path (PYTHONPATH, or the folder that Python starts in)"
+    ]
 
 
 def test_an_editable_installation_has_no_record_of_its_files(shiny, tmp_path):
@@ -160,6 +204,13 @@ def test_an_editable_installation_that_misses_dependencies_or_entry_points(shiny
     ]
 
 
+@pytest.mark.parametrize("url", ["3", "null", '""', '"file:///x\\u0000y"', '"relative"'])
+def test_an_origin_that_leads_nowhere_is_not_editable(shiny, url):
+    (shiny / "direct_url.json").write_text(f'{{"url": {url}, "dir_info": {{"editable": true}}}}')
+    assert editable_project(find("i2i-shiny")) is None
+    assert told("shiny") == []
+
+
 @pytest.mark.parametrize("text", ["[project]", "project = 3", "[", "[project]\nentry-points = 3\n"])
 def test_a_project_that_says_nothing_is_no_problem(shiny, tmp_path, text):
     edit(shiny, tmp_path)
@@ -197,6 +248,35 @@ def test_an_installation_that_was_cut_off_is_listed_as_far_as_it_is_known(i2i, d
     assert (facts("half").distribution, facts("half").version) == ("unknown", "?")
     assert "half" in i2i("doctor").out
     assert "unknown" in i2i("plugins").out
+    assert told("half") == [
+        f"what is installed in {site} as the plug-in half does not say its name, for its METADATA is gone or "
+        "cannot be read: install it anew"
+    ]
+
+
+def test_installations_without_a_name_are_not_taken_for_each_other(distribution):
+    for name in ("half", "more"):
+        site = distribution(f"i2i-{name}", "0.1", name, {f"i2i_{name}.py": PLUGIN})
+        (site / f"i2i_{name}-0.1.dist-info" / "METADATA").unlink()
+    (site / "i2i_more-0.1.dist-info" / "RECORD").write_text("i2i_more.py,sha256=aaaa,3\n")
+    assert [facts(name).record.state for name in ("half", "more")] == ["none", "changed"]
+
+
+@pytest.mark.parametrize("namespace", ["half", None])
+def test_metadata_that_is_not_utf_8_is_no_obstacle(distribution, i2i, namespace):
+    site = distribution("i2i-half", "0.1", namespace, {"i2i_half.py": PLUGIN})
+    about = b"Metadata-Version: 2.1\nName: i2i-half\nVersion: 0.1\nAuthor: Caf\xe9\n"
+    (site / "i2i_half-0.1.dist-info" / "METADATA").write_bytes(about)
+    assert len(told(f"{site} as the plug-in half does not say its name")) == (namespace == "half")
+    assert i2i("doctor", "--json").err == ""
+
+
+def test_entry_points_that_cannot_be_read_are_a_problem(distribution):
+    site = distribution("strange", "2.0", None, {})
+    (site / "strange-2.0.dist-info" / "entry_points.txt").write_text("[x]\njunk\n")
+    (problem,) = told("strange")
+    assert problem.startswith(f"the entry points of strange 2.0 in {site} cannot be read")
+    assert facts("core").state == "ready"
 
 
 def test_without_core_there_is_nothing_to_build_with(distribution):
@@ -229,7 +309,18 @@ def test_a_dependency_that_is_missing_or_too_old(shiny):
     found = [sentence for sentence in told("i2i-shiny") if "needs" in sentence]
     assert "i2i-shiny 0.1 needs nowhere-to-be-found, which is not installed" in found
     assert any(one.startswith("i2i-shiny 0.1 needs torch>=99, installed is 2") for one in found)
+    assert "i2i-shiny 0.1 needs '?!', which is no requirement that can be read: tell its authors" in found
     assert len(found) == 3
+
+
+def test_a_dependency_whose_version_is_none(shiny, distribution):
+    distribution("odd", "one", None, {})
+    lost = distribution("lost", "1.0", None, {})
+    (lost / "lost-1.0.dist-info" / "METADATA").unlink()
+    with (shiny / "METADATA").open("a") as file:
+        file.write("Requires-Dist: odd\nRequires-Dist: odd>=1\nRequires-Dist: lost>=1\n")
+    found = [(need.name, need.wanted, need.installed, need.met) for need in needs(find("i2i-shiny"))]
+    assert found == [("lost", ">=1", "?", False), ("odd", "", "one", True), ("odd", ">=1", "one", False)]
 
 
 def test_a_second_installation_is_hidden_by_the_first(shiny, distribution):
@@ -237,6 +328,44 @@ def test_a_second_installation_is_hidden_by_the_first(shiny, distribution):
     (note,) = told("installed twice", "notes")
     assert note.startswith("i2i-shiny is installed twice: 0.2 in ")
     assert "hides 0.1 in" in note
+
+
+def test_two_installations_in_one_folder_are_a_problem(shiny):
+    other = shutil.copytree(shiny, shiny.parent / "i2i_shiny-0.2.dist-info")
+    (other / "METADATA").write_text((shiny / "METADATA").read_text().replace("0.1", "0.2"))
+    (problem,) = told("installed twice")
+    assert problem.startswith(f"i2i-shiny is installed twice in {shiny.parent}, as 0.")
+    assert problem.endswith("uninstall it until none is left, then install it anew")
+    assert told("installed twice", "notes") == []
+
+
+def test_a_folder_that_is_on_the_path_twice_is_one_installation(shiny, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(shiny.parent)
+    monkeypatch.syspath_prepend(str(tmp_path / "link"))
+    assert told("installed twice") == told("installed twice", "notes") == []
+
+
+def test_an_editable_installation_in_two_environments_names_both(shiny, distribution, tmp_path):
+    site = distribution("i2i-shiny", "0.1", "shiny", {"i2i_shiny_2.py": PLUGIN})
+    for info in (shiny, site / shiny.name):
+        edit(info, tmp_path)
+    (note,) = told("installed twice", "notes")
+    assert note == f"i2i-shiny is installed twice: 0.1 in {site} hides 0.1 in {shiny.parent}"
+
+
+def test_what_a_cut_off_pip_left_behind_is_noted(shiny):
+    left = shutil.copytree(shiny, shiny.parent / f"~{shiny.name[1:]}")
+    assert told("left behind", "notes") == [
+        f"i2i-shiny 0.1 was left behind by a pip that was cut off, and is passed over: delete {left}"
+    ]
+    assert told("i2i-shiny") == []
+
+
+def test_a_name_that_is_switched_off_in_vain_is_noted(shiny, monkeypatch):
+    monkeypatch.setenv("I2I_DISABLE", "shinny, shiny,")
+    assert told("I2I_DISABLE", "notes") == [
+        "I2I_DISABLE names 'shinny', and no plug-in is called so - did you mean 'shiny'?"
+    ]
 
 
 # --- names ---------------------------------------------------------------------------------------
@@ -274,6 +403,15 @@ def test_names_that_are_easily_mistaken_are_pointed_out(
     distribution(name, "1.0", namespace, {f"{name.replace('-', '_')}.py": PLUGIN})
     assert note in examine(discover()).notes
     assert told(name) == []
+
+
+def test_names_of_one_distribution_are_its_own_affair(distribution):
+    site = distribution("i2i-many", "1.0", "many", {"i2i_many.py": PLUGIN})
+    points = "".join(f"part-{number} = i2i_many\n" for number in range(2000))
+    (site / "i2i_many-1.0.dist-info" / "entry_points.txt").write_text(f"[i2i]\n{points}tim = i2i_many\n")
+    assert told("one letter", "notes") == [
+        "the plug-in 'tim' is one letter away from 'timm': is it the one you mean?"
+    ]
 
 
 # --- the machine and the command ------------------------------------------------------------------
