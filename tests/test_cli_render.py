@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from i2i.cli.render import print_table, toml_value
+from i2i.cli.render import print_note, print_table, toml_value
 
 HEADERS = ("use", "kind", "summary")
 ROWS = [
@@ -99,3 +99,10 @@ def test_values_as_toml_has_them(value, text: str):
 
     assert toml_value(value) == text
     assert tomllib.loads(f"x = {text}")["x"] == value
+
+
+def test_what_would_steer_a_terminal_is_written_out(capsys):
+    print_table(("a", "b"), [("x", "\x1b[31mred\x07")])
+    assert capsys.readouterr().out.splitlines()[1] == "x  \\x1b[31mred\\x07"
+    print_note("\x1b]0;title\x07")
+    assert capsys.readouterr().err == "\\x1b]0;title\\x07\n"

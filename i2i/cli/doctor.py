@@ -9,7 +9,6 @@ import typer
 from i2i.cli.options import JsonOption, open_catalog
 from i2i.cli.render import print_json, print_table
 from i2i.errors import EXIT_PLUGIN
-from i2i.printable import printable
 
 if TYPE_CHECKING:
     from i2i.doctor import Health, PluginFacts
@@ -36,13 +35,13 @@ def _show(health: Health) -> None:
     print()
     print_table(
         ("plug-in", "distribution", "holds", "state", "files", "location"),
-        [tuple(map(printable, _row(facts))) for facts in health.plugins],
+        [_row(facts) for facts in health.plugins],
         labelled=False,
     )
     print()
     told = [("note", text) for text in health.notes] + [("problem", text) for text in health.problems]
     if told:
-        print_table(("", "what to look at"), [(kind, printable(text)) for kind, text in told], labelled=False)
+        print_table(("", "what to look at"), told, labelled=False)
         print()
     count = len(health.problems)
     print("no problem found" if not count else f"{count} problem{'s' if count > 1 else ''} found")

@@ -13,7 +13,6 @@ from i2i.cli.options import JsonOption, PluginOption, open_catalog
 from i2i.cli.render import print_json, print_note, print_table
 from i2i.errors import EXIT_PLUGIN, PluginError, RecipeError, did_you_mean
 from i2i.kinds import KINDS
-from i2i.printable import printable
 
 if TYPE_CHECKING:
     from i2i.catalog import Catalog
@@ -131,10 +130,7 @@ def _params(settings: Sequence[str], titles: set[str]) -> dict[str, dict[str, An
 
 
 def _show(namespace: str, outcomes: Sequence[Outcome]) -> None:
-    rows = [
-        (outcome.component, outcome.check, outcome.status, printable(outcome.sentence))
-        for outcome in outcomes
-    ]
+    rows = [(outcome.component, outcome.check, outcome.status, outcome.sentence) for outcome in outcomes]
     print_table(("component", "check", "result", ""), rows, styles=("bold",), labelled=False)
     count = Counter(outcome.status for outcome in outcomes)
     told = [f"{count[status]} {status}" for status in ("passed", "failed", "expected", "not run")]

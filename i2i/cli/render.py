@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from i2i.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,7 +23,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def print_note(text: str) -> None:
     """Print a remark on stderr, where it is in no program's way."""
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def print_table(
@@ -34,8 +36,10 @@ def print_table(
     """Print rows under headers; `styles` are those of the first columns, on a terminal.
 
     Off a terminal every line is as long as it needs to be, so that nothing is lost to a pipe. On one
-    that is too narrow each row becomes a block, with a header before each cell if `labelled`.
+    that is too narrow each row becomes a block, with a header before each cell if `labelled`. What would
+    steer a terminal is written out: names and reasons may come from anybody's package.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
     if not sys.stdout.isatty():
         for row in [headers, *rows]:
