@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -94,3 +95,26 @@ def test_a_keyboard_interrupt_ends_with_130():
     )
     ended = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_what_an_encoding_lacks_is_written_out(tmp_path):
+    line = [sys.executable, "-m", "i2i", "plugin", "new", "shiny", "--out", "caf\u00e9"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "caf\\xe9/i2i-shiny/pyproject.toml" in ended.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")
+@pytest.mark.parametrize(
+    ("target", "code", "told"),
+    [
+        (">/dev/full", 4, "no space is left for what this command prints or writes; make room first\n"),
+        (">&-", 0, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_is_no_bug(target, code, told):
+    # Unbuffered, for a few lines would otherwise wait for the end of the process.
+    line = f"'{sys.executable}' -u -m i2i plugins {target}"
+    ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (code, told)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -24,7 +27,7 @@ from i2i.cli import (
     run,
     translate,
 )
-from i2i.errors import I2IError, exit_code_of
+from i2i.errors import EXIT_RESOURCES, I2IError, exit_code_of
 from i2i.printable import printable
 
 app = typer.Typer(
@@ -64,10 +67,25 @@ def _options(
     """Image-to-image translation from interchangeable parts."""
 
 
+def _open_streams() -> None:
+    """Let what the terminal's encoding lacks be written out, and what nobody reads be printed."""
+    if sys.stdout is None:  # closed by the shell
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; what a person can mend is told without a traceback."""
+    _open_streams()
     try:
         app(arguments)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        print("no space is left for what this command prints or writes; make room first", file=sys.stderr)
+        sys.exit(EXIT_RESOURCES)
     except I2IError as error:
         for problem in error.problems:
             print(printable(problem.render()), file=sys.stderr)
