@@ -6,6 +6,8 @@ to them.
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,9 +86,9 @@ class Scaffold:
 
     def next_steps(self) -> list[tuple[str, str]]:
         """Return commands to go on with, each with its purpose."""
-        recipe = self.folder / "recipes" / f"{self.namespace}.toml"
+        recipe = _argument(self.folder / "recipes" / f"{self.namespace}.toml")
         steps = [
-            (f"pip install -e {_shown(self.folder)}", "installs it; what you change counts at once"),
+            (f"pip install -e {_for_pip(self.folder)}", "installs it; what you change counts at once"),
             (f"i2i plugin check {self.namespace}", "does it keep the contract?"),
             (f"i2i run {recipe} --steps 20", "does it train?"),
         ]
@@ -167,9 +169,11 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
     except OSError as error:
-        if folder.exists():
+        if os.path.lexists(folder):  # a link that leads nowhere is there too
             message = f"{folder} is there already; choose another name, or another --out"
             raise RecipeError(message) from None
+        if os.path.isfile(folder.parent):  # Path.is_file raises for a name that is too long
+            raise ResourceError(f"{folder} cannot be made: {folder.parent} is a file.") from error
         raise ResourceError(f"{folder} cannot be made: {error.strerror}.") from error
     try:
         for name, text in texts.items():
@@ -181,6 +185,12 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
         raise ResourceError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
-def _shown(folder: Path) -> str:
-    """Return a folder so that pip takes it for one."""
-    return str(folder) if folder.is_absolute() or str(folder).startswith(".") else f"./{folder}"
+def _for_pip(folder: Path) -> str:
+    """Return a folder so that pip takes it for one, and a shell for one word."""
+    plain = str(folder)
+    return shlex.quote(plain if folder.is_absolute() or plain.startswith(".") else f"./{plain}")
+
+
+def _argument(path: Path) -> str:
+    """Return a path so that a shell takes it for one word, and a command for no option."""
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))

@@ -150,6 +150,20 @@ def test_a_folder_that_cannot_be_made_is_a_matter_of_resources(tmp_path):
         made("shiny", "generator", tmp_path / "file")
 
 
+def test_a_link_that_leads_nowhere_is_there_already(tmp_path):
+    (tmp_path / "i2i-shiny").symlink_to("nowhere")
+    with pytest.raises(RecipeError, match="i2i-shiny is there already"):
+        made("shiny", "generator", tmp_path)
+
+
+def test_a_file_and_a_name_that_is_too_long_hold_no_package(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match=r"i2i-shiny cannot be made: .*file is a file\."):
+        made("shiny", "generator", tmp_path / "file")
+    with pytest.raises(ResourceError, match="i2i-shiny cannot be made: File name too long"):
+        made("shiny", "generator", tmp_path / ("x" * 300))
+
+
 def test_half_a_package_is_taken_back(tmp_path, monkeypatch):
     write = Path.write_text
 
@@ -213,6 +227,22 @@ def test_the_command_tells_what_to_do_next(i2i, tmp_path, monkeypatch):
     assert again.err == "i2i-shiny is there already; choose another name, or another --out\n"
     assert i2i("plugin", "new", "shiny", "--out", "elsewhere/deep").code == 0
     assert Path("elsewhere/deep/i2i-shiny/pyproject.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("out", "pip", "recipe"),
+    [
+        ("my nets", "'./my nets/i2i-shiny'", "'my nets/i2i-shiny/recipes/shiny.toml'"),
+        ("-nets", "./-nets/i2i-shiny", "./-nets/i2i-shiny/recipes/shiny.toml"),
+    ],
+)
+def test_the_commands_can_be_pasted_whatever_the_folder_is_called(
+    i2i, tmp_path, monkeypatch, out, pip, recipe
+):
+    monkeypatch.chdir(tmp_path)
+    ended = i2i("plugin", "new", "shiny", f"--out={out}")
+    assert f"\n  pip install -e {pip}\n" in ended.out
+    assert f"\n  i2i run {recipe} --steps 20\n" in ended.out
 
 
 def test_the_command_refuses_an_unknown_kind(i2i, tmp_path):
