@@ -90,6 +90,8 @@ def _plugin(namespace: str, wanted: SpecifierSet, catalog: Catalog) -> str:
         return record.error
     if namespace == LOCAL:
         return f"the plug-in '{LOCAL}' is a file without a version; take it out of [{SECTION}]."
+    if not str(wanted):
+        return ""
     try:
         fits = wanted.contains(Version(record.version), prereleases=True)
     except InvalidVersion:

@@ -42,7 +42,8 @@ def beside(path: Path) -> Versions:
 
 def told(written: Versions, namespace: str, plugin: Plugin | None) -> str:
     """Say with which version of a plug-in a file was written, if another one is installed."""
-    now = f"{plugin.distribution} {plugin.version}" if plugin else ""
+    contested = plugin is not None and plugin.error and not plugin.loaded  # then no one version is installed
+    now = f"{plugin.distribution} {plugin.version}" if plugin and not contested else ""
     then = written.get(namespace, now)
     return "" if then == now or not now else then_and_now(then, now)
 

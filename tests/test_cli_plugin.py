@@ -138,7 +138,9 @@ def test_a_plug_in_that_is_not_installed(i2i, shiny):
 
 def test_a_plug_in_that_is_switched_off(i2i, shiny, monkeypatch):
     monkeypatch.setenv("I2I_DISABLE", "shiny")
-    assert i2i("plugin", "check", "shiny").err.startswith("no plug-in 'shiny' is installed")
+    ended = i2i("plugin", "check", "shiny", "--json")
+    assert (ended.code, ended.out) == (6, "")
+    assert ended.err == "the plug-in 'shiny' cannot be checked: I2I_DISABLE switches it off.\n"
 
 
 def test_a_plug_in_that_cannot_be_loaded_fails_its_first_check(i2i, distribution):

@@ -154,6 +154,11 @@ def test_a_version_that_is_no_version_fits_nothing(told, distribution):
     assert "'odd' >=1, and installed is i2i-odd one" in told('plugins.odd = ">=1"')
 
 
+def test_any_version_will_do_where_none_is_named(recipe_file, distribution):
+    distribution("i2i-odd", "one", "odd", {"i2i_odd.py": ""})
+    assert requires(recipe_file(old=HEAD, new='\n[requires]\nplugins.odd = ""\n' + HEAD))
+
+
 def test_the_commands_know_it(recipe_file, i2i):
     path = recipe_file(old=HEAD, new='\n[requires]\nplugins.bits = ">=1"\n' + HEAD)
     assert i2i("recipe", "check", path).code == 0

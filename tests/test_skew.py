@@ -138,3 +138,9 @@ def test_versions_are_those_of_the_record():
     about = {"plugins": [{"namespace": "timm", "distribution": "i2i-timm", "version": "0.1"}]}
     assert recorded(about) == {"timm": "i2i-timm 0.1"}
     assert recorded(None) == {}
+
+
+def test_a_name_that_two_packages_claim_has_no_installed_version(resolved, shiny, distribution):
+    distribution("i2i-rival", "9", "shiny", {"i2i_rival.py": ""})
+    told = refused(resolved, PluginError)
+    assert told.endswith("i2i-rival 9 and i2i-shiny 0.1. Uninstall one, or set I2I_DISABLE=shiny.")

@@ -95,7 +95,10 @@ def check(
 def _installed(catalog: Catalog, namespace: str) -> Plugin:
     """Return the record of a plug-in, loaded, be it broken; raise PluginError where there is none."""
     names = catalog.plugins.names()
-    if namespace not in names:
+    record = catalog.plugins.get(namespace)
+    if record is not None and record.disabled:
+        raise PluginError(f"the plug-in '{namespace}' cannot be checked: I2I_DISABLE switches it off.")
+    if record is None:
         close = did_you_mean(namespace, names) or "."
         raise PluginError(f"no plug-in '{namespace}' is installed{close} Installed: {', '.join(names)}.")
     return catalog.plugins.load(namespace)
