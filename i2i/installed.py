@@ -9,6 +9,7 @@ import base64
 import csv
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def stale(dist: Distribution) -> str:
     project = editable_project(dist)
     if project is None:
         return ""
-    if not project.is_dir():
+    if not os.path.isdir(project):  # Path.is_dir raises where a folder on the way may not be entered
         return f"is installed as editable from {project}, which is gone: install it anew or uninstall it"
     now, (_, then) = _table(project).get("version"), known_as(dist)
     if now in (None, then):

@@ -143,7 +143,7 @@ def _loaded(record: Plugin) -> Plugin:
         with redirect_stdout(sys.stderr):  # stdout may be somebody's JSON
             module = importlib.import_module(record.module)
             api = getattr(module, "i2i_api", None)
-            problem = _api_problem(api)
+            problem = _no_module(module) or _api_problem(api)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # pytest.skip raises one that is no Exception, and so does sys.exit
@@ -171,6 +171,16 @@ def _loaded(record: Plugin) -> Plugin:
         entries=tuple(registrar.entries),
         recipes=tuple(registrar.recipes),
         benchmarks=tuple(registrar.benchmarks),
+    )
+
+
+def _no_module(module: ModuleType) -> str:
+    """Say that a folder without code was imported: what is left of a package imports, and holds nothing."""
+    folders = list(getattr(module, "__path__", ()))
+    if not folders or getattr(module, "__file__", None):
+        return ""
+    return (
+        f"is not there: all that is left of '{module.__name__}' is the folder {folders[0]}; install it anew."
     )
 
 

@@ -119,6 +119,14 @@ def test_what_is_wrong_with_a_plug_in_is_one_sentence_in_its_record(distribution
     assert "\n" not in record.error
 
 
+def test_a_folder_that_an_uninstallation_left_is_no_module(distribution):
+    site = distribution("i2i-shapes", "0.1", "shapes", {"i2i_shapes/notes.txt": ""})
+    assert load("shapes").error == (
+        "plug-in 'shapes' (i2i-shapes 0.1) is not there: all that is left of 'i2i_shapes' is the folder "
+        f"{site / 'i2i_shapes'}; install it anew."
+    )
+
+
 def test_a_long_reason_is_cut(distribution):
     distribution("i2i-shapes", "0.1", "shapes", {"i2i_shapes.py": "raise ValueError('x' * 100_000)"})
     assert len(load("shapes").error) < 600
