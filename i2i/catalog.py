@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from i2i.errors import PluginError, RecipeError, did_you_mean
 from i2i.kinds import KINDS
-from i2i.plugins import Plugin, Plugins
+from i2i.plugins import LOCAL, Plugin, Plugins
 from i2i.registry import Entry, RecipeEntry
 
 CORE = "core"
@@ -48,6 +48,10 @@ class Catalog:
     def plugin(self, namespace: str, *, wanted: str) -> Plugin:
         """Load the plug-in that `wanted` needs, or raise PluginError that says why it cannot be had."""
         record = self.plugins.get(namespace)
+        if record is None and namespace == LOCAL:
+            raise PluginError(
+                f"'{wanted}' is in a file of somebody's own: give that file with --plugin FILE."
+            )
         if record is None:
             installed = ", ".join(self.plugins.names()) or "none"
             close = did_you_mean(namespace, self.plugins.names())

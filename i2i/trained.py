@@ -120,6 +120,7 @@ def _holds_path(value: Any) -> bool:
 
 
 def _from_header(header: Mapping[str, Any]) -> dict[str, Any]:
-    about = header.get("provenance") or {}
+    about = header.get("provenance")
+    about = about if isinstance(about, Mapping) else {}
     table = {section: header[section] for section in SECTIONS if section in header}
     return {"name": about.get("recipe", "model"), "seed": about.get("seed", 0), **table}

@@ -125,9 +125,11 @@ def check_component(file: WeightsFile, entry: Entry) -> list[str]:
         for ref, rev in ((file.header["component"], file.header["rev"]), (entry.ref, entry.rev))
     )
     if old != new:
+        cause = f"both are of {now}" if then == now else then_and_now(then, now)
+        cure = "Train anew." if then == now else "Train anew, or use the version it was written with."
         raise RecipeError(
             f"{file.path} holds {old}, and installed is {new}: its weights no longer mean the same "
-            f"({then_and_now(then, now)}). Train anew, or use the version it was written with."
+            f"({cause}). {cure}"
         )
     return [] if then == now else [f"{file.path} was written with {then}; installed is {now}."]
 

@@ -92,6 +92,20 @@ def test_weights_of_another_revision(model):
     )
 
 
+def test_weights_of_another_revision_of_the_same_version(model):
+    path = model(rev=3, version="1.0")
+    assert refused(path) == (
+        f"{path} holds toys/tiny revision 3, and installed is toys/tiny revision 1: its weights no longer "
+        "mean the same (both are of i2i-toys 1.0). Train anew."
+    )
+
+
+@pytest.mark.parametrize("provenance", [[1], "x", None])
+def test_a_model_whose_provenance_is_none_still_has_its_data(model, provenance):
+    found = find_trained(model(provenance=provenance), catalog=Catalog(discover()))
+    assert found.recipe.data.entry.ref == "toys/squares"
+
+
 def test_the_data_of_a_model_file(model):
     path = model(data={"use": "toys/squares", "size": 16, "corners": 4})
     with pytest.raises(RecipeError, match=f"unknown key 'corners' for toys/squares .*; {OLD}"):
