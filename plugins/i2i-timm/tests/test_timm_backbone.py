@@ -84,6 +84,21 @@ def test_a_network_that_takes_one_size_alone_says_so(device):
             backbone(torch.zeros(2, 3, 64, 48))
 
 
+def test_a_network_whose_table_of_positions_ends_says_so_before_anything_is_computed():
+    with torch.device("meta"):
+        backbone = Backbone("mvitv2_tiny", in_channels=1)
+        assert backbone(torch.empty(2, 1, 64, 96))[-1].shape[-2:] == (2, 3)
+        with pytest.raises(ValueError, match="cannot take images of 64x256 pixels, it was made for 224x224"):
+            backbone(torch.empty(2, 1, 64, 256))
+
+
+@pytest.mark.filterwarnings("ignore:CSATv2 is designed for 3-channel:UserWarning")
+def test_a_network_of_three_channels_alone_does_not_blame_the_size():
+    sentence = "'csatv2' takes images of 3 channels alone, not of 4: choose"
+    with torch.device("meta"), pytest.raises(ValueError, match=sentence):
+        Backbone("csatv2", in_channels=4)(torch.empty(2, 4, 64, 64))
+
+
 def test_other_mistakes_are_not_taken_for_a_matter_of_size():
     backbone = Backbone("resnet10t", in_channels=3)
     with pytest.raises(RuntimeError, match="expected input"):

@@ -25,6 +25,9 @@ from i2i_timm import pretrained as weights_of
 COLOURS = 3
 """The channels of what published weights were trained on."""
 
+UNFIT = (AssertionError, IndexError, RuntimeError, ValueError)
+"""What timm's networks raise when an image does not suit them."""
+
 ANY_SIZE: tuple[dict[str, bool], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 """How networks that are built for one size are told to take others, by the first of these that helps."""
 
@@ -35,7 +38,7 @@ class Backbone(nn.Module):
     (B,in_channels,H,W) in [-1,1] -> a list of (B,C,h,w), where `channels` holds each C and `reductions`
     how many times smaller than the image each is. Images are padded so that every map is whole (`whole`).
     How weights start is timm's own affair (`keep_init`). Raises ValueError for a name that timm does not
-    have, and for a size that the network cannot take.
+    have, and for a size or a number of channels that the network cannot take.
 
     Args:
         name: a name of timm's, with the tag of its weights if it is to have any but the usual ones.
@@ -75,6 +78,8 @@ class Backbone(nn.Module):
         self.reductions: tuple[int, ...] = tuple(info.reduction())
         self.multiple = max(self.reductions)
         self.native: tuple[int, int] = tuple(_config(name).input_size[1:])
+        # What timm knows to be of one size, and cannot tell to take others, may take others all the same.
+        self._fixed = bool(_config(name).fixed_input_size) and not facts.options
         self._nhwc = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
         self.scale: Tensor
         self.shift: Tensor
@@ -87,18 +92,17 @@ class Backbone(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the feature maps of (B,in_channels,H,W), padded to whole maps."""
         padded = self.whole(image) * self.scale + self.shift
+        reason = self._beyond(padded)
+        if reason is not None:
+            raise ValueError(self._of_size(image, reason))
         try:
             maps: list[Tensor] = self.net(padded)
-        except (AssertionError, RuntimeError, ValueError) as error:
-            reason = str(error) if padded.is_meta else self._refusal(padded.shape)
+        except UNFIT as error:
+            reason = str(error) if padded.is_meta else _reason(self.name, self._options, padded.shape)
             if reason is None:
                 raise
-            height, width = image.shape[-2:]
-            native = "x".join(map(str, self.native))
-            raise ValueError(
-                f"timm's '{self.name}' cannot take images of {height}x{width} pixels, it was made for "
-                f"{native}: choose another backbone or size   ({shorten(reason, 100) or 'it says no more'})"
-            ) from error
+            sentence = self._of_channels(padded, reason) or self._of_size(image, reason)
+            raise ValueError(sentence) from error
         return [part.permute(0, 3, 1, 2).contiguous() for part in maps] if self._nhwc else maps
 
     def whole(self, image: Tensor) -> Tensor:
@@ -117,15 +121,36 @@ class Backbone(nn.Module):
         fits = below < height and right < width
         return F.pad(image, (0, right, 0, below), mode="reflect" if fits else "replicate")
 
-    def _refusal(self, shape: torch.Size) -> str | None:
-        """Return why the network cannot take images of this shape, or None: ask one without memory."""
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            shell = create(self.name, **self._options).train(self.training)
-            try:
-                shell(torch.empty(shape))
-            except (AssertionError, RuntimeError, ValueError) as error:
-                return str(error)
-        return None
+    def _beyond(self, padded: Tensor) -> str | None:
+        """Return why the network cannot take an image that is larger than what it was made for, or None.
+
+        Some look up positions in a table that ends there. The meta device passes over that, and a GPU
+        is of no use to the process any more, so that each size is first tried once on the CPU.
+        """
+        if not self._fixed or all(
+            side <= own for side, own in zip(padded.shape[-2:], self.native, strict=True)
+        ):
+            return None
+        return _tried(self.name, tuple(self._options.items()), tuple(padded.shape[1:]))
+
+    def _of_size(self, image: Tensor, reason: str) -> str:
+        height, width = image.shape[-2:]
+        native = "x".join(map(str, self.native))
+        return (
+            f"timm's '{self.name}' cannot take images of {height}x{width} pixels, it was made for "
+            f"{native}: choose another backbone or size   ({_short(reason)})"
+        )
+
+    def _of_channels(self, padded: Tensor, reason: str) -> str | None:
+        """Return the sentence for a network that could take this image if it had three channels, or None."""
+        count, channels, *size = padded.shape
+        coloured = {**self._options, "in_chans": COLOURS}
+        if channels == COLOURS or _reason(self.name, coloured, (count, COLOURS, *size)) is not None:
+            return None
+        return (
+            f"timm's '{self.name}' takes images of {COLOURS} channels alone, not of {channels}: choose "
+            f"another backbone   ({_short(reason)})"
+        )
 
 
 def check_name(name: str) -> None:
@@ -191,12 +216,34 @@ def _facts(name: str) -> _Facts:
             side = 2 * max(info.reduction())
             try:
                 shell(torch.empty(2, COLOURS, side, 2 * side))
-            except (AssertionError, RuntimeError, ValueError):
+            except UNFIT:
                 if options:
                     continue  # it knows the option, and takes one size all the same
             break
     usual = (layer % len(info.info) for layer in info.out_indices)
     return _Facts(options, len(info.info), tuple(zip(usual, info.reduction(), strict=True)))
+
+
+def _short(reason: str) -> str:
+    return shorten(reason, 100) or "it says no more"
+
+
+def _reason(
+    name: str, options: Mapping[str, Any], shape: tuple[int, ...], *, device: str = "meta"
+) -> str | None:
+    """Return why a network cannot take images of a shape (B,C,H,W), or None: ask one of its kind."""
+    with torch.random.fork_rng(devices=[]), torch.device(device), torch.no_grad():
+        net = create(name, **options).eval()
+        try:
+            net(torch.zeros(shape))
+        except UNFIT as error:
+            return str(error) or type(error).__name__
+    return None
+
+
+@cache
+def _tried(name: str, options: tuple[tuple[str, Any], ...], shape: tuple[int, ...]) -> str | None:
+    return _reason(name, dict(options), (1, *shape), device="cpu")
 
 
 def _check_layers(name: str, layers: tuple[int, ...], count: int) -> None:
