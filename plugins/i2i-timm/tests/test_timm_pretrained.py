@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -101,12 +102,37 @@ def test_a_file_that_lacks_one_layer_is_refused(tmp_path):
     del tensors["stages.1.blocks.0.conv_dw.weight"]
     safetensors.torch.save_file(tensors, tmp_path / "weights.safetensors")
     with pytest.raises(
-        DataError, match=r"nothing for 1 parameters, such as 'stages_1\.blocks\.0\.conv_dw\.weight'"
+        DataError, match=r"nothing for 1 tensors, such as 'stages_1\.blocks\.0\.conv_dw\.weight'"
     ):
         Backbone("test_convnext", in_channels=3, pretrained=True, weights=tmp_path / "weights.safetensors")
 
 
+def test_a_file_without_the_statistics_of_batch_norms_is_refused(tmp_path):
+    tensors = {key: value for key, value in published("resnet10t").items() if "running" not in key}
+    safetensors.torch.save_file(tensors, tmp_path / "weights.safetensors")
+    with pytest.raises(DataError, match=r"nothing for 14 tensors, such as 'conv1\.1\.running_var'"):
+        Backbone("resnet10t", in_channels=3, pretrained=True, weights=tmp_path / "weights.safetensors")
+
+
+def test_a_norm_that_was_never_used_is_no_reason_to_refuse_a_file(tmp_path):
+    tensors = published("resnet10t")
+    tensors["layer1.0.bn2.running_mean"].zero_()
+    tensors["layer1.0.bn2.running_var"].fill_(1)
+    safetensors.torch.save_file(tensors, tmp_path / "weights.safetensors")
+    assert Backbone("resnet10t", in_channels=3, pretrained=True, weights=tmp_path / "weights.safetensors")
+
+
+def test_a_file_with_numbers_that_are_not_finite_is_refused(tmp_path):
+    tensors = published("test_convnext")
+    tensors["stages.1.blocks.0.conv_dw.weight"][0] = torch.nan
+    safetensors.torch.save_file(tensors, tmp_path / "weights.safetensors")
+    with pytest.raises(DataError, match=r"not finite, such as in 'stages_1\.blocks\.0\.conv_dw\.weight'"):
+        Backbone("test_convnext", in_channels=3, pretrained=True, weights=tmp_path / "weights.safetensors")
+
+
 def test_files_that_are_missing_or_damaged_are_named(tmp_path):
+    with pytest.raises(ResourceError, match=r"which is a folder: give the path of the file with the weights"):
+        Backbone("resnet10t", in_channels=3, pretrained=True, weights=tmp_path)
     with pytest.raises(ResourceError, match=r"nowhere\.safetensors, and there is no such file"):
         Backbone("resnet10t", in_channels=3, pretrained=True, weights=tmp_path / "nowhere.safetensors")
     (tmp_path / "cut.safetensors").write_bytes(b"\x08")
@@ -145,6 +171,17 @@ def test_without_a_network_one_sentence_tells_what_to_do():
         "set `weights` to a file of them, such as model.safetensors from "
         "https://huggingface.co/timm/resnet10t.c3_in1k, or pretrained = false."
     )
+
+
+def test_a_host_that_has_no_address_is_not_asked_again(monkeypatch):
+    # RFC 2606: a name that nothing ever has
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    url = "https://hub.invalid/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+    started = time.monotonic()
+    with pytest.raises(ResourceError, match="could not be downloaded"):
+        Backbone("resnet10t", in_channels=3, pretrained=True)
+    assert time.monotonic() - started < 20
 
 
 def test_what_the_hubs_client_has_cached_needs_no_network(hub, tmp_path):

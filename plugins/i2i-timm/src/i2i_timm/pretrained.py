@@ -7,6 +7,7 @@ timm itself would open a pickle where there is nothing else. Here only safetenso
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ import safetensors
 import safetensors.torch
 import timm
 import torch
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from torch import Tensor
+from torch import Tensor, nn
 
 from i2i.errors import DataError, ResourceError
 from i2i.runtime import ran_out_of_memory
@@ -53,13 +54,19 @@ class Source:
                 raise
             reason = (str(error).splitlines() or [type(error).__name__])[-1].strip(" .\t")
             raise DataError(f"{path} does not hold weights of timm's '{self.name}': {reason}.") from error
+        broken = [key for key, value in net.named_parameters() if not value.isfinite().all()]
+        if broken:
+            raise DataError(
+                f"{path} holds numbers that are not finite, such as in '{broken[0]}' of timm's "
+                f"'{self.name}': take an undamaged file."
+            )
         # timm passes over what a file lacks. That is drawn at random, so two networks differ in it.
         pairs = zip(net.named_parameters(), other.parameters(), strict=True)
-        left = [key for (key, one), two in pairs if not torch.equal(one, two)]
+        left = [key for (key, one), two in pairs if not torch.equal(one, two)] or _unmeasured(net, tensors)
         if left:
             raise DataError(
                 f"{path} does not hold weights of timm's '{self.name}': it has nothing for {len(left)} "
-                f"parameters, such as '{left[0]}'."
+                f"tensors, such as '{left[0]}'."
             )
         return net
 
@@ -97,6 +104,23 @@ def _build(name: str, tensors: Mapping[str, Tensor], options: Mapping[str, Any])
     return net
 
 
+def _unmeasured(net: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the batch norms' statistics that a file with too few of them left as they start.
+
+    Some published networks have norms that are never used, whose statistics are those of the start in the
+    file as well: so the file's are counted, too.
+    """
+    norms = {key: part for key, part in net.named_modules() if isinstance(part, nn.BatchNorm2d)}
+    if sum(key.endswith("running_var") for key in tensors) >= len(norms):
+        return []
+    return [
+        f"{key}.running_var"
+        for key, part in norms.items()
+        if part.running_var is not None and part.running_mean is not None
+        if part.running_var.eq(1).all() and part.running_mean.eq(0).all()
+    ]
+
+
 def _fetched(name: str, repository: str) -> Path:
     """Return the file with the weights from the hub client's cache, or download it."""
     repository, _, revision = repository.partition("@")
@@ -106,6 +130,7 @@ def _fetched(name: str, repository: str) -> Path:
     _log.info("downloading the weights of timm's %s from the hub: %s", name, repository)
     try:
         with _quiet("huggingface_hub"):  # which tells of each attempt
+            _look_up(repository, revision or None)
             return Path(hf_hub_download(repository, FILE, revision=revision or None))
     except Exception as error:  # whatever the hub's client runs into: no network, no access, no space
         missing = isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
@@ -116,6 +141,21 @@ def _fetched(name: str, repository: str) -> Path:
             f"`weights` to a file of them, such as {FILE} from https://huggingface.co/{repository}, or "
             "pretrained = false."
         ) from error
+
+
+def _look_up(repository: str, revision: str | None) -> None:
+    """Raise what the hub's client runs into if its host has no address here: without a network, at once.
+
+    The client would try again for half a minute. Whatever else fails may be better the next time.
+    """
+    try:
+        get_hf_file_metadata(hf_hub_url(repository, FILE, revision=revision))
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, socket.gaierror):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None:
+            raise
 
 
 @contextmanager
@@ -132,7 +172,8 @@ def _quiet(package: str) -> Iterator[None]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise ResourceError(f"`weights` names {path}, and there is no such file.")
+        what = "which is a folder" if path.is_dir() else "and there is no such file"
+        raise ResourceError(f"`weights` names {path}, {what}: give the path of the file with the weights.")
     if path.suffix != ".safetensors":
         return read_tensors(path)
     try:
