@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from i2i_kornia.hysteresis import kept
 from i2i_kornia.metrics import DeltaE, Edges
+from kornia.filters import canny
 from skimage.color import deltaE_cie76, rgb2lab
 from torch import Tensor
+from torch.nn import functional as F
 
 from i2i.errors import DataError, RecipeError
 
@@ -48,6 +51,27 @@ def test_delta_e_is_nothing_for_a_perfect_image_and_a_hundred_for_black_and_whit
 def test_the_same_edges_are_found_again_whatever_their_colours() -> None:
     figures = scored(Edges(), 0.2 + 0.6 * box(10, 12), box(10, 12))
     assert figures == {"edge_f": 1.0, "edge_precision": 1.0, "edge_recall": 1.0}
+
+
+@pytest.mark.parametrize("size", [(3, 3), (40, 61)])
+def test_edges_are_those_of_kornia_s_canny(size: tuple[int, int]) -> None:
+    image = F.interpolate(images(3, 3, 3, 3), size, mode="bicubic") + 0.15 * images(3, 3, *size, seed=1)
+    for low, high in ((0.02, 2.0), (0.1, 0.5), (0.4, 0.8)):
+        assert torch.equal(Edges(low=low, high=high)._edges(image), canny(image, low, high)[1])
+
+
+def test_a_weak_edge_is_kept_at_the_end_of_any_chain_to_a_strong_one() -> None:
+    rows = ["1.22222", "2.....2", "2.222.2", "2.2...2", "2.2.1.2", "2.2...2", "2.22222", "2......", "22.2222"]
+    snake = torch.tensor([[{".": 0.0, "2": 0.5, "1": 1.0}[char] for char in row] for row in rows])
+    # The first column and the piece under it are joined to the strong corner, the coil to nothing strong.
+    wanted = torch.zeros_like(snake)
+    wanted[:, 0] = wanted[8, 1] = wanted[4, 4] = 1.0
+    assert torch.equal(kept(snake[None, None])[0, 0], wanted)
+    wound = snake.clone()
+    wound[0, 1] = 0.5  # joins the coil to it
+    wanted = (wound > 0).float()
+    wanted[8, 3:] = 0.0
+    assert torch.equal(kept(torch.stack([wound, snake])[:, None])[0, 0], wanted)
 
 
 def test_edges_may_be_off_by_the_tolerance() -> None:
@@ -98,6 +122,12 @@ def test_what_they_cannot_score_is_refused(kind: type[DeltaE | Edges]) -> None:
     four = images(1, 4, 8, 8)
     with pytest.raises(RecipeError, match=r"kornia/[a-z-]+ compares RGB or grey images, not images of 4"):
         kind().update(four, four, four, ["a"])
+
+
+def test_images_that_canny_cannot_blur_are_refused() -> None:
+    small = images(1, 3, 2, 40)
+    with pytest.raises(RecipeError, match="kornia/edges needs images of at least 3x3 pixels, not 2x40"):
+        Edges().update(small, small, small, ["a"])
 
 
 def test_thresholds_the_wrong_way_round_are_refused() -> None:

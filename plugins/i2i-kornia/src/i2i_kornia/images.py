@@ -33,11 +33,12 @@ def as_rgb(image: Tensor, *, owner: str) -> Tensor:
     return image.expand(-1, 3, -1, -1)
 
 
-def check_size(image: Tensor, smallest: int, *, owner: str, key: str) -> None:
+def check_size(image: Tensor, smallest: int, *, owner: str, key: str | None = None) -> None:
     """Raise RecipeError where a side of the image is under `smallest`, which the recipe's `key` decides."""
     height, width = image.shape[-2:]
     if min(height, width) < smallest:
+        either = f"lower its '{key}'" if key else "leave it out"
         raise RecipeError(
             f"{owner} needs images of at least {smallest}x{smallest} pixels, not {height}x{width}: "
-            f"lower its '{key}', or take larger images."
+            f"{either}, or take larger images."
         )

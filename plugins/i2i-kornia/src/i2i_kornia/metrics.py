@@ -12,12 +12,17 @@ from kornia.filters import canny
 from torch.nn import functional as F
 
 from i2i.errors import DataError
-from i2i_kornia.images import as_rgb
+from i2i_kornia.hysteresis import kept
+from i2i_kornia.images import as_rgb, check_size
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from i2i.kinds import Direction
+
+
+SMALLEST = 3
+"""The least side of an image that Canny's Gaussian of 5x5 pixels can mirror."""
 
 
 class PerImage:
@@ -76,7 +81,8 @@ class Edges(PerImage):
     Edges are those of kornia's Canny (1986) on the grey image, after a Gaussian of 5x5 pixels with sigma 1,
     between its two thresholds. `edge_precision` is the part of a translation's edge pixels that lie within
     `tolerance` of one of the truth's, `edge_recall` the part of the truth's within that of the translation's;
-    `edge_f` is 2 P R / (P + R). All are 1 where neither has an edge, and 0 where one alone has.
+    `edge_f` is 2 P R / (P + R). All are 1 where neither has an edge, and 0 where one alone has. Images with a
+    side under 3 pixels are refused.
 
     Args:
         tolerance: how far off an edge may be, in pixels, diagonals counted as 1.
@@ -107,8 +113,10 @@ class Edges(PerImage):
         return {"edge_f": f, "edge_precision": precision, "edge_recall": recall}
 
     def _edges(self, image: Tensor) -> Tensor:
-        _, edges = canny(as_rgb(image, owner="kornia/edges"), self.low, self.high)
-        return edges
+        rgb = as_rgb(image, owner="kornia/edges")
+        check_size(image, SMALLEST, owner="kornia/edges")
+        _, edges = canny(rgb, self.low, self.high, hysteresis=False)
+        return kept(edges)
 
     def _near(self, edges: Tensor, others: Tensor) -> Tensor:
         """Return the part of each image's `edges` that are near `others`, (N,)."""
