@@ -7,6 +7,7 @@ import torch
 from i2i_timm.perceptual import Perceptual
 from torch.nn import functional as F
 
+from i2i.errors import RecipeError
 from i2i.testing import run_tiny
 
 
@@ -48,6 +49,16 @@ def test_l2_is_the_mean_squared_difference(images):
 def test_what_does_not_fit_is_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         loss(**options)
+
+
+def test_a_size_that_the_backbone_cannot_take_is_a_matter_of_the_recipe():
+    with pytest.raises(RecipeError, match=r"timm/perceptual: timm's 'test_vit_relpos' cannot take .* 32x32"):
+        run_tiny(
+            "losses.l1.use=timm/perceptual",
+            "losses.l1.backbone=test_vit_relpos",
+            "losses.l1.pretrained=false",
+            "data.size=[32, 32]",
+        )
 
 
 def test_gradients_reach_the_fake_alone(images):

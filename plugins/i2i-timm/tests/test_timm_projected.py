@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from i2i_timm.backbone import Backbone
 from i2i_timm.frozen import Frozen, groups_of, in_colour
 from i2i_timm.projected import Projected
 
@@ -52,6 +53,28 @@ def test_it_stays_in_eval_mode_and_wants_no_gradient():
     before = {key: value.clone() for key, value in network.features.state_dict().items()}
     network(torch.rand(2, 3, 64, 64))
     assert all(torch.equal(value, before[key]) for key, value in network.features.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["test_vit", "mobilenetv3_small_050", "test_convnext"])
+def test_penalties_on_its_gradient_have_one_of_their_own(name):
+    network = judge(name)
+    image = torch.rand(1, 3, 64, 64, requires_grad=True)
+    logits = torch.cat([part.flatten() for part in network(image).logits])
+    (slope,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
+    slope.square().sum().backward()
+    gradients = [p.grad for p in network.judges.parameters() if p.grad is not None]
+    assert any(gradient.abs().sum() > 0 for gradient in gradients)
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", ["test_vit", "mobilenetv3_small_050"])
+def test_what_can_be_derived_twice_has_the_same_values(name):
+    features = Frozen(name, pretrained=False, weights=None, fetch=False)
+    plain = Backbone(name, in_channels=3).eval()
+    plain.load_state_dict(features.backbone.state_dict())
+    image = torch.rand(2, 3, 64, 64) * 2 - 1
+    for one, other in zip(features(image), plain(image), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
 
 
 def test_init_is_for_what_learns():

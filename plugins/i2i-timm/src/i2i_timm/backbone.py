@@ -32,13 +32,17 @@ ANY_SIZE: tuple[dict[str, bool], ...] = ({"dynamic_img_size": True}, {"strict_im
 """How networks that are built for one size are told to take others, by the first of these that helps."""
 
 
+class Unfit(ValueError):
+    """An image of a size, or of a number of channels, that a network cannot take."""
+
+
 class Backbone(nn.Module):
     """The feature maps of a timm network.
 
     (B,in_channels,H,W) in [-1,1] -> a list of (B,C,h,w), where `channels` holds each C and `reductions`
     how many times smaller than the image each is. Images are padded so that every map is whole (`whole`).
     How weights start is timm's own affair (`keep_init`). Raises ValueError for a name that timm does not
-    have, and for a size or a number of channels that the network cannot take.
+    have, and Unfit for a size or a number of channels that the network cannot take.
 
     Args:
         name: a name of timm's, with the tag of its weights if it is to have any but the usual ones.
@@ -94,7 +98,7 @@ class Backbone(nn.Module):
         padded = self.whole(image) * self.scale + self.shift
         reason = self._beyond(padded)
         if reason is not None:
-            raise ValueError(self._of_size(image, reason))
+            raise Unfit(self._of_size(image, reason))
         try:
             maps: list[Tensor] = self.net(padded)
         except UNFIT as error:
@@ -102,7 +106,7 @@ class Backbone(nn.Module):
             if reason is None:
                 raise
             sentence = self._of_channels(padded, reason) or self._of_size(image, reason)
-            raise ValueError(sentence) from error
+            raise Unfit(sentence) from error
         return [part.permute(0, 3, 1, 2).contiguous() for part in maps] if self._nhwc else maps
 
     def whole(self, image: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from i2i_timm.backbone import COLOURS, Backbone
 
@@ -17,6 +18,8 @@ class Frozen(nn.Module):
     (B,C,H,W) in [-1,1] -> a list of (B,groups*channels,h,w), as many groups as `groups_of` tells for C.
     It stays in eval mode whatever the mode of the whole, and its parameters want no gradient. Every three
     channels are looked at as an image of their own, and their features are put side by side; see `in_colour`.
+    Its gradient can be derived again, as `r1` and `gradient-penalty` do, where torch has two derivatives of
+    what the backbone is made of or of something that computes the same.
     """
 
     keep_init = True
@@ -35,6 +38,10 @@ class Frozen(nn.Module):
             name, in_channels=COLOURS, pretrained=pretrained, weights=weights, fetch=fetch, layers=layers
         )
         self.channels, self.reductions = self.backbone.channels, self.backbone.reductions
+        for part in list(self.backbone.modules()):
+            for key, child in part.named_children():
+                if isinstance(child, nn.Hardsigmoid):
+                    setattr(part, key, _TwiceHardsigmoid())
         self.requires_grad_(False)
         self.train(False)
 
@@ -46,8 +53,17 @@ class Frozen(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the features of all groups of channels, side by side."""
         groups = in_colour(image)
-        maps: list[Tensor] = self.backbone(torch.cat(groups))
+        # Of the ways to compute attention this one alone has a second derivative.
+        with sdpa_kernel(SDPBackend.MATH):
+            maps: list[Tensor] = self.backbone(torch.cat(groups))
         return [torch.cat(part.chunk(len(groups)), dim=1) for part in maps]
+
+
+class _TwiceHardsigmoid(nn.Module):
+    """What nn.Hardsigmoid computes, of which torch has the first derivative alone."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return F.relu6(values + 3) / 6
 
 
 def groups_of(channels: int) -> int:

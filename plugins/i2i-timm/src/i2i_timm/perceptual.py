@@ -9,6 +9,8 @@ import torch
 from annotated_types import Ge, MinLen
 from torch import Tensor, nn
 
+from i2i.errors import RecipeError
+from i2i_timm.backbone import Unfit
 from i2i_timm.frozen import Frozen
 
 
@@ -53,10 +55,13 @@ class Perceptual(nn.Module):
         self.distance = distance
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Return the mean distance over the batch."""
-        with torch.no_grad():
-            goal = self.features(real)
-        seen = self.features(fake)
+        """Return the mean distance over the batch; raise RecipeError for a size the backbone cannot take."""
+        try:
+            with torch.no_grad():
+                goal = self.features(real)
+            seen = self.features(fake)
+        except Unfit as error:
+            raise RecipeError(f"timm/perceptual: {error}") from error
         total = torch.zeros((), device=fake.device)
         for weight, one, other in zip(self.layer_weights, seen, goal, strict=True):
             difference = one.float() - other.float()
