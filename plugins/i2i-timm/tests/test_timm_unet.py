@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from i2i_timm.unet import TimmUNet
+from PIL import Image
 from torch import nn
+from typer.testing import CliRunner
 
 from i2i import testtime
+from i2i.cli import app
+from i2i.errors import DataError
 from i2i.initialise import initialise
 from i2i.kinds import TestSettings
 from i2i.testing import run_tiny
@@ -98,6 +102,24 @@ def test_init_is_for_the_decoder():
     assert changed
     assert not any(key.startswith("backbone.") for key in changed)
     assert network.last.weight.std().item() == pytest.approx(0.02, rel=0.3)
+
+
+def test_a_model_of_one_size_says_so_of_images_that_it_cannot_translate(tmp_path):
+    run_tiny(
+        "generator.use=timm/unet",
+        "generator.backbone=test_coatnet",
+        "generator.widths=[4, 8]",
+        "data.size=[160, 160]",
+        steps=1,
+        out=tmp_path / "run",
+    )
+    Image.new("RGB", (70, 50)).save(tmp_path / "other.png")
+    command = ["translate", str(tmp_path / "run/model.safetensors"), str(tmp_path / "other.png"), "out.png"]
+    answer = CliRunner().invoke(app, command)
+    assert isinstance(answer.exception, DataError)
+    assert answer.exception.problems[0].message.startswith(
+        "timm's 'test_coatnet' cannot take images of 50x70 pixels, it was made for 160x160"
+    )
 
 
 def test_it_trains_from_a_recipe_and_its_loss_falls():

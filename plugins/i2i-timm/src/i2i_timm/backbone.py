@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i.errors import did_you_mean
+from i2i.errors import DataError, did_you_mean
 from i2i_timm import pretrained as weights_of
 
 COLOURS = 3
@@ -32,8 +32,11 @@ ANY_SIZE: tuple[dict[str, bool], ...] = ({"dynamic_img_size": True}, {"strict_im
 """How networks that are built for one size are told to take others, by the first of these that helps."""
 
 
-class Unfit(ValueError):
-    """An image of a size, or of a number of channels, that a network cannot take."""
+class Unfit(DataError, ValueError):
+    """An image of a size, or of a number of channels, that a network cannot take.
+
+    It is the data's fault where a finished model is shown images of other sizes.
+    """
 
 
 class Backbone(nn.Module):
