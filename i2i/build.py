@@ -6,18 +6,17 @@ leaves the initial weights of all others as they were.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from i2i import weights
-from i2i.errors import I2IError, PluginError, Problem, RecipeError
+from i2i.errors import I2IError, Problem, RecipeError
+from i2i.faults import slot_at_fault
 from i2i.initialise import initialise
 from i2i.kinds import DiscriminatorSlot, ImageSpec, MethodSlots, PairSpec, Split
 from i2i.maps import as_features, as_maps
@@ -55,15 +54,7 @@ def _faults(recipe: Recipe, slot: Slot) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if ran_out_of_memory(error):
             raise
-        raise _fault(recipe, slot, error) from error
-
-
-def _fault(recipe: Recipe, slot: Slot, error: BaseException) -> PluginError:
-    spot = traceback.extract_tb(error.__traceback__)[-1]
-    reason = (str(error).splitlines() or [""])[0]
-    message = f"{slot.entry.ref} failed: {type(error).__name__}: {reason}"
-    where = f"{Path(spot.filename).name}:{spot.lineno}, in {spot.name}"
-    return PluginError(recipe.problem(slot.path, message, where))
+        raise slot_at_fault(recipe, slot, error) from error
 
 
 def open_data(recipe: Recipe, split: Split, note: Callable[[str], None] = lambda text: None) -> Any:
@@ -290,7 +281,7 @@ def _run_on_meta(recipe: Recipe, slot: Slot, module: nn.Module, inputs: tuple[in
             recipe.problem(slot.path, f"{slot.entry.ref} cannot take {_size(inputs)}: {reason}")
         ) from error
     except (Exception, SystemExit) as error:
-        raise _fault(recipe, slot, error) from error
+        raise slot_at_fault(recipe, slot, error) from error
 
 
 def _hand_out_features(recipe: Recipe, loss: Slot, networks: Networks, spec: PairSpec) -> bool:

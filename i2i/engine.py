@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import gc
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import torch
 
 from i2i import build, checkpoint, stream
 from i2i.atomic import write_bytes, write_text
-from i2i.errors import DivergedError, Interrupted, PluginError, RecipeError, ResourceError
+from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, RecipeError, ResourceError
+from i2i.faults import component_at_fault
 from i2i.kinds import Batch
 from i2i.live import Observer, silent
 from i2i.pace import Pace
@@ -162,6 +164,7 @@ class _Training:
                 self._observer.note(note)
         for note in self._recorder.replay(self._session.step):
             self._observer.note(note)
+        self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
         self._pace = Pace(found.seconds if found else 0.0)
         self._recorder.begin(facts)
 
@@ -175,11 +178,21 @@ class _Training:
             self._train(stop)
         except BaseException as caught:
             error = caught
+            self._keep_traceback(caught)
             raise
         finally:
             status = _status(error, finished=session.step >= session.total_steps)
             summary = self._close(status, error)
         return Result(self._folder.root, status, summary)
+
+    def _keep_traceback(self, error: BaseException) -> None:
+        """Leave the whole story of what nobody foresaw in the folder, for whoever mends it."""
+        foreseen = isinstance(error, I2IError) or not isinstance(error, Exception) or ran_out_of_memory(error)
+        if foreseen:
+            return
+        with suppress(I2IError, OSError):  # a full disk must not hide `error`
+            write_text(self._folder.traceback, "".join(traceback.format_exception(error)))
+            self._observer.note(f"The whole traceback is in {self._folder.traceback}")
 
     def _close(self, status: str, error: BaseException | None) -> dict[str, Any]:
         """Write the summary and the report; what goes wrong here does not hide `error`."""
@@ -190,6 +203,7 @@ class _Training:
                 summary = self._recorder.end(status, self._pace, error=_sentence(error))
         except Exception as later:
             if error is None:
+                self._keep_traceback(later)
                 raise
             self._observer.note(f"After that, {type(later).__name__}: {later}")
             return {}
@@ -327,21 +341,28 @@ def _recorded(folder: RunFolder, device: str) -> Runtime:
 
 @contextmanager
 def in_words(recipe: Recipe) -> Iterator[None]:
-    """Turn running out of memory, and a component that ends the process, into a sentence."""
+    """Turn running out of memory, and what a component raises or ends the process with, into a sentence."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
-        if not ran_out_of_memory(error):
+    except I2IError:
+        raise
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise ResourceError(_too_large(recipe)) from error
+        fault = component_at_fault(recipe, error)
+        if fault is None:
             raise
-        size = recipe.data.settings.batch_size
-        advice = (
-            "lower it, and raise train.accumulate instead" if size > 1 else "take smaller images or networks"
-        )
-        raise ResourceError(f"memory ran out at data.batch_size = {size}: {advice}.") from error
+        raise fault from error
     except SystemExit as error:
         raise PluginError(
             f"a component of this recipe called sys.exit({error.code!r}) while it was used."
         ) from error
+
+
+def _too_large(recipe: Recipe) -> str:
+    size = recipe.data.settings.batch_size
+    advice = "lower it, and raise train.accumulate instead" if size > 1 else "take smaller images or networks"
+    return f"memory ran out at data.batch_size = {size}: {advice}."
 
 
 @contextmanager

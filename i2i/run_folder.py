@@ -32,6 +32,7 @@ OWN_FILES = (
     "metrics.jsonl",
     "summary.json",
     "val.csv",
+    "traceback.txt",
     "report.html",
     "model.safetensors",
 )
@@ -95,6 +96,11 @@ class RunFolder:
     def report(self) -> Path:
         """The page for people."""
         return self.root / "report.html"
+
+    @property
+    def traceback(self) -> Path:
+        """Where a run that failed by a bug, ours or a component's, leaves its traceback."""
+        return self.root / "traceback.txt"
 
     def last_lines(self) -> list[tuple[str, str]]:
         """Return what a run's last lines on the terminal name: the report, and the model if there is one."""

@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from i2i import checkpoint, run, weights
+from i2i import checkpoint, run, state, weights
 from i2i.average import Average
 from i2i.engine import rehearse
 from i2i.errors import DataError, DivergedError, PluginError, RecipeError
+from i2i.faults import component_at_fault
 from i2i.run_folder import RunFolder
 
 LOCAL = """
@@ -36,6 +37,9 @@ def i2i_register(registry):
     registry.paired_loss("counting", ":Counting", "a module with a buffer that changes")
     registry.optimizer("fused", ":fused", "torch's fused Adam and nothing else")
     registry.optimizer("breaks", ":Breaks", "leaves no number behind in its second step")
+    registry.paired_loss("late", ":Late", "raises in a helper, in its third step")
+    registry.paired_loss("typo", ":typo", "raises when it is called")
+    registry.metric("picky", ":Picky", "asks torch for what torch refuses")
     registry.callback("bad-end", ":BadEnd", "raises when the run ends")
     registry.metric("tensor", ":TensorMetric", "computes a tensor, as one does")
 
@@ -82,9 +86,28 @@ class Breaks(torch.optim.SGD):
         if self.steps == 2:
             self.param_groups[0]["params"][0].data.fill_(float("inf"))
 
+class Late:
+    def __init__(self) -> None:
+        self.calls = 0
+    def __call__(self, fake, real):
+        self.calls += 1
+        return distance(fake, real if self.calls < 3 else None)
+
+def distance(fake, real):
+    return (fake - real).abs().mean()
+
+def typo():
+    return lambda fake, real: fake.nonsense()
+
 class BadEnd:
     def run_end(self, run, error):
         raise KeyError("no such thing")
+
+class Picky:
+    directions = {"picky": "min"}
+    def reset(self): pass
+    def update(self, source, fake, real, ids): torch.cat([fake, fake[:, :1, :1]], dim=0)
+    def compute(self): return {"picky": 0.0}
 
 class TensorMetric:
     directions = {"t": "min"}
@@ -266,11 +289,39 @@ def test_averaging_leaves_the_training_of_tied_weights_alone(local, tmp_path):
             "generator.use=local/buggy",
             r"local/buggy failed: KeyError: 'oops'.*trouble_makers.py:\d+, in buggy",
         ),
+        (
+            "losses.l1.use=local/typo",
+            r"--set losses.l1.use=local/typo  losses.l1\n  local/typo failed: AttributeError: .*'nonsense'"
+            r".*trouble_makers.py:\d+, in <lambda>\)",
+        ),
+        (
+            "metrics.p.use=local/picky",
+            r"local/picky failed: RuntimeError: .*\(trouble_makers.py:\d+, in update",
+        ),
     ],
 )
 def test_a_component_at_fault_is_named(local, tmp_path, setting, words):
     with pytest.raises((RecipeError, PluginError), match=words):
         run(local(setting), tmp_path / "run")
+
+
+def test_a_component_that_fails_late_leaves_its_traceback_until_the_run_goes_on(local, tmp_path):
+    told = r"local/late failed: TypeError: .*makers.py:\d+, in __call__; trouble_makers.py:\d+, in distance\)"
+    with pytest.raises(PluginError, match=told):
+        run(local("losses.l1.use=local/late", "train.steps=4", "train.save_every=1"), tmp_path / "run")
+    story = tmp_path / "run" / "traceback.txt"
+    assert "Traceback" in story.read_text()
+    assert "in distance" in story.read_text()
+    # A new instance has calls to spare for what is left.
+    run(local("losses.l1.use=local/late", "train.steps=4", "train.save_every=1"), tmp_path / "run")
+    assert not story.exists()
+
+
+def test_what_fails_in_code_of_our_own_is_no_component_s_fault(local):
+    recipe = local("losses.l1.use=local/typo")
+    with pytest.raises(TypeError, match="a state holds tensors") as caught:
+        state.pack({"odd": {1, 2}})
+    assert component_at_fault(recipe, caught.value) is None
 
 
 def test_a_component_that_ends_the_process_does_not_end_it_well(local, tmp_path):
@@ -279,7 +330,7 @@ def test_a_component_that_ends_the_process_does_not_end_it_well(local, tmp_path)
 
 
 def test_a_callback_that_fails_at_the_end_costs_no_summary(local, tmp_path):
-    with pytest.raises(KeyError):
+    with pytest.raises(PluginError, match="local/bad-end failed: KeyError: 'no such thing'"):
         run(local("callbacks.bad.use=local/bad-end", "train.steps=2"), tmp_path / "run")
     assert (tmp_path / "run" / "report.html").exists()
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 2

@@ -1,0 +1,88 @@
+"""Whose fault an exception is: the component of a recipe in whose code it was raised, and where.
+
+What passes through no code but i2i's own and that of libraries is a bug of ours, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from i2i.errors import PluginError, Problem
+from i2i.recipe import Recipe, Slot
+
+OURS = Path(__file__).parent
+MOST_PLACES = 3
+"""Lines of a component's code that are told, the innermost one last."""
+
+Step = tuple[FrameType, int]
+"""A call on the way to an exception, and the line in it."""
+
+
+def component_at_fault(recipe: Recipe, error: BaseException) -> PluginError | None:
+    """Return what to tell of `error` if code of one of the recipe's plug-ins raised it, else None.
+
+    The innermost call within a plug-in counts, so that what a library or the engine refuses is the fault
+    of the component that called it.
+    """
+    steps = list(traceback.walk_tb(error.__traceback__))
+    for frame, _ in reversed(steps):
+        owners = [slot for slot in recipe.slots.values() if _holds(slot, frame)]
+        if owners:
+            return _told(recipe, error, owners, [step for step in steps if _holds(owners[0], step[0])])
+    return None
+
+
+def slot_at_fault(recipe: Recipe, slot: Slot, error: BaseException) -> PluginError:
+    """Return what to tell of `error`, which the component in `slot` raised."""
+    steps = list(traceback.walk_tb(error.__traceback__))
+    own = [step for step in steps if _holds(slot, step[0])]
+    message = f"{slot.entry.ref} {_failed(error)}"
+    return PluginError(recipe.problem(slot.path, message, _places(own or steps[-1:])))
+
+
+def _told(recipe: Recipe, error: BaseException, owners: Sequence[Slot], own: Sequence[Step]) -> PluginError:
+    running = [slot for frame, _ in reversed(own) for slot in owners if _runs(slot, frame)]
+    if running or len(owners) == 1:
+        return slot_at_fault(recipe, (running or owners)[0], error)
+    plugin = f"plug-in '{owners[0].entry.namespace}'"
+    return PluginError(Problem(f"{plugin} {_failed(error)}", hint=_places(own)))
+
+
+def _failed(error: BaseException) -> str:
+    reason = (str(error).splitlines() or [""])[0]
+    return f"failed: {type(error).__name__}: {reason}"
+
+
+def _places(steps: Sequence[Step]) -> str:
+    spots = [f"{Path(f.f_code.co_filename).name}:{line}, in {f.f_code.co_name}" for f, line in steps]
+    return "; ".join(spots[-MOST_PLACES:])
+
+
+def _holds(slot: Slot, frame: FrameType) -> bool:
+    """Whether the code of `frame` is part of the package, or the file, of the slot's component."""
+    filename = Path(frame.f_code.co_filename)
+    if filename.is_relative_to(OURS):
+        return False
+    top = sys.modules.get(slot.entry.target.partition(":")[0].partition(".")[0])
+    file = getattr(top, "__file__", None)
+    if file is None:
+        return False
+    path = Path(file)
+    return filename == path or (path.name == "__init__.py" and filename.is_relative_to(path.parent))
+
+
+def _runs(slot: Slot, frame: FrameType) -> bool:
+    """Whether `frame` is a call of the slot's component itself, and not of a helper beside it."""
+    itself = frame.f_locals.get("self")
+    if inspect.isclass(slot.factory):
+        return isinstance(itself, slot.factory)
+    # A function's component may be a function or an object that it made.
+    name = slot.entry.target.partition(":")[2]
+    module = slot.entry.target.partition(":")[0]
+    made_here = frame.f_code.co_qualname.partition(".")[0] == name
+    return frame.f_globals.get("__name__") == module and made_here
