@@ -6,16 +6,17 @@ leaves the initial weights of all others as they were.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from torch import Tensor, nn
 
 from i2i import weights
-from i2i.errors import I2IError, Problem, RecipeError
+from i2i.errors import I2IError, PluginError, Problem, RecipeError
 from i2i.faults import slot_at_fault
 from i2i.initialise import initialise
 from i2i.kinds import DiscriminatorSlot, ImageSpec, MethodSlots, PairSpec, Split
@@ -26,6 +27,9 @@ from i2i.runtime import ran_out_of_memory
 from i2i.seeds import seeded
 from i2i.slot_keys import Place
 from i2i.usable import usable
+
+EVENTS = ("run_start", "step_end", "eval_end", "run_end")
+"""What the engine calls of a callback, where it has it."""
 
 
 def make(recipe: Recipe, slot: Slot, **given: Any) -> Any:
@@ -150,7 +154,11 @@ def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.opti
         slot = recipe.slot_for("optimizers", path)
         assert slot is not None  # a recipe whose networks lack one is refused when it is read
         trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        optimizers[path] = make(recipe, slot, params=trainable)
+        made = make(recipe, slot, params=trainable)
+        if not isinstance(made, torch.optim.Optimizer):
+            message = f"{slot.entry.ref} returned a {type(made).__name__}, and not a torch.optim.Optimizer"
+            raise PluginError(recipe.problem(slot.path, message))
+        optimizers[path] = made
     return optimizers
 
 
@@ -160,7 +168,14 @@ def build_schedules(
     """Build a schedule for each network that has one, by the network's path."""
     given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
     slots = {path: recipe.slot_for("schedules", path) for path, _ in networks.modules()}
-    return {path: make(recipe, slot, **given) for path, slot in slots.items() if slot is not None}
+    schedules = {path: make(recipe, slot, **given) for path, slot in slots.items() if slot is not None}
+    for path, schedule in schedules.items():
+        slot, factor = slots[path], schedule(0)
+        sound = isinstance(factor, SupportsFloat) and 0 <= float(factor) < math.inf
+        if slot is not None and not sound:
+            message = f"{slot.entry.ref} gives {factor!r} for step 0, and a factor is a number from 0 up"
+            raise PluginError(recipe.problem(slot.path, message))
+    return schedules
 
 
 def build_transforms(recipe: Recipe, *, at: Place) -> dict[str, Any]:
@@ -170,8 +185,16 @@ def build_transforms(recipe: Recipe, *, at: Place) -> dict[str, Any]:
 
 
 def build_named(recipe: Recipe, section: str) -> dict[str, Any]:
-    """Build the metrics or callbacks, by name, in the recipe's order."""
-    return {slot.name: make(recipe, slot) for slot in recipe.section(section)}
+    """Build the metrics or callbacks, by name, in the recipe's order.
+
+    Raises PluginError for a callback with none of the events: nobody would ever call it.
+    """
+    built = {slot.name: make(recipe, slot) for slot in recipe.section(section)}
+    for slot in recipe.section(section):
+        if slot.kind == "callback" and not any(hasattr(built[slot.name], event) for event in EVENTS):
+            message = f"{slot.entry.ref} has none of the events that the engine calls: {', '.join(EVENTS)}"
+            raise PluginError(recipe.problem(slot.path, message))
+    return built
 
 
 # --- the dry shape probe --------------------------------------------------------------------------

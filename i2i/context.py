@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i.errors import DivergedError
+from i2i.errors import DivergedError, PluginError
 from i2i.kinds import Batch
 from i2i.runtime import Runtime
 from i2i.seeds import seed_for, seeded
@@ -69,6 +69,9 @@ class Run:
         `slot` is "generators", "discriminators", or one network's path ("generators.main").
         `objectives` holds `parts` items, one a batch; each is computed under autocast when its turn
         comes and freed after its backward pass.
+
+        Raises PluginError for an objective that is no single number with a gradient, and for a part that
+        is no single number.
         """
         optimizers = self._optimizers_of(slot)
         for optimizer in optimizers:
@@ -77,7 +80,7 @@ class Run:
         iterator = iter(objectives)
         for _ in range(parts):
             with self.autocast():
-                loss, logs = next(iterator)
+                loss, logs = _checked(slot, next(iterator))
             self._note_if_bad(loss.detach())
             self.scaler.scale(loss / parts).backward()  # type: ignore[no-untyped-call]
             for name, value in logs.items():
@@ -152,6 +155,26 @@ class Run:
         if not found:
             raise KeyError(f"no network is trained under '{slot}'; there are {', '.join(self.optimizers)}")
         return found
+
+
+def _checked(slot: str, objective: Objective) -> Objective:
+    """Return an objective as it is; what a loss returned by mistake is told before it reaches torch."""
+    total, parts = objective
+    for name, value in {**parts, "": total}.items():
+        if not isinstance(value, Tensor) or value.dim():
+            what = f"the part '{name}' of what {slot} minimise" if name else f"what {slot} minimise"
+            told = (
+                f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            )
+            raise PluginError(
+                f"{what} is {told}, and has to be a tensor of a single number: let the loss take the mean."
+            )
+    if not total.requires_grad:
+        raise PluginError(
+            f"what {slot} minimise has no gradient: a network or a loss of this recipe detaches what it "
+            "returns, or computes it under torch.no_grad()."
+        )
+    return objective
 
 
 def _diverged(what: str) -> str:

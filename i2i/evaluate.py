@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.errors import RecipeError
+from i2i.errors import PluginError, RecipeError
 from i2i.images import quantise
 from i2i.kinds import Batch, Direction, ImageSpec, PairSpec
 from i2i.runtime import Runtime
@@ -81,10 +81,45 @@ def evaluate(
         for name, metric in metrics.items():
             fake = torch.stack(answers[: draws[name]]) if draws[name] > 1 else answers[0]
             for figure, values in (metric.update(seen, fake, real, batch.ids) or {}).items():
-                scores.images.setdefault(figure, []).extend(values.tolist())
-    for metric in metrics.values():
-        scores.figures.update({name: float(value) for name, value in metric.compute().items()})
+                scores.images.setdefault(figure, []).extend(_one_each(name, figure, values, len(batch.ids)))
+    for name, metric in metrics.items():
+        scores.figures.update(_figures(name, metric))
     return scores
+
+
+def _one_each(table: str, figure: str, values: Any, count: int) -> list[float]:
+    """Return the values of a figure for the images of a batch, as numbers."""
+    if not isinstance(values, Tensor) or tuple(values.shape) != (count,):
+        kind = type(values).__name__
+        told = f"of shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"as a {kind}"
+        raise PluginError(
+            f"metrics.{table}: its update() gave '{figure}' {told} for {count} images: give a tensor with "
+            "one number for each image, whatever the draws, or none at all."
+        )
+    numbers: list[float] = values.tolist()
+    return numbers
+
+
+def _figures(table: str, metric: Any) -> dict[str, float]:
+    """Return what a metric computed, which is a number for each figure that it declares."""
+    computed = metric.compute()
+    if not isinstance(computed, Mapping) or computed.keys() != metric.directions.keys():
+        gave = (
+            ", ".join(map(str, computed)) if isinstance(computed, Mapping) else f"a {type(computed).__name__}"
+        )
+        raise PluginError(
+            f"metrics.{table}: its compute() gave {gave or 'nothing'}, and its `directions` declares "
+            f"{', '.join(metric.directions)}: they have to be the same."
+        )
+    figures = {}
+    for name, value in computed.items():
+        try:
+            figures[name] = float(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise PluginError(
+                f"metrics.{table}: its compute() gave no number for '{name}': {error}."
+            ) from error
+    return figures
 
 
 def copy_input(
@@ -106,12 +141,18 @@ def copy_input(
 def directions(metrics: Mapping[str, Any]) -> dict[str, Direction]:
     """Return which way each figure is better: "min" or "max".
 
-    Raises RecipeError when two metrics give a figure of one name.
+    Raises RecipeError when two metrics give a figure of one name, PluginError when one does not say.
     """
     found: dict[str, Direction] = {}
     owners: dict[str, str] = {}
     for table, metric in metrics.items():
-        for name, way in metric.directions.items():
+        declared = getattr(metric, "directions", None)
+        if not isinstance(declared, Mapping) or not set(declared.values()) <= {"min", "max"}:
+            raise PluginError(
+                f"metrics.{table}: its `directions` is {declared!r}: map the name of each figure to 'min' or "
+                "'max'."
+            )
+        for name, way in declared.items():
             if name in owners:
                 raise RecipeError(
                     f"metrics.{owners[name]} and metrics.{table} both give a figure '{name}': take one out."

@@ -27,13 +27,17 @@ def component_at_fault(recipe: Recipe, error: BaseException) -> PluginError | No
     """Return what to tell of `error` if code of one of the recipe's plug-ins raised it, else None.
 
     The innermost call within a plug-in counts, so that what a library or the engine refuses is the fault
-    of the component that called it.
+    of the component that called it. Without one, it is a component that has not got what the engine asks
+    it for, or that cannot be called as the engine does.
     """
     steps = list(traceback.walk_tb(error.__traceback__))
     for frame, _ in reversed(steps):
         owners = [slot for slot in recipe.slots.values() if _holds(slot, frame)]
         if owners:
             return _told(recipe, error, owners, [step for step in steps if _holds(owners[0], step[0])])
+    for slot in recipe.slots.values():
+        if not _is_ours(slot) and _concerns(error, slot):
+            return PluginError(recipe.problem(slot.path, f"{slot.entry.ref} {_failed(error)}"))
     return None
 
 
@@ -76,13 +80,29 @@ def _holds(slot: Slot, frame: FrameType) -> bool:
     return filename == path or (path.name == "__init__.py" and filename.is_relative_to(path.parent))
 
 
+def _is_ours(slot: Slot) -> bool:
+    module = sys.modules.get(slot.entry.target.partition(":")[0])
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).is_relative_to(OURS)
+
+
+def _concerns(error: BaseException, slot: Slot) -> bool:
+    """Whether Python itself refused to look something up in a slot's component, or to call it."""
+    if isinstance(error, AttributeError):
+        return inspect.isclass(slot.factory) and type(error.obj) is slot.factory
+    called, opened, _ = str(error).partition("(")  # "Trend.step_end() takes 2 positional arguments but ..."
+    return isinstance(error, TypeError) and bool(opened) and called.partition(".")[0] == _name(slot)
+
+
+def _name(slot: Slot) -> str:
+    return slot.entry.target.partition(":")[2]
+
+
 def _runs(slot: Slot, frame: FrameType) -> bool:
     """Whether `frame` is a call of the slot's component itself, and not of a helper beside it."""
     itself = frame.f_locals.get("self")
     if inspect.isclass(slot.factory):
         return isinstance(itself, slot.factory)
     # A function's component may be a function or an object that it made.
-    name = slot.entry.target.partition(":")[2]
-    module = slot.entry.target.partition(":")[0]
-    made_here = frame.f_code.co_qualname.partition(".")[0] == name
-    return frame.f_globals.get("__name__") == module and made_here
+    made_here = frame.f_code.co_qualname.partition(".")[0] == _name(slot)
+    return made_here and frame.f_globals.get("__name__") == slot.entry.target.partition(":")[0]

@@ -40,6 +40,16 @@ def i2i_register(registry):
     registry.paired_loss("late", ":Late", "raises in a helper, in its third step")
     registry.paired_loss("typo", ":typo", "raises when it is called")
     registry.metric("picky", ":Picky", "asks torch for what torch refuses")
+    registry.paired_loss("each", ":each", "a number for each image")
+    registry.generator("detached", ":Detached", "lets no gradient through")
+    registry.adversarial_loss("one-sided", ":OneSided", "has no side for the discriminator")
+    registry.metric("undecided", ":Undecided", "does not say which way is better")
+    registry.metric("one-of-many", ":OneOfMany", "one number for all the images of a batch")
+    registry.metric("other", ":Other", "computes what it does not declare")
+    registry.callback("misspelt", ":Misspelt", "has an event that nobody calls")
+    registry.callback("short", ":Short", "takes too few arguments")
+    registry.optimizer("nothing", ":nothing", "no optimizer")
+    registry.schedule("backwards", ":backwards", "a factor below 0")
     registry.callback("bad-end", ":BadEnd", "raises when the run ends")
     registry.metric("tensor", ":TensorMetric", "computes a tensor, as one does")
 
@@ -102,6 +112,42 @@ def typo():
 class BadEnd:
     def run_end(self, run, error):
         raise KeyError("no such thing")
+
+def each():
+    return lambda fake, real: (fake - real).abs().mean(dim=(1, 2, 3))
+
+class Detached(Tied):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+class OneSided:
+    def generator(self, fake, real):
+        return fake[0].mean()
+
+class Undecided:
+    def reset(self): pass
+    def update(self, source, fake, real, ids): pass
+    def compute(self): return {"figure": 0.0}
+
+class OneOfMany(Undecided):
+    directions = {"figure": "min"}
+    def update(self, source, fake, real, ids): return {"figure": fake.mean()[None]}
+
+class Other(OneOfMany):
+    def update(self, source, fake, real, ids): pass
+    def compute(self): return {"number": 0.0}
+
+class Misspelt:
+    def on_step_end(self, run, logs): pass
+
+class Short:
+    def step_end(self, logs): pass
+
+def nothing(params):
+    return None
+
+def backwards():
+    return lambda step: -1.0
 
 class Picky:
     directions = {"picky": "min"}
@@ -303,6 +349,29 @@ def test_averaging_leaves_the_training_of_tied_weights_alone(local, tmp_path):
 def test_a_component_at_fault_is_named(local, tmp_path, setting, words):
     with pytest.raises((RecipeError, PluginError), match=words):
         run(local(setting), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("losses.l1.use=local/each", r"the part 'l1' of what generators minimise is of shape \(2,\)"),
+        ("generator.use=local/detached", "what generators minimise has no gradient"),
+        ("losses.adversarial.use=local/one-sided", "'OneSided' object has no attribute 'discriminator'"),
+        ("metrics.m.use=local/undecided", "metrics.m: its `directions` is None: map the name"),
+        (
+            "metrics.m.use=local/one-of-many",
+            r"metrics.m: its update\(\) gave 'figure' of shape \(1,\) for 2 im",
+        ),
+        ("metrics.m.use=local/other", r"its compute\(\) gave number, and its `directions` declares figure"),
+        ("callbacks.c.use=local/misspelt", "local/misspelt has none of the events .*: run_start, step_end"),
+        ("callbacks.c.use=local/short", r"local/short failed: TypeError: Short.step_end\(\) takes 2"),
+        ("optimizers.generators.use=local/nothing", "local/nothing returned a NoneType, and not a torch"),
+        ("schedule.use=local/backwards", "local/backwards gives -1.0 for step 0"),
+    ],
+)
+def test_a_component_that_breaks_its_contract_is_told_how(local, tmp_path, setting, words):
+    with pytest.raises(PluginError, match=words):
+        run(local(setting, "train.steps=1"), tmp_path / "run")
 
 
 def test_a_component_that_fails_late_leaves_its_traceback_until_the_run_goes_on(local, tmp_path):
