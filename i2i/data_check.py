@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from i2i import build
 from i2i.errors import DataError, MissingSplitError, Problem
+from i2i.faults import components_blamed
 from i2i.inspection import Finding, ImageFacts, inspect
 from i2i.kinds import ImageSpec, Side, Split
 from i2i.recipe import Recipe
@@ -98,8 +99,13 @@ class DataReport:
 def check(recipe: Recipe, *, watch: Watch = lambda findings, total, word: findings) -> DataReport:
     """Read all of a recipe's data and return what was found.
 
-    Raises DataError when no split can be opened at all.
+    Raises DataError when no split can be opened at all, PluginError when the data set itself fails.
     """
+    with components_blamed(recipe):
+        return _checked(recipe, watch)
+
+
+def _checked(recipe: Recipe, watch: Watch) -> DataReport:
     report = DataReport(recipe.data.entry.ref)
     failures: list[DataError] = []
     seen: dict[bytes, list[str]] = {}

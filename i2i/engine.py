@@ -21,7 +21,7 @@ import torch
 from i2i import build, checkpoint, stream
 from i2i.atomic import write_bytes, write_text
 from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, RecipeError, ResourceError
-from i2i.faults import component_at_fault
+from i2i.faults import components_blamed
 from i2i.kinds import Batch
 from i2i.live import Observer, silent
 from i2i.pace import Pace
@@ -343,16 +343,12 @@ def _recorded(folder: RunFolder, device: str) -> Runtime:
 def in_words(recipe: Recipe) -> Iterator[None]:
     """Turn running out of memory, and what a component raises or ends the process with, into a sentence."""
     try:
-        yield
-    except I2IError:
-        raise
-    except Exception as error:
-        if ran_out_of_memory(error):
-            raise ResourceError(_too_large(recipe)) from error
-        fault = component_at_fault(recipe, error)
-        if fault is None:
+        with components_blamed(recipe):
+            yield
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
             raise
-        raise fault from error
+        raise ResourceError(_too_large(recipe)) from error
     except SystemExit as error:
         raise PluginError(
             f"a component of this recipe called sys.exit({error.code!r}) while it was used."

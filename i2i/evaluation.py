@@ -15,6 +15,7 @@ from typing import Any
 from i2i import build, evaluate, resize, stream
 from i2i.catalog import Catalog
 from i2i.errors import DataError, MissingSplitError, RecipeError
+from i2i.faults import components_blamed
 from i2i.kinds import Batch, Direction, ImageSpec, Side, Split
 from i2i.runtime import resolve
 from i2i.trained import Trained
@@ -87,7 +88,8 @@ def evaluate_trained(
 ) -> Evaluation:
     """Score a trained model on one split with the metrics of its recipe; `draws` overrides theirs.
 
-    Raises RecipeError when there is no metric, DataError when the data does not fit the model.
+    Raises RecipeError when there is no metric, DataError when the data does not fit the model, PluginError
+    when a metric or the data set fails.
     """
     recipe = trained.recipe
     settings = recipe.data.settings
@@ -103,7 +105,7 @@ def evaluate_trained(
         raise MissingSplitError(
             *(replace(p, hint=f"{p.hint}; {another}" if p.hint else another) for p in error.problems)
         ) from error
-    with runtime.active():
+    with runtime.active(), components_blamed(recipe):
         model = load_model(trained.path, device=runtime.device, catalog=catalog)
         check_fit(model, data, trained)
         needy = {name: metric for name, metric in metrics.items() if hasattr(metric, "prepare")}

@@ -8,12 +8,14 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from i2i.errors import PluginError, Problem
+from i2i.errors import I2IError, PluginError, Problem
 from i2i.recipe import Recipe, Slot
+from i2i.runtime import ran_out_of_memory
 
 OURS = Path(__file__).parent
 MOST_PLACES = 3
@@ -21,6 +23,20 @@ MOST_PLACES = 3
 
 Step = tuple[FrameType, int]
 """A call on the way to an exception, and the line in it."""
+
+
+@contextmanager
+def components_blamed(recipe: Recipe) -> Iterator[None]:
+    """Turn what a component of `recipe` raises into a PluginError that names it; memory is another matter."""
+    try:
+        yield
+    except I2IError:
+        raise
+    except Exception as error:
+        fault = None if ran_out_of_memory(error) else component_at_fault(recipe, error)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 def component_at_fault(recipe: Recipe, error: BaseException) -> PluginError | None:

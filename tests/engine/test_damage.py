@@ -6,25 +6,30 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from i2i import checkpoint, run, state, weights
+from i2i import checkpoint, data_check, run, state, weights
 from i2i.average import Average
+from i2i.catalog import Catalog
 from i2i.engine import rehearse
 from i2i.errors import DataError, DivergedError, PluginError, RecipeError
+from i2i.evaluation import evaluate_trained
 from i2i.faults import component_at_fault
+from i2i.plugins import discover
 from i2i.run_folder import RunFolder
+from i2i.trained import find_trained
 
 LOCAL = """
 import sys
 import torch
 from torch import nn
 from i2i import hookimpl
-from i2i.kinds import TestSettings
+from i2i.kinds import ImageSpec, PairSpec, TestSettings
 
 i2i_api = 1
 
@@ -46,6 +51,7 @@ def i2i_register(registry):
     registry.metric("undecided", ":Undecided", "does not say which way is better")
     registry.metric("one-of-many", ":OneOfMany", "one number for all the images of a batch")
     registry.metric("other", ":Other", "computes what it does not declare")
+    registry.data("unreadable", ":Unreadable", "lets through what reading a file raises")
     registry.callback("misspelt", ":Misspelt", "has an event that nobody calls")
     registry.callback("short", ":Short", "takes too few arguments")
     registry.optimizer("nothing", ":nothing", "no optimizer")
@@ -137,6 +143,14 @@ class Other(OneOfMany):
     def update(self, source, fake, real, ids): pass
     def compute(self): return {"number": 0.0}
 
+class Unreadable:
+    def __init__(self, split: str) -> None:
+        self.spec = PairSpec(ImageSpec(3, 16, 16), ImageSpec(3, 16, 16))
+    def __len__(self):
+        return 4
+    def __getitem__(self, index):
+        open("nowhere.png")
+
 class Misspelt:
     def on_step_end(self, run, logs): pass
 
@@ -169,8 +183,6 @@ class TensorMetric:
 @pytest.fixture
 def local(gan: Path, tmp_path: Path):
     """Return a function that loads the toy recipe with a local plug-in of trouble-makers."""
-    from i2i.catalog import Catalog
-    from i2i.plugins import discover
     from i2i.recipe import load_recipe
 
     folder = tmp_path / "local"
@@ -372,6 +384,21 @@ def test_a_component_at_fault_is_named(local, tmp_path, setting, words):
 def test_a_component_that_breaks_its_contract_is_told_how(local, tmp_path, setting, words):
     with pytest.raises(PluginError, match=words):
         run(local(setting, "train.steps=1"), tmp_path / "run")
+
+
+def test_a_data_set_at_fault_is_named_when_it_is_checked(local):
+    told = r"local/unreadable failed: FileNotFoundError: .*'nowhere.png'.*makers.py:\d+, in __getitem__\)"
+    with pytest.raises(PluginError, match=told):
+        data_check.check(local("data.use=local/unreadable"))
+
+
+def test_a_metric_at_fault_is_named_when_a_model_is_scored(local, load, tmp_path):
+    folder = run(load("train.steps=1"), tmp_path / "run").folder
+    recipe = local("metrics.p.use=local/picky")
+    catalog = Catalog(discover())
+    trained = replace(find_trained(folder, catalog=catalog), recipe=recipe)
+    with pytest.raises(PluginError, match=r"metrics.p\n  local/picky failed: RuntimeError: "):
+        evaluate_trained(trained, split="val", catalog=catalog)
 
 
 def test_a_component_that_fails_late_leaves_its_traceback_until_the_run_goes_on(local, tmp_path):
