@@ -49,9 +49,7 @@ class Catalog:
         """Load the plug-in that `wanted` needs, or raise PluginError that says why it cannot be had."""
         record = self.plugins.get(namespace)
         if record is None and namespace == LOCAL:
-            raise PluginError(
-                f"'{wanted}' is in a file of somebody's own: give that file with --plugin FILE."
-            )
+            raise PluginError(f"'{wanted}' is in a file, and none is given: say which with --plugin FILE.py.")
         if record is None:
             installed = ", ".join(self.plugins.names()) or "none"
             close = did_you_mean(namespace, self.plugins.names())

@@ -58,6 +58,11 @@ def test_a_namespace_nobody_provides(catalog: Catalog):
     assert "pip" not in message
 
 
+def test_a_component_of_a_file_that_was_not_given(catalog: Catalog):
+    with pytest.raises(PluginError, match="'local/net' is in a file, and none is given: say which"):
+        catalog.get(("generator",), "local/net")
+
+
 def test_a_namespace_that_is_switched_off(bits):
     catalog = Catalog(discover(environ={"I2I_DISABLE": "bits"}))
     with pytest.raises(
