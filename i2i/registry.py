@@ -125,7 +125,11 @@ class Registrar:
         rivals = LOSS_KINDS if kind in LOSS_KINDS else (kind,)
         for other in self.entries:
             if other.name == name and other.kind in rivals:
-                raise PluginError(f"{kind} '{name}' is declared twice: '{other.target}' and '{target}'")
+                rule = (
+                    "" if other.kind == kind else f" (once as a {other.kind}; all losses count as one kind)"
+                )
+                targets = f"'{other.target}' and '{target}'"
+                raise PluginError(f"{kind} '{name}' is declared twice{rule}: {targets}")
         self.entries.append(
             Entry(kind, self.namespace, name, target, summary, rev, self._distribution, self._version)
         )

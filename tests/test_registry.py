@@ -87,7 +87,7 @@ def test_a_name_is_unique_in_its_kind_and_among_all_losses(registrar: Registrar)
     registrar.paired_loss("l1", "m:L", "a loss")
     with pytest.raises(PluginError, match="generator 'net' is declared twice: 'm:N' and 'm:O'"):
         registrar.generator("net", "m:O", "a net")
-    with pytest.raises(PluginError, match="adversarial-loss 'l1' is declared twice"):
+    with pytest.raises(PluginError, match=r"twice \(once as a paired-loss; all losses count as one"):
         registrar.adversarial_loss("l1", "m:L", "a loss")
 
 
