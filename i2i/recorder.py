@@ -68,7 +68,8 @@ class Recorder:
             lines[fact.path.removesuffix(".main").replace("generators", "generator", 1)] = (
                 f"{fact.ref}, {fact.parameters:,} parameters"
             )
-        lines["device"] = f"{runtime.device}, {runtime.precision}, {runtime.threads} threads"
+        threads = f"{runtime.threads} thread{'' if runtime.threads == 1 else 's'}"
+        lines["device"] = f"{runtime.device}, {runtime.precision}, {threads}"
         self._observer.start(
             name=session.recipe.name,
             folder=self._folder.root,

@@ -87,11 +87,12 @@ def _conditions(results: Mapping[str, Any]) -> str:
     steps = sorted({variant["steps"] for variant in results["variants"] if variant["steps"]})
     length = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}" if steps else "no"
     seeds = ", ".join(map(str, results["seeds"]))
+    threads = f"{about['threads']} thread{'' if about['threads'] == 1 else 's'}"
     return (
         f"{length} steps a run; seeds {seeds}; mean ± deviation over seeds, then the difference to the "
         "baseline, paired by seed, with its 95 % interval. "
         f"{about['processor'] or about['platform']}, {about['cores']} cores, {about['device']}, "
-        f"{about['precision']}, {about['threads']} threads a run; i2i {about['i2i']}, torch {about['torch']}."
+        f"{about['precision']}, {threads} a run; i2i {about['i2i']}, torch {about['torch']}."
     )
 
 
