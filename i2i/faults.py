@@ -6,6 +6,7 @@ What passes through no code but i2i's own and that of libraries is a bug of ours
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ from i2i.runtime import ran_out_of_memory
 OURS = Path(__file__).parent
 MOST_PLACES = 3
 """Lines of a component's code that are told, the innermost one last."""
+
+_CALL = re.compile(r'^  File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 
 Step = tuple[FrameType, int]
 """A call on the way to an exception, and the line in it."""
@@ -51,9 +54,29 @@ def component_at_fault(recipe: Recipe, error: BaseException) -> PluginError | No
         owners = [slot for slot in recipe.slots.values() if _holds(slot, frame)]
         if owners:
             return _told(recipe, error, owners, [step for step in steps if _holds(owners[0], step[0])])
+    if str(error).startswith("Caught "):
+        return _told_by_a_worker(recipe, str(error))
     for slot in recipe.slots.values():
         if not _is_ours(slot) and _concerns(error, slot):
             return PluginError(recipe.problem(slot.path, f"{slot.entry.ref} {_failed(error)}"))
+    return None
+
+
+def _told_by_a_worker(recipe: Recipe, text: str) -> PluginError | None:
+    """Return what to tell of an exception that came out of a loader's process, where torch made it a text."""
+    calls = _CALL.findall(text)
+    reading = [slot for slot in recipe.slots.values() if slot.kind in ("data", "transform")]
+    for file, _, _ in reversed(calls):
+        owners = [slot for slot in reading if _has(slot, Path(file))]
+        if owners:
+            own = [call for call in calls if _has(owners[0], Path(call[0]))]
+            hint = "; ".join(
+                f"{Path(file).name}:{line}, in {name}" for file, line, name in own[-MOST_PLACES:]
+            )
+            failed = f"failed: {text.strip().splitlines()[-1]}"
+            if len(owners) == 1:
+                return PluginError(recipe.problem(owners[0].path, f"{owners[0].entry.ref} {failed}", hint))
+            return PluginError(Problem(f"plug-in '{owners[0].entry.namespace}' {failed}", hint=hint))
     return None
 
 
@@ -85,7 +108,10 @@ def _places(steps: Sequence[Step]) -> str:
 
 def _holds(slot: Slot, frame: FrameType) -> bool:
     """Whether the code of `frame` is part of the package, or the file, of the slot's component."""
-    filename = Path(frame.f_code.co_filename)
+    return _has(slot, Path(frame.f_code.co_filename))
+
+
+def _has(slot: Slot, filename: Path) -> bool:
     if filename.is_relative_to(OURS):
         return False
     top = sys.modules.get(slot.entry.target.partition(":")[0].partition(".")[0])

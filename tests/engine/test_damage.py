@@ -51,6 +51,7 @@ def i2i_register(registry):
     registry.metric("undecided", ":Undecided", "does not say which way is better")
     registry.metric("one-of-many", ":OneOfMany", "one number for all the images of a batch")
     registry.metric("other", ":Other", "computes what it does not declare")
+    registry.data("shy", ":Shy", "cannot be read in a worker process")
     registry.data("unreadable", ":Unreadable", "lets through what reading a file raises")
     registry.callback("misspelt", ":Misspelt", "has an event that nobody calls")
     registry.callback("short", ":Short", "takes too few arguments")
@@ -150,6 +151,13 @@ class Unreadable:
         return 4
     def __getitem__(self, index):
         open("nowhere.png")
+
+class Shy(Unreadable):
+    def __getitem__(self, index):
+        if torch.utils.data.get_worker_info():
+            open("nowhere.png")
+        image = torch.zeros(3, 16, 16, dtype=torch.uint8)
+        return {"source": image, "target": image, "id": str(index)}
 
 class Misspelt:
     def on_step_end(self, run, logs): pass
@@ -390,6 +398,13 @@ def test_a_data_set_at_fault_is_named_when_it_is_checked(local):
     told = r"local/unreadable failed: FileNotFoundError: .*'nowhere.png'.*makers.py:\d+, in __getitem__\)"
     with pytest.raises(PluginError, match=told):
         data_check.check(local("data.use=local/unreadable"))
+
+
+def test_a_data_set_at_fault_is_named_from_a_process_of_its_own(local, tmp_path):
+    told = r"local/shy failed: FileNotFoundError: .*'nowhere.png'.*makers.py:\d+, in __getitem__\)"
+    settings = ("data.use=local/shy", "data.workers=1", "data.cache=none")
+    with pytest.raises(PluginError, match=told):
+        run(local(*settings), tmp_path / "run")
 
 
 def test_a_metric_at_fault_is_named_when_a_model_is_scored(local, load, tmp_path):
