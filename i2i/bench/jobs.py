@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from i2i.atomic import write_text
-from i2i.errors import EXIT_BUG, DivergedError, I2IError, Interrupted, InUseError, exit_code_of
+from i2i.errors import EXIT_BUG, DivergedError, I2IError, Interrupted, InUseError, PluginError, exit_code_of
 
 if TYPE_CHECKING:
     from i2i.kinds import Direction
@@ -111,11 +111,11 @@ class Worker:
         except DivergedError as error:
             return Event(job.key, "diverged", watch.step, str(error), error.exit_code)
         except I2IError as error:
-            return Event(job.key, "failed", watch.step, str(error), error.exit_code)
+            # A component that failed has its own exception behind the sentence: its author wants both.
+            story = _story(job) if isinstance(error, PluginError) and error.__cause__ else ""
+            return Event(job.key, "failed", watch.step, f"{error}{story}", error.exit_code)
         except Exception as error:
-            story = Path(f"{job.out}.txt")
-            write_text(story, traceback.format_exc())
-            told = f"{type(error).__name__}: {error} (all of it is in {story})"
+            told = f"{type(error).__name__}: {error}{_story(job)}"
             return Event(job.key, "failed", watch.step, told, EXIT_BUG)
         return Event(job.key, "done", job.steps)
 
@@ -127,6 +127,13 @@ class Worker:
         if wanted not in self._opened:
             self._opened[wanted] = engine.open_splits(recipe, observer)
         return self._opened[wanted]
+
+
+def _story(job: Job) -> str:
+    """Write the traceback of what is being handled beside the cell's folder, and say where."""
+    path = Path(f"{job.out}.txt")
+    write_text(path, traceback.format_exc())
+    return f" (all of it is in {path})"
 
 
 @contextlib.contextmanager

@@ -317,8 +317,8 @@ def test_cells_that_cannot_be_trained_leave_the_others_alone(lab) -> None:
     ]
     events = train(Local(), *jobs)
     faulty, endless, unknown = (last(events, key) for key in ("faulty", "endless", "unknown"))
-    assert (faulty.status, faulty.code) == ("failed", 1)
-    assert faulty.error.startswith("ValueError: this loss is broken (all of it is in ")
+    assert (faulty.status, faulty.code) == ("failed", 6)
+    assert "lab/faulty failed: ValueError: this loss is broken" in faulty.error
     assert "Traceback" in Path(faulty.error.partition("is in ")[2][:-1]).read_text()
     assert (endless.status, endless.code) == ("diverged", 5)
     assert (unknown.status, unknown.code) == ("failed", 2)
