@@ -101,15 +101,15 @@ def _one_each(table: str, figure: str, values: Any, count: int) -> list[float]:
 
 
 def _figures(table: str, metric: Any) -> dict[str, float]:
-    """Return what a metric computed, which is a number for each figure that it declares."""
+    """Return what a metric computed: a number for each figure that it declares, and maybe others."""
     computed = metric.compute()
-    if not isinstance(computed, Mapping) or computed.keys() != metric.directions.keys():
+    if not isinstance(computed, Mapping) or not metric.directions.keys() <= computed.keys():
         gave = (
             ", ".join(map(str, computed)) if isinstance(computed, Mapping) else f"a {type(computed).__name__}"
         )
         raise PluginError(
             f"metrics.{table}: its compute() gave {gave or 'nothing'}, and its `directions` declares "
-            f"{', '.join(metric.directions)}: they have to be the same."
+            f"{', '.join(metric.directions)}: each of those has to be there."
         )
     figures = {}
     for name, value in computed.items():
