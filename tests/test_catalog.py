@@ -102,11 +102,3 @@ def test_a_recipe_that_is_not_shipped(catalog: Catalog, name: str, message: str)
     with pytest.raises(RecipeError) as refused:
         catalog.recipe(name)
     assert message in str(refused.value)
-
-
-def test_what_is_in_a_file_asks_for_that_file(catalog: Catalog):
-    with pytest.raises(PluginError) as refused:
-        catalog.get(("generator",), "local/net")
-    assert (
-        str(refused.value) == "'local/net' is in a file of somebody's own: give that file with --plugin FILE."
-    )
