@@ -12,13 +12,42 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from i2i.errors import RecipeError
+from i2i.errors import PluginError, RecipeError
 from i2i.kinds import DiscriminatorSlot, Pair, PairSpec, Transform
 from i2i.resize import resize
 from i2i.seeds import generator_for
 
 Sides = tuple[Tensor, Tensor]
 """Sources and targets (B,C,H,W), or the condition and the image that discriminators see."""
+
+
+def apply(
+    name: str, transform: Transform, pair: Pair, *, size: tuple[int, int], rng: torch.Generator
+) -> Pair:
+    """Return what the transform in the table `name` makes of a pair; PluginError where that is no pair."""
+    made = transform(pair, size=size, rng=rng)
+    if not isinstance(made, Pair):
+        raise PluginError(
+            f"transforms.{name}: it returned a {type(made).__name__}, and has to return the pair, as by "
+            "dataclasses.replace(pair, source=..., target=...)."
+        )
+    for side in ("source", "target"):
+        before, after = getattr(pair, side), getattr(made, side)
+        if (
+            not isinstance(after, Tensor)
+            or after.dtype != before.dtype
+            or after.shape[:-2] != before.shape[:-2]
+        ):
+            shape = (
+                f"{tuple(after.shape)} of {after.dtype}"
+                if isinstance(after, Tensor)
+                else type(after).__name__
+            )
+            raise PluginError(
+                f"transforms.{name}: it made the {side} {shape}, and has to keep {before.shape[0]} channels "
+                f"(C,H,W) of {before.dtype}."
+            )
+    return made
 
 
 def transformed(
@@ -36,7 +65,7 @@ def transformed(
     for place, sides in enumerate(zip(source.float(), target.float(), strict=True)):
         pair = Pair(*sides, spec)
         for name, transform in transforms.items():
-            pair = transform(pair, size=_size(target), rng=rng(name, place))
+            pair = apply(name, transform, pair, size=_size(target), rng=rng(name, place))
         sources.append(resize(pair.source, _size(source), labels=spec.source.labels))
         targets.append(resize(pair.target, _size(target), labels=spec.target.labels))
     return torch.stack(sources), torch.stack(targets)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from i2i.errors import PluginError
 from i2i.maps import as_features, as_maps
 
 
@@ -73,6 +74,18 @@ class LossTerm:
     def due(self, step: int) -> bool:
         """Whether a penalty is applied at `step`."""
         return step % self.every == 0
+
+    def weighted(self, value: Tensor) -> Tensor:
+        """Return what the loss gave times its weight and `every`; PluginError if it is no single number."""
+        if not isinstance(value, Tensor) or value.dim():
+            told = (
+                f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            )
+            raise PluginError(
+                f"losses.{self.name}: it returned what is {told}, and has to return a tensor of a single "
+                "number: let it take the mean."
+            )
+        return value * (self.weight * self.every)
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,17 @@ from i2i import build, evaluate, state, weights
 from i2i.augmentation import Augmentation
 from i2i.average import Average
 from i2i.context import Run
-from i2i.errors import RecipeError
+from i2i.errors import PluginError, RecipeError
 from i2i.kinds import Batch, PairSpec, Side
 from i2i.recipe import Recipe, Slot
 from i2i.runtime import Runtime
-from i2i.stream import Epochs, HeldOutPairs, collate, held_out_batches
+from i2i.stream import Epochs, First, HeldOutPairs, collate, held_out_batches
 from i2i.trained import portable, shareable
 
 TRAINER = "trainer.safetensors"
+
+FEW = 4
+"""Training pairs that a metric is prepared on in a rehearsal."""
 
 
 class Session:
@@ -148,16 +151,18 @@ class Session:
     def evaluate(self, *, limit: int | None = None) -> tuple[dict[str, float], dict[str, float]]:
         """Return the metrics of the exported model on the validation split, and those of its inputs.
 
-        `limit` scores only the first so many pairs and leaves out metrics that must be prepared.
+        `limit` scores only the first so many pairs. Metrics that must be prepared are so on a few pairs then,
+        for one that cannot be would be found out at the first validation, and left out of the scoring.
         """
         metrics = self.metrics
-        if limit is not None:
-            metrics = {name: m for name, m in metrics.items() if not hasattr(m, "prepare")}
-        elif not self._prepared:
+        if limit is not None or not self._prepared:
+            train = self.data["train"]
             for metric in metrics.values():
                 if hasattr(metric, "prepare"):
-                    metric.prepare(self.data["train"])
-            self._prepared = True
+                    metric.prepare(train if limit is None else First(train, FEW))
+            self._prepared = limit is None
+        if limit is not None:
+            metrics = {name: m for name, m in metrics.items() if not hasattr(m, "prepare")}
         if not metrics:
             return {}, {}
 
@@ -228,22 +233,24 @@ class Session:
     # --- writing down and reading back -----------------------------------------------------------
 
     def files(self) -> dict[str, bytes]:
-        """Return the whole state as the files of a checkpoint."""
+        """Return the whole state as the files of a checkpoint; PluginError for what cannot be saved."""
         self.run.check_finite(self.networks.modules())
         files = {}
         for path, module in self.networks.modules():
             header = self.describe(self.recipe.slots[path])
             files[f"{self._file_name(path)}.safetensors"] = weights.encode(module.state_dict(), header)
         networks = [module for _, module in self.networks.modules()]
-        tensors, skeleton = state.pack(
-            {
-                "step": self.step,
-                "figures": self.figures,
-                "best": self.best,
-                "scaler": self.run.scaler.state_dict(),
-                "parts": {name: state.of(part, but=networks) for name, part in self._stateful().items()},
-            }
-        )
+        whole = {
+            "step": self.step,
+            "figures": self.figures,
+            "best": self.best,
+            "scaler": self.run.scaler.state_dict(),
+            "parts": {name: state.of(part, but=networks) for name, part in self._stateful().items()},
+        }
+        try:
+            tensors, skeleton = state.pack(whole)
+        except TypeError as error:
+            raise PluginError(f"a checkpoint cannot be written: {error}.") from error
         files[TRAINER] = weights.encode(tensors, {"trainer": skeleton})
         return files
 

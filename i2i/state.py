@@ -17,22 +17,23 @@ from torch.optim import Optimizer
 def pack(state: Any) -> tuple[dict[str, Tensor], Any]:
     """Return the tensors of `state`, numbered, and a JSON skeleton that refers to them.
 
-    Raises TypeError for a value that is neither a tensor nor JSON.
+    Raises TypeError for a value that is neither a tensor nor JSON, and says where it is.
     """
     tensors: dict[str, Tensor] = {}
 
-    def take(value: Any) -> Any:
+    def take(value: Any, *path: object) -> Any:
         if isinstance(value, Tensor):
             name = f"{len(tensors):06d}"
             tensors[name] = value
             return {"tensor": name}
         if isinstance(value, Mapping):
-            return {"map": [[key, take(item)] for key, item in value.items()]}
+            return {"map": [[key, take(item, *path, key)] for key, item in value.items()]}
         if isinstance(value, (list, tuple)):
-            return {type(value).__name__: [take(item) for item in value]}
+            return {type(value).__name__: [take(item, *path, place) for place, item in enumerate(value)]}
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
-        raise TypeError(f"a state holds tensors and JSON values, not {type(value).__name__}")
+        where = f" at {'.'.join(map(str, path))}" if path else ""
+        raise TypeError(f"a state holds tensors and JSON values, not {type(value).__name__}{where}")
 
     return tensors, take(state)
 

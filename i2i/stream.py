@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from i2i.augmentation import transformed
-from i2i.errors import DataError, I2IError
+from i2i.augmentation import apply, transformed
+from i2i.errors import DataError, I2IError, PluginError
 from i2i.images import DTYPES, normalise
 from i2i.kinds import Batch, ImageSpec, Pair, PairSpec, Side, Transform
 from i2i.resize import resize
@@ -88,7 +88,7 @@ class TrainingPairs(Dataset[Item | I2IError]):
         pair = as_pair(item, spec)
         for name, transform in self._transforms.items():
             rng = generator_for(self._seed, "augment", name, epoch, index)
-            pair = transform(pair, size=spec.target.size, rng=rng)
+            pair = apply(name, transform, pair, size=spec.target.size, rng=rng)
         return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
 
 
@@ -117,10 +117,18 @@ def as_pair(item: Any, spec: PairSpec) -> Pair:
 
 
 def check_item(item: Any, spec: PairSpec) -> None:
-    """Raise DataError when an item's channels or depth are not what its data set said."""
+    """Raise PluginError for what is no item, DataError for other channels or another depth than said."""
     sides: tuple[Side, Side] = ("source", "target")
+    if not isinstance(item, Mapping) or not item.keys() >= {*sides, "id"}:
+        told = (
+            f"with {', '.join(map(str, item))}" if isinstance(item, Mapping) else f"a {type(item).__name__}"
+        )
+        raise PluginError(f"an item of the data is {told}, and has to be a mapping of source, target and id.")
     for side in sides:
         image, said = item[side], spec.side(side)
+        if not isinstance(image, Tensor) or image.dim() != 3:
+            told = f"of shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+            raise PluginError(f"the {side} of '{item['id']}' is {told}, and has to be a tensor (C,H,W).")
         if (image.shape[0], image.dtype) != (said.channels, DTYPES[said.depth]):
             raise DataError(
                 f"the {side} of '{item['id']}' has {image.shape[0]} channels of {image.dtype}, and the "
@@ -196,6 +204,22 @@ def held_out_batches(data: Any, settings: DataSettings, *, limit: int | None = N
         yield collate([pairs[index] for index in range(start, min(start + settings.batch_size, count))])
 
 
+class First:
+    """The first items of a data set, as a data set."""
+
+    def __init__(self, data: Any, count: int) -> None:
+        self._data, self._count = data, min(count, len(data))
+        self.spec: PairSpec = data.spec
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return self._data[index]
+
+
 class Cached:
     """A data set whose decoded items stay in memory after their first use."""
 
@@ -237,6 +261,7 @@ def _decoded_bytes(data: Any) -> float:
     if not len(data):
         return 0.0
     first = data[0]
+    check_item(first, data.spec)
     sides: tuple[Side, Side] = ("source", "target")
     return float(len(data) * sum(first[side].nbytes for side in sides))
 

@@ -13,6 +13,7 @@ from i2i.cli.options import JsonOption, PluginOption, open_catalog
 from i2i.cli.render import print_json, print_note, print_table
 from i2i.errors import EXIT_PLUGIN, PluginError, RecipeError, did_you_mean
 from i2i.kinds import KINDS
+from i2i.plugins import LOCAL
 
 if TYPE_CHECKING:
     from i2i.catalog import Catalog
@@ -98,6 +99,10 @@ def _installed(catalog: Catalog, namespace: str) -> Plugin:
     record = catalog.plugins.get(namespace)
     if record is not None and record.disabled:
         raise PluginError(f"the plug-in '{namespace}' cannot be checked: I2I_DISABLE switches it off.")
+    if record is None and namespace == LOCAL:
+        raise PluginError(
+            "'local' is the plug-in in a file, and none is given: say which with --plugin FILE.py."
+        )
     if record is None:
         close = did_you_mean(namespace, names) or "."
         raise PluginError(f"no plug-in '{namespace}' is installed{close} Installed: {', '.join(names)}.")

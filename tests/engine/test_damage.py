@@ -374,7 +374,7 @@ def test_a_component_at_fault_is_named(local, tmp_path, setting, words):
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("losses.l1.use=local/each", r"the part 'l1' of what generators minimise is of shape \(2,\)"),
+        ("losses.l1.use=local/each", r"losses\.l1: it returned what is of shape \(2,\)"),
         ("generator.use=local/detached", "what generators minimise has no gradient"),
         ("losses.adversarial.use=local/one-sided", "'OneSided' object has no attribute 'discriminator'"),
         ("metrics.m.use=local/undecided", "metrics.m: its `directions` is None: map the name"),

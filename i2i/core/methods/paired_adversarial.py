@@ -134,7 +134,7 @@ class PairedAdversarial:
                     # Never on a fake from the pool: it would not belong to this source.
                     own, _ = augment(fake, batch.source)
                     penalty = term.loss(judge.given(source), real, own)
-                    total = total + penalty * (term.weight * term.every)
+                    total = total + term.weighted(penalty)
                     logs[f"{term.name}.{judge.name}"] = penalty
         return total, logs
 
@@ -152,7 +152,7 @@ class PairedAdversarial:
                 parts[name] = parts[name] + value if name in parts else value
         total = torch.zeros((), device=fake.device)
         for name, part in parts.items():
-            total = total + self.losses[name].weight * part
+            total = total + self.losses[name].weighted(part)
         return total, parts
 
     def _persuading(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from i2i import checkpoint
 from i2i.context import Objective
+from i2i.errors import PluginError
 from i2i.kinds import KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
 from i2i.session import Session
 from i2i.testing.outcomes import check, fail, require, told
@@ -186,7 +187,7 @@ def resumes(subject: Subject) -> None:
     with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
         try:
             resumed.load(checkpoint.save(Path(folder), 2, parts.files()).folder)
-        except TypeError as error:
+        except (TypeError, PluginError) as error:
             fail(
                 f"its state cannot be saved ({told(error)}): return tensors and JSON values from state_dict()"
             )
