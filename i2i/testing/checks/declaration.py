@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import tomli_w
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from i2i.errors import PluginError
 from i2i.schema import argument_help, schema_of, slot_schema
@@ -119,7 +121,7 @@ def builds(subject: Subject) -> None:
 
 @check("module", *NETWORKS, needs=["builds"])
 def module(subject: Subject) -> None:
-    """It is an nn.Module with something to train."""
+    """It is an nn.Module with something to train, whose weights are tensors in float32."""
     built = subject.build()
     require(
         isinstance(built, nn.Module),
@@ -130,6 +132,23 @@ def module(subject: Subject) -> None:
         "it has no parameter that can be trained, and an optimizer is given none: register weights as "
         "nn.Parameter or in sub-modules, in nn.ModuleList where they are many",
     )
+    for name, tensor in built.state_dict(keep_vars=True).items():
+        require(
+            isinstance(tensor, Tensor),
+            f"its state_dict() has '{name}', a {type(tensor).__name__}: weights files hold tensors and "
+            "nothing "
+            "else, so register it as a buffer, or make it a parameter of the component",
+        )
+        require(
+            not is_lazy(tensor),
+            f"the shape of '{name}' is not known until it is first called: give sizes in __init__ in "
+            "place of "
+            "torch's Lazy modules",
+        )
+        require(
+            not tensor.is_floating_point() or tensor.dtype == torch.float32,
+            f"'{name}' is {tensor.dtype}: build it in float32, lower precision is the engine's work",
+        )
 
 
 @check("attributes", *BUILDABLE, needs=["builds"])

@@ -2,37 +2,65 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i.errors import PluginError
 from i2i.maps import as_features, as_maps
 from i2i.registry import Entry
 from i2i.testing import samples
-from i2i.testing.checks.networks import enlarge
+from i2i.testing.checks.networks import shifted
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject, side_for
 from i2i.testing.uses import images_for
 
 
-@check("maps", "discriminator", needs=["module", "works"])
+@check("maps", "discriminator", needs=["module", "works", "modes"])
 def maps(subject: Subject) -> None:
     """It returns logit maps: a tensor, a list of tensors, or an object with logits and features."""
     network = subject.build()
     image = images_for(network)
     output = network(image)
+    require(
+        not isinstance(getattr(output, "logits", None), Tensor),
+        "its `logits` is one tensor: make it a list with a map for each scale, of one map too",
+    )
+    require(
+        not any(isinstance(scale, Tensor) for scale in getattr(output, "features", ())),
+        "its `features` holds tensors: make it a list of lists, with the features of each map in one of them",
+    )
     try:
         logits, features = as_maps(output), as_features(output)
     except TypeError as error:
         fail(f"{error}: return one of these")
     for tensor in (*logits, *(tensor for scale in features for tensor in scale)):
         require(
-            isinstance(tensor, Tensor) and tensor.is_floating_point() and len(tensor) == len(image),
+            isinstance(tensor, Tensor)
+            and tensor.is_floating_point()
+            and tensor.dim() > 0
+            and len(tensor) == len(image),
             f"of {len(image)} images it returns {_shape(tensor)}: keep the batch as the first dimension of "
             "each map and feature, in floating point",
         )
+        require(
+            tensor.numel(),
+            f"of {image.shape[-2]}x{image.shape[-1]} pixels it returns {_shape(tensor)}, which is empty: "
+            "use fewer "
+            "layers, or say with `smallest` how large images must be",
+        )
+        require(
+            tensor.dtype == torch.float32,
+            f"images in float32 become {tensor.dtype}: leave precision to the engine",
+        )
+    channels = sorted({tensor.shape[1] for tensor in logits if tensor.dim() == 4})
+    require(
+        len(channels) < 2,
+        f"the maps that it returns are of {' and '.join(map(str, channels))} channels: if features are among "
+        "them, return i2i.maps.Maps(logits, features)",
+    )
     require(
         not features or len(features) == len(logits),
         f"it hands out {len(logits)} maps and features of {len(features)} scales: `features` holds a list of "
@@ -71,16 +99,10 @@ def judged_rectangles(subject: Subject) -> None:
 
 @check("raw-logits", "discriminator", needs=["maps"])
 def raw_logits(subject: Subject) -> None:
-    """Its logits are raw: no sigmoid, tanh or ReLU holds them back."""
-    seen = []
-    for seed, shift in enumerate((5.0, -5.0)):
-        network = _shifted(subject.build(seed=seed), shift)
-        for factor in (1.0, 100.0):  # norms may hold back large weights, and large weights a large input
-            seen += [logits.detach().flatten() for logits in as_maps(network(factor * images_for(network)))]
-    values = torch.cat(seen)
-    values = values[values.isfinite()]
-    least, most = values.min().item(), values.max().item()
-    squashed = least >= -1 and most <= 1
+    """Its logits are raw: no sigmoid, tanh, clamp or ReLU holds them back."""
+    least, most = _reach(subject, 4.0, 5.0)
+    furthest = _reach(subject, 400.0, 5000.0)
+    squashed = (least >= -1 and most <= 1) or (furthest[0] >= 1.01 * least and furthest[1] <= 1.01 * most)
     require(
         not squashed and least < 0 < most,
         f"whatever its weights, its logits stay between {least:.3g} and {most:.3g}: take the last sigmoid, "
@@ -90,23 +112,40 @@ def raw_logits(subject: Subject) -> None:
 
 @check("gradient-to-image", "discriminator", needs=["maps"])
 def gradient_to_image(subject: Subject) -> None:
-    """A gradient reaches the image that it judges, also with its own parameters frozen."""
+    """From each map and feature a gradient reaches the image, also with its own parameters frozen."""
     network = subject.build().requires_grad_(False)
     image = images_for(network).requires_grad_(True)
-    total = torch.stack([logits.float().mean() for logits in as_maps(network(image))]).sum()
+    output = network(image)
+    maps, scales = as_maps(output), as_features(output)
+    reached = torch.zeros(3)
+    for number, logits in enumerate(maps, start=1):
+        which = f" from map {number} of {len(maps)}" if len(maps) > 1 else ""
+        require(
+            logits.requires_grad,
+            f"no gradient reaches the image{which}, and no generator can learn from it: take detach, "
+            "no_grad or "
+            "rounding out of forward",
+        )
+        (gradient,) = torch.autograd.grad(logits.float().mean(), image, allow_unused=True, retain_graph=True)
+        require(
+            gradient is not None and gradient.isfinite().all() and gradient.abs().sum() > 0,
+            f"the gradient at the image{which} is nothing or not finite: let the logits depend on every "
+            "pixel "
+            "smoothly",
+        )
+        reached += gradient.abs().sum(dim=(0, 2, 3))
     require(
-        total.requires_grad,
-        "no gradient reaches the image, and no generator can learn from it: take detach, no_grad or rounding "
-        "out of forward",
+        reached.min() > 0,
+        f"it does not look at channel {int(reached.argmin())} of the image: let the first layer take all of "
+        "in_channels",
     )
-    (gradient,) = torch.autograd.grad(total, image, allow_unused=True)
     require(
-        gradient is not None and gradient.isfinite().all() and gradient.abs().sum() > 0,
-        "the gradient at the image is nothing or not finite: let the logits depend on every pixel smoothly",
+        all(feature.requires_grad for scale in scales for feature in scale),
+        "its features carry no gradient to the image, so no generator can match them: do not detach them",
     )
 
 
-@check("every-adversarial-loss", "discriminator", needs=["gradient-everywhere"])
+@check("every-adversarial-loss", "discriminator", needs=["gradient-everywhere", "gradient-to-image"])
 def every_adversarial_loss(subject: Subject) -> None:
     """It can be trained, and trains a generator, with each adversarial loss of core."""
     for entry in _of_core(subject, "adversarial-loss"):
@@ -146,13 +185,16 @@ def double_backward(subject: Subject) -> None:
         require(value.isfinite(), f"{entry.ref} of it is not finite: look for roots and divisions at 0")
 
 
-def _shifted(network: nn.Module, shift: float) -> nn.Module:
-    """Return a network with large weights, and all biases at `shift`."""
-    with torch.no_grad():
-        for name, parameter in enlarge(network).named_parameters():
-            if name.endswith("bias"):
-                parameter.fill_(shift)
-    return network
+def _reach(subject: Subject, factor: float, shift: float) -> tuple[float, float]:
+    """Return the least and the largest logit of networks with weights and biases that are so large."""
+    seen = []
+    for seed, sign in enumerate((1, -1)):
+        network = shifted(subject.build(seed=seed), sign * shift, factor=factor)
+        for scale in (1.0, 100.0):  # norms may hold back large weights, and large weights a large input
+            seen += [logits.detach().flatten() for logits in as_maps(network(scale * images_for(network)))]
+    values = torch.cat(seen)
+    values = values[values.isfinite()]
+    return (values.min().item(), values.max().item()) if len(values) else (-math.inf, math.inf)
 
 
 def _of_core(subject: Subject, kind: str) -> list[Entry]:

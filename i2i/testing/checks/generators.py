@@ -10,36 +10,47 @@ from torch import Tensor
 from i2i import testtime
 from i2i.kinds import ImageSpec, PairSpec, TestSettings
 from i2i.testing import samples
-from i2i.testing.checks.networks import enlarge
+from i2i.testing.checks.networks import enlarge, shifted
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject, side_for
 from i2i.testing.uses import images_for
 from i2i.translate import Model, translate
 
 
-@check("shapes", "generator", needs=["module", "works"])
+@check("shapes", "generator", needs=["module", "works", "modes"])
 def shapes(subject: Subject) -> None:
-    """It turns (B,3,H,W) into floating (B,3,H,W)."""
+    """It turns (B,3,H,W) into float32 (B,3,H,W), in training and in eval mode, also of one image."""
     network = subject.build()
     image = images_for(network)
     out = network(image)
-    require(
-        isinstance(out, Tensor),
-        f"it returns a {type(out).__name__}: return the image alone, as one tensor",
-    )
-    _same_size(out, image, 3)
+    _an_image(out, image)
     require(
         out.is_floating_point() and out.requires_grad,
         f"it returns {out.dtype} {'with' if out.requires_grad else 'without'} a gradient: return "
         "floating-point values that the weights have led to, with no detach and no rounding on the way",
     )
+    require(
+        out.dtype == torch.float32,
+        f"images in float32 become {out.dtype}: leave precision to the engine, and turn what comes last to "
+        "the dtype of the input",
+    )
+    network.eval()
+    for shown in (image, image[:1]):
+        with torch.no_grad():
+            out = network(shown)
+        _an_image(out, shown, "in eval mode ")
+        require(
+            not out.requires_grad,
+            "under torch.no_grad it keeps a graph, and memory with it: take enable_grad out of forward",
+        )
 
 
 @check("channels", "generator", needs=["shapes"])
 def channels(subject: Subject) -> None:
-    """It takes as many channels as it is told and returns as many as it is told: 1 to 3, and 4 to 2."""
+    """It takes and returns as many channels as it is told: 1 to 3, 3 to 1, and 4 to 2."""
     for wanted, given in (
         ({"in_channels": 1, "out_channels": 3}, 1),
+        ({"in_channels": 3, "out_channels": 1}, 3),
         ({"in_channels": 4, "out_channels": 2}, 4),
     ):
         network = subject.build(**wanted)
@@ -96,7 +107,8 @@ def odd_sizes(subject: Subject) -> None:
 
 @check("range", "generator", needs=["shapes"])
 def value_range(subject: Subject) -> None:
-    """Its values stay within -1 and 1, also where its weights have grown."""
+    """Its values stay within -1 and 1, also where its weights have grown, and can fall below 0."""
+    reached = []
     for factor in (1.0, 4.0):
         network = enlarge(subject.build(), factor=factor)
         out = network(images_for(network)).detach()
@@ -107,6 +119,18 @@ def value_range(subject: Subject) -> None:
             least >= -1.00001 and most <= 1.00001,
             f"its values go from {least:.3g} to {most:.3g}: end on a tanh, or clamp to [-1,1]",
         )
+        reached += [least, most]
+    for shift in (-5.0, 5.0):
+        network = shifted(subject.build(), shift)
+        out = network(images_for(network)).detach()
+        reached += [out.min().item(), out.max().item()]
+    # What is not finite, or 0 throughout, says nothing about the half that a sigmoid leaves out.
+    require(
+        min(reached) < 0 or not max(reached) > 0,
+        f"whatever its weights, its values stay between {min(reached):.3g} and {max(reached):.3g}: images "
+        "are "
+        "in [-1,1], so end on a tanh in place of a sigmoid",
+    )
 
 
 @check("eval-deterministic", "generator", needs=["shapes"])
@@ -133,11 +157,20 @@ def batch_independent(subject: Subject) -> None:
     )
 
 
-def _same_size(out: Tensor, image: Tensor, channels: int) -> None:
+def _an_image(out: Any, image: Tensor, when: str = "") -> None:
+    require(
+        isinstance(out, Tensor),
+        f"{when}it returns a {type(out).__name__}: return the image alone, as one tensor",
+    )
+    _same_size(out, image, 3, when)
+
+
+def _same_size(out: Tensor, image: Tensor, channels: int, when: str = "") -> None:
     wanted = (len(image), channels, *image.shape[-2:])
     require(
         tuple(out.shape) == wanted,
-        f"{_size(image.shape)} becomes {_size(out.shape)}, and should become {_size(wanted)}: check strides, "
+        f"{when}{_size(image.shape)} becomes {_size(out.shape)}, and should become {_size(wanted)}: check "
+        "strides, "
         "padding and the last layer's channels, or set `size_multiple`",
     )
 

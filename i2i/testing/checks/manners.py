@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from i2i.seeds import seeded
 from i2i.testing.outcomes import check, fail, require
-from i2i.testing.subjects import BUILDABLE, Subject
+from i2i.testing.subjects import BUILDABLE, NETWORKS, Subject
 from i2i.testing.surroundings import RANDOM, SETTINGS, TORCH, changed, read
 from i2i.testing.uses import USES, tensors_in
+
+MANNERS = ("settings-untouched", "inputs-untouched")
+"""What spoils all that comes after it in a check, and is told once."""
 
 SILENT = ("data", "transform", "metric", "schedule")
 """The kinds that draw nothing from torch's global generator once they are built."""
@@ -45,14 +50,34 @@ def random_state_untouched(subject: Subject) -> None:
 def inputs_untouched(subject: Subject) -> None:
     """It changes none of its inputs in place."""
     use = USES[subject.kind]
-    component = use.make(subject)
-    inputs = use.inputs(subject, component)
-    before = [(tensor.detach().clone(), tensor.requires_grad) for tensor in tensors_in(inputs)]
-    with seeded(0, "use"):
-        use.call(component, *inputs)
-    for tensor, (value, wanted) in zip(tensors_in(inputs), before, strict=True):
+    precisions = (nullcontext(), _Half()) if subject.kind in NETWORKS else (nullcontext(),)
+    for precision in precisions:
+        component = use.make(subject)
+        inputs = use.inputs(subject, component)
+        given = tuple(tensors_in(inputs))
+        before = [(tensor.detach().clone(), tensor.requires_grad, tensor._version) for tensor in given]
+        with seeded(0, "use"), precision:
+            use.call(component, *inputs)
+        _require_untouched(given, before)
+
+
+class _Half(torch.autocast):
+    """Autocast to bfloat16, in which another check looks at what a network raises."""
+
+    def __init__(self) -> None:
+        super().__init__("cpu", torch.bfloat16)
+
+    def __exit__(self, *raised: Any) -> bool:
+        super().__exit__(*raised)
+        return raised[0] is not None and issubclass(raised[0], Exception)
+
+
+def _require_untouched(given: Sequence[Tensor], before: Sequence[tuple[Tensor, bool, int]]) -> None:
+    """End the check where a tensor is no longer as it was `before`: its value, its gradient, its version."""
+    for tensor, (value, wanted, version) in zip(given, before, strict=True):
+        # What is written in place may be what was there, this time.
         require(
-            torch.equal(tensor, value),
+            torch.equal(tensor, value) and tensor._version == version,
             "it changes its input in place, which others still need: use the form without a trailing "
             "underscore, or a clone",
         )

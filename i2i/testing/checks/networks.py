@@ -14,12 +14,120 @@ from i2i import weights
 from i2i.maps import as_features, as_maps
 from i2i.seeds import seeded
 from i2i.testing import samples
+from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
-from i2i.testing.subjects import NETWORKS, Subject
+from i2i.testing.subjects import NETWORKS, Subject, side_for
 from i2i.testing.uses import images_for
 
 SOUND = ("module", "shapes", "maps")
 """What must hold before the answer of a network means anything."""
+
+LEAST = 16
+"""Pixels to a side that a component takes which does not say that it needs more."""
+
+
+@check("modes", *NETWORKS, needs=["module", "works", *MANNERS])
+def modes(subject: Subject) -> None:
+    """eval() and train() switch its mode and nothing else; a call changes no mode and adds no weights."""
+    network = subject.build()
+    image = images_for(network)
+    known = network.state_dict().keys()
+    network(image)
+    late = sorted(network.state_dict().keys() - known)
+    require(
+        not late,
+        f"it makes {' and '.join(late[:2])} when it is first called, and the optimizer has its weights by "
+        "then: "
+        "make all of them in __init__",
+    )
+    wanted = [parameter.requires_grad for parameter in network.parameters()]
+    for switch, mode in ((network.eval, False), (network.train, True)):
+        require(
+            switch() is network,
+            "its train() does not return the module, as torch's does: end it on `return self`",
+        )
+        switched = [part.training for part in network.modules()]
+        network(image)
+        require(
+            (mode or not any(switched)) and switched == [part.training for part in network.modules()],
+            f"after {'train' if mode else 'eval'}() and a call, parts of it are in the other mode: let "
+            "train() and "
+            "eval() switch all of its parts, and nothing else switch any",
+        )
+        require(
+            wanted == [parameter.requires_grad for parameter in network.parameters()],
+            "eval() or train() changes which of its weights are trained, so a validation would change the "
+            "training: leave requires_grad alone",
+        )
+
+
+@check("single-image", *NETWORKS, needs=SOUND)
+def single_image(subject: Subject) -> None:
+    """It can be trained on one image at a time."""
+    network = subject.build()
+    image = images_for(network, count=1)
+    try:
+        out = answer(network, image)
+    except Exception as error:
+        fail(
+            f"of one image alone it raises {told(error)}: where a single value is left of each channel, "
+            "use a "
+            "norm that needs no other, or none"
+        )
+    for tensor in out:
+        require(
+            tensor.dim() > 0 and len(tensor) == 1,
+            f"of one image alone it returns a tensor of shape {tuple(tensor.shape)}: keep the batch as "
+            "the first "
+            "dimension, with no squeeze()",
+        )
+        require(
+            tensor.isfinite().all(), "of one image alone what comes out is not finite: do not divide by n - 1"
+        )
+
+
+@check("least-size", *NETWORKS, "paired-loss", needs=["rectangles", "judged-rectangles", "scalar"])
+def least_size(subject: Subject) -> None:
+    """It takes images as small as its `smallest` says, or of 16 pixels where it says nothing."""
+    built = subject.build()
+    side = side_for(built, at_least=LEAST if getattr(built, "smallest", None) is None else 1)
+    images = [samples.images(2, 3, side, side, seed=seed) for seed in (0, 5)]
+    said = "says that it takes" if hasattr(built, "smallest") else "does not say what it needs, and gets"
+    try:
+        if subject.kind == "paired-loss":
+            built(*images)
+        else:
+            answer(built, images[0])
+    except Exception as error:
+        fail(
+            f"it {said} {side} pixels to a side, and raises {told(error)}: say with the attribute `smallest` "
+            "from which side on it works"
+        )
+
+
+@check("channels-last", *NETWORKS, needs=SOUND)
+def channels_last(subject: Subject) -> None:
+    """In the memory layout channels-last, in which half precision is trained, it answers alike."""
+    network = subject.build().eval()
+    image = images_for(network)
+    plain, drawn = answer(network, image), answer(network, image, seed=1)
+    other = subject.build().eval()
+    other.load_state_dict(network.state_dict())
+    other.to(memory_format=torch.channels_last)
+    try:
+        turned = answer(other, image.contiguous(memory_format=torch.channels_last))
+    except Exception as error:
+        fail(f"in channels-last layout it raises {told(error)}: use reshape in place of view")
+    if not _alike(plain, drawn):
+        return  # noise is drawn in the order of memory
+    near = [
+        torch.allclose(one, other, rtol=1e-3, atol=1e-3) for one, other in zip(plain, turned, strict=True)
+    ]
+    require(
+        all(near),
+        "in channels-last layout it answers otherwise: go by dimensions, never by strides or by the order in "
+        "memory",
+    )
 
 
 @check("same-seed-same-weights", *NETWORKS, needs=["module"])
@@ -48,6 +156,12 @@ def gradient_everywhere(subject: Subject) -> None:
         )
     if broken := _broken_gradient(network):
         fail(f"the gradient of '{broken}' is not finite: look for roots, logarithms and divisions at 0")
+    require(
+        any(p.grad is not None and p.grad.abs().sum() > 0 for p in trainable.values()),
+        "the gradient of every parameter is 0, so it learns nothing: do not begin with weights that are "
+        "all 0, "
+        "or so large that what comes last is saturated",
+    )
 
 
 @check("deepcopy", *NETWORKS, needs=SOUND)
@@ -164,6 +278,15 @@ def enlarge(network: nn.Module, *, factor: float = 4.0, seed: int = 0) -> nn.Mod
     return network
 
 
+def shifted(network: nn.Module, shift: float, *, factor: float = 4.0) -> nn.Module:
+    """Return a network with weights that are `factor` times as large, and all biases at `shift`."""
+    with torch.no_grad():
+        for name, parameter in enlarge(network, factor=factor).named_parameters():
+            if name.endswith("bias"):
+                parameter.fill_(shift)
+    return network
+
+
 def _places(network: nn.Module) -> set[int]:
     """Return where in memory the parameters and buffers of a network stand."""
     return {tensor.data_ptr() for tensor in network.state_dict().values() if tensor.numel()}
@@ -190,6 +313,10 @@ def _alike(one: list[Tensor], other: list[Tensor]) -> bool:
 
 
 CHECKS = (
+    modes,
+    single_image,
+    least_size,
+    channels_last,
     same_seed_same_weights,
     gradient_everywhere,
     deep_copy,
