@@ -11,7 +11,8 @@ from torch import Tensor
 
 from i2i.seeds import seeded
 from i2i.testing import samples
-from i2i.testing.checks.paired_losses import require_same, scalar
+from i2i.testing.checks.losses import cost, require_same, scalar
+from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 
@@ -20,7 +21,7 @@ SHAPES = ((2, 1, 6, 5), (2, 1, 32, 32), (2, 1), (2,))
 """Maps of patches, of pixels, and of the whole image."""
 
 
-@check("both-sides", "adversarial-loss", needs=["works"])
+@check("both-sides", "adversarial-loss", needs=["works", *MANNERS])
 def both_sides(subject: Subject) -> None:
     """Each side returns one finite number, with a gradient to the logits that it can change."""
     loss = subject.build()
@@ -54,18 +55,21 @@ def any_map(subject: Subject) -> None:
             scalar(value, f"its {side}(), for maps of {shapes},")
 
 
-@check("mean-over-maps", "adversarial-loss", needs=["any-map"])
+@check("mean-over-maps", "adversarial-loss", needs=["any-map", "loss-resumes"])
 def mean_over_maps(subject: Subject) -> None:
     """Two maps cost the mean of what each costs, whatever their sizes, and a map twice what it costs once."""
-    loss = subject.build()
     fake, real = samples.logits(seed=0), samples.logits(seed=5, level=1.0)
     for side in SIDES:
-        each = [_play(loss, side, [f], [r]).item() for f, r in zip(fake, real, strict=True)]
-        both = _play(loss, side, fake, real).item()
-        twice = _play(loss, side, [fake[0]] * 2, [real[0]] * 2).item()
+
+        def cost_of(fake: list[Tensor], real: list[Tensor], side: str = side) -> tuple[float, float]:
+            return cost(subject, lambda loss: getattr(loss, side)(fake, real))
+
+        (first, off), (second, away) = (cost_of([f], [r]) for f, r in zip(fake, real, strict=True))
+        both, near = cost_of(fake, real)
+        twice, nearby = cost_of([fake[0]] * 2, [real[0]] * 2)
         advice = f"let {side}() take the mean over each map, then over maps"
-        require_same(sum(each) / len(each), both, advice)
-        require_same(each[0], twice, advice)
+        require_same((first + second) / 2, both, advice, within=off + away + near)
+        require_same(first, twice, advice, within=off + nearby)
 
 
 @check("right-direction", "adversarial-loss", needs=["both-sides"])
@@ -88,6 +92,20 @@ def right_direction(subject: Subject) -> None:
     )
 
 
+@check("learns-when-wrong", "adversarial-loss", needs=["right-direction"])
+def learns_when_wrong(subject: Subject) -> None:
+    """Where logits are far on the wrong side, 20 from 0, the gradient that leads back does not vanish."""
+    for side in SIDES:
+        steep, flat = (_pull(subject.build(), side, level) for level in (1.0, 20.0))
+        require(
+            flat > 1e-3 * steep,
+            f"where logits are far on the wrong side, the gradient of its {side}() is {flat:.2g}, and "
+            "nearer by it "
+            f"is {steep:.2g}: give logits to the loss without a sigmoid, and let it grow where they are "
+            "wrong",
+        )
+
+
 @check("stable", "adversarial-loss", needs=["both-sides"])
 def stable(subject: Subject) -> None:
     """Logits of a thousand, of either sign, give finite numbers and gradients."""
@@ -108,16 +126,23 @@ def stable(subject: Subject) -> None:
 @check("float32", "adversarial-loss", needs=["both-sides"])
 def float32(subject: Subject) -> None:
     """Logits in bfloat16 cost what the same values cost in float32, and the result is float32."""
-    loss = subject.build()
     fake, real = ([m.bfloat16() for m in samples.logits(seed=seed, spread=3.0)] for seed in (0, 5))
     for side in SIDES:
-        half = scalar(_play(loss, side, fake, real), f"for bfloat16 its {side}()")
-        whole = _play(loss, side, [m.float() for m in fake], [m.float() for m in real])
+        half = scalar(_play(subject.build(), side, fake, real), f"for bfloat16 its {side}()")
+        whole = _play(subject.build(), side, [m.float() for m in fake], [m.float() for m in real])
         require(
             half.dtype == torch.float32 and torch.isclose(half, whole, rtol=1e-3, atol=1e-4),
             f"for bfloat16 its {side}() returns {half.item():.6g} as {half.dtype}, for the same values in "
             f"float32 {whole.item():.6g}: turn logits to float32 first, with .float()",
         )
+
+
+def _pull(loss: Any, side: str, level: float) -> float:
+    """Return the size of the gradient where logits are `level` on the wrong side for `side`."""
+    wrong = -level if side == "generator" else level
+    fake, real = (_wanting(_level(sign * wrong)) for sign in (1, -1))
+    _play(loss, side, fake, real).backward()
+    return sum(logits.grad.abs().sum().item() for logits in (*fake, *real) if logits.grad is not None)
 
 
 def _play(loss: Any, side: str, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Any:
@@ -141,4 +166,4 @@ def _shown(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.4g}" for value in values)
 
 
-CHECKS = (both_sides, any_map, mean_over_maps, right_direction, stable, float32)
+CHECKS = (both_sides, any_map, mean_over_maps, right_direction, learns_when_wrong, stable, float32)

@@ -11,7 +11,8 @@ from torch import Tensor
 from i2i.maps import Maps
 from i2i.seeds import seeded
 from i2i.testing import samples
-from i2i.testing.checks.paired_losses import require_same, scalar
+from i2i.testing.checks.losses import require_same, scalar
+from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, require
 from i2i.testing.subjects import Subject
 from i2i.testing.uses import Judging, penalty_inputs
@@ -19,7 +20,7 @@ from i2i.testing.uses import Judging, penalty_inputs
 Features = list[list[Tensor]]
 
 
-@check("scalar-of-features", "feature-loss", needs=["works"])
+@check("scalar-of-features", "feature-loss", needs=["works", *MANNERS])
 def scalar_of_features(subject: Subject) -> None:
     """It returns one finite number for the features of all scales, with a gradient to the fake's."""
     loss = subject.build()
@@ -63,16 +64,25 @@ def mean_over_scales(subject: Subject) -> None:
     require_same(once, twice, "take the mean over scales, not their sum")
 
 
-@check("penalty-scalar", "penalty", needs=["works"])
+@check("penalty-scalar", "penalty", needs=["works", *MANNERS])
 def penalty_scalar(subject: Subject) -> None:
-    """It returns one finite number, and a gradient of it reaches the discriminator's weights."""
+    """It returns one finite number from 0 up, whose gradient alone reaches the discriminator's weights."""
     penalty = subject.build()
     judge, real, fake = penalty_inputs()
     with seeded(0, "penalty"):
         value = scalar(penalty(judge, real, fake))
     require(
+        value >= 0,
+        f"it returns {value.item():.4g}, which rewards what it is to punish: check its sign",
+    )
+    require(
         value.requires_grad,
         "no gradient comes with what it returns: ask torch.autograd.grad for create_graph=True",
+    )
+    require(
+        all(parameter.grad is None for parameter in judge.network.parameters()),
+        "calling it leaves gradients in the discriminator, which the engine's own are added to: ask "
+        "torch.autograd.grad for the slope, never backward()",
     )
     value.backward()  # type: ignore[no-untyped-call]
     learnt = [p.grad for p in judge.network.parameters() if p.grad is not None]
@@ -87,11 +97,39 @@ def penalty_scalar(subject: Subject) -> None:
 def penalty_any_map(subject: Subject) -> None:
     """It takes judges of patches, of whole images and of several scales."""
     penalty = subject.build()
-    judge, real, fake = penalty_inputs()
-    whole = _Whole(judge.network)
-    for shown in (lambda image: whole(image).logits, lambda image: [*judge(image), *whole(image).logits]):
+    for scales in (1, 2):
+        (judge, real, fake), (other, *_) = penalty_inputs(), penalty_inputs()
+        whole = _Whole(other.network)
+
+        def shown(image: Tensor, scales: int = scales) -> list[Tensor]:
+            return [*whole(image).logits, *judge(image)][:scales]  # noqa: B023 - called before the next turn
+
         with seeded(0, "penalty"):
-            scalar(penalty(shown, real, fake), "for another judge it")
+            value = scalar(penalty(shown, real, fake), "for another judge it")
+        value.backward()  # type: ignore[no-untyped-call]
+        for network in (other.network, judge.network)[:scales]:
+            require(
+                any(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters()),
+                f"of a judge with {scales} maps it leaves one out: go through all that judge(image) returns",
+            )
+
+
+@check("penalty-at-no-slope", "penalty", needs=["penalty-scalar"])
+def penalty_at_no_slope(subject: Subject) -> None:
+    """Of a judge that says the same of every image, the penalty and its gradient are finite."""
+    penalty = subject.build()
+    judge, real, fake = penalty_inputs()
+    with torch.no_grad():
+        for parameter in judge.network.parameters():
+            parameter.zero_()
+    with seeded(0, "penalty"):
+        value = penalty(judge, real, fake)
+    value.backward()
+    require(
+        value.isfinite()
+        and all(p.grad is None or p.grad.isfinite().all() for p in judge.network.parameters()),
+        "where the slope is 0 it is not finite, or its gradient is not: add a small number under the root",
+    )
 
 
 @check("penalty-half-precision", "penalty", needs=["penalty-scalar"])
@@ -132,5 +170,6 @@ CHECKS = (
     mean_over_scales,
     penalty_scalar,
     penalty_any_map,
+    penalty_at_no_slope,
     penalty_half_precision,
 )

@@ -31,7 +31,7 @@ def settings_untouched(subject: Subject) -> None:
         fail(f"it changes {name}, which is everybody's: put it back, or use a context manager of torch's")
 
 
-@check("random-state-untouched", *USES, needs=["works"])
+@check("random-state-untouched", *USES, needs=["works", "settings-untouched"])
 def random_state_untouched(subject: Subject) -> None:
     """It seeds no global generator, and takes its draws from where the engine expects them."""
     use = USES[subject.kind]
@@ -46,7 +46,7 @@ def random_state_untouched(subject: Subject) -> None:
     )
 
 
-@check("inputs-untouched", *USES, needs=["works"])
+@check("inputs-untouched", *USES, needs=["works", "settings-untouched"])
 def inputs_untouched(subject: Subject) -> None:
     """It changes none of its inputs in place."""
     use = USES[subject.kind]
