@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i.kinds import ImageSpec, Pair, PairSpec
+from i2i.kinds import ImageSpec, Pair, PairSpec, Side
 from i2i.maps import Maps
 
 SIDE = 64
@@ -45,15 +47,26 @@ def features(*, seed: int = 0) -> list[list[Tensor]]:
     return [[torch.randn(shape, generator=rng) for shape in scale] for scale in shapes]
 
 
-def pair(*, labels: bool = False, seed: int = 0) -> Pair:
-    """Return a pair of 40 x 48 pixels; with `labels` both sides are the same map of four classes."""
-    if not labels:
-        spec = PairSpec(ImageSpec(3, 40, 48), ImageSpec(3, 40, 48))
-        return Pair(images(1, 3, 40, 48, seed=seed)[0], images(1, 3, 40, 48, seed=seed + 10)[0], spec)
-    side = ImageSpec(4, 40, 48, high=1.0, labels=True)
+def pair(
+    *,
+    labels: bool | Collection[Side] = False,
+    seed: int = 0,
+    size: tuple[int, int] = (40, 48),
+    channels: tuple[int, int] = (3, 3),
+) -> Pair:
+    """Return a pair of images; the sides that `labels` names, or both, are one map of four classes."""
+    named: Collection[Side] = (("source", "target") if labels else ()) if isinstance(labels, bool) else labels
     classes = torch.randint(0, 4, (5, 6), generator=generator(seed)).repeat_interleave(8, 0)
     one_hot = F.one_hot(classes.repeat_interleave(8, 1), 4).permute(2, 0, 1).float() * 2 - 1
-    return Pair(one_hot.contiguous(), one_hot.clone(), PairSpec(side, side))
+    sides: list[tuple[Tensor, ImageSpec]] = []
+    both: tuple[Side, Side] = ("source", "target")
+    for side, count, drawn in zip(both, channels, (seed, seed + 10), strict=True):
+        if side in named:
+            sides.append((one_hot.clone(), ImageSpec(4, 40, 48, high=1.0, labels=True)))
+        else:
+            sides.append((images(1, count, *size, seed=drawn)[0], ImageSpec(count, *size)))
+    (source, said), (target, wanted) = sides
+    return Pair(source, target, PairSpec(said, wanted))
 
 
 class ToyJudge(nn.Module):

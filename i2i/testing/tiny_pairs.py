@@ -50,6 +50,8 @@ class TinyPairs:
         return self.count
 
     def __getitem__(self, index: int, /) -> dict[str, Any]:
+        if not 0 <= index < self.count:
+            raise IndexError(index)
         rng = torch.Generator().manual_seed(1000 * ("train", "val", "test").index(self.split) + index)
         source = self._rectangles(rng)
         height, width = self.spec.source.size

@@ -34,12 +34,17 @@ LOSSES: Mapping[str, Mapping[str, Any]] = {
 
 
 def method_session(
-    subject: Subject, *, judges: tuple[str, ...] | None = None, folder: Path | None = None
+    subject: Subject,
+    *,
+    judges: tuple[str, ...] | None = None,
+    weights: Mapping[str, float] = {},
+    folder: Path | None = None,
 ) -> Session:
     """Assemble what the method declares: networks for its slots, and one loss of each of its kinds.
 
     `judges` are the names of the discriminators where the method takes any number of them: one by default.
     Those that it names itself see the image alone, as it may have no pairs to take a condition from.
+    `weights` are of losses, by name, in place of 1.
     """
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
     names = _judges(slots) if judges is None else judges
@@ -49,7 +54,10 @@ def method_session(
         "data": {"use": "testing/pairs", "batch_size": 2, **CHANNELS},
         "generators": dict.fromkeys(slots.generators, GENERATOR),
         "discriminators": {name: {**JUDGE, "conditional": free} for name in names},
-        "losses": _losses(slots, judged=bool(names)),
+        "losses": {
+            name: {**loss, "weight": weights.get(name, 1.0)}
+            for name, loss in _losses(slots, judged=bool(names)).items()
+        },
         "method": {"use": subject.entry.ref, **subject.table},
     }
     if not names:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from i2i.catalog import Catalog
 from i2i.images import normalise
-from i2i.kinds import Pair
+from i2i.kinds import Batch, Pair
 from i2i.maps import as_maps
 from i2i.session import Session
 from i2i.testing import samples
@@ -76,6 +76,8 @@ def _play(loss: Any, fake: list[Tensor], real: list[Tensor]) -> Any:
 
 
 def _read(data: Any) -> Any:
+    if not len(data):
+        return 0, None  # another check says so
     if hasattr(data, "draw"):
         data.draw(0, samples.generator())
     return len(data), data[0]
@@ -84,6 +86,12 @@ def _read(data: Any) -> Any:
 def transformed(transform: Any, pair: Pair, *, seed: int = 0, size: tuple[int, int] = (32, 40)) -> Any:
     """Apply a transform with randomness from `seed`."""
     return transform(pair, size=size, rng=samples.generator(seed))
+
+
+def _transformed_often(transform: Any, pair: Pair) -> None:
+    # What it does in one draw of many is found out, too.
+    for seed in range(16):
+        transformed(transform, pair, seed=seed)
 
 
 def made_metric(subject: Subject) -> Any:
@@ -139,8 +147,8 @@ class _Attendance:
             attend(self.callback, unseeded(callback_session(self.catalog, Path(folder))))
 
 
-def _step(session: Session) -> Any:
-    return session.advance([batch(session, 0, 1)])
+def _step(session: Session, pairs: Batch) -> Any:
+    return session.advance([pairs])
 
 
 def _optimise(optimizer: Any) -> Any:
@@ -162,8 +170,12 @@ USES: Mapping[str, Use] = {
     "feature-loss": Use(lambda subject, loss: (samples.features(seed=0), samples.features(seed=5)), _call),
     "penalty": Use(lambda subject, penalty: penalty_inputs(), _call),
     "data": Use(_nothing, _read),
-    "transform": Use(lambda subject, transform: (samples.pair(),), transformed),
-    "method": Use(_nothing, _step, lambda subject: unseeded(method_session(subject))),
+    "transform": Use(lambda subject, transform: (samples.pair(),), _transformed_often),
+    "method": Use(
+        lambda subject, session: (batch(session, 0, 1),),
+        _step,
+        lambda subject: unseeded(method_session(subject)),
+    ),
     "metric": Use(scored, _score, made_metric),
     "callback": Use(_nothing, _call, lambda subject: _Attendance(subject.build(), subject.catalog)),
     "optimizer": Use(_nothing, _optimise),
@@ -175,7 +187,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     """Yield every tensor in (nested) inputs."""
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, Pair):
+    elif isinstance(value, (Pair, Batch)):
         yield from (value.source, value.target)
     elif isinstance(value, (list, tuple)):
         for item in value:

@@ -13,6 +13,7 @@ from i2i.testing.checks import (
     data,
     declaration,
     discriminators,
+    executors,
     feature_losses,
     generators,
     losses,
@@ -44,6 +45,7 @@ MODULES = (
     metrics,
     callbacks,
     optimization,
+    executors,
 )
 
 CHECKS: Mapping[str, Check] = {check.name: check for module in MODULES for check in module.CHECKS}

@@ -100,9 +100,8 @@ def learns_when_wrong(subject: Subject) -> None:
         require(
             flat > 1e-3 * steep,
             f"where logits are far on the wrong side, the gradient of its {side}() is {flat:.2g}, and "
-            "nearer by it "
-            f"is {steep:.2g}: give logits to the loss without a sigmoid, and let it grow where they are "
-            "wrong",
+            f"nearer by it is {steep:.2g}: give logits to the loss without a sigmoid, and let it grow where "
+            "they are wrong",
         )
 
 

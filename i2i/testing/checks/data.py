@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,21 @@ from i2i.images import DTYPES
 from i2i.kinds import ImageSpec, PairSpec, Side
 from i2i.stream import TrainingPairs, check_item
 from i2i.testing import samples
+from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.spawned import digest
 from i2i.testing.subjects import Subject
 from i2i.usable import check_alike
 
 SIDES: tuple[Side, Side] = ("source", "target")
+COARSE = 16
+"""From here on, a `high` is none for values from 0 to 1."""
+
 FEW, MANY = 4, 200
 """Items that are read one by one, and items whose ids are compared."""
 
 
-@check("spec", "data", needs=["works"])
+@check("spec", "data", needs=["works", *MANNERS, "random-state-untouched"])
 def spec(subject: Subject) -> None:
     """Its `spec` is a PairSpec of sound sides, and it has a length."""
     data = subject.shared
@@ -56,33 +60,90 @@ def spec(subject: Subject) -> None:
 
 @check("items", "data", needs=["spec"])
 def items(subject: Subject) -> None:
-    """Its items have a source, a target and an id, of the channels, depth and values that its spec says."""
+    """Its items, also drawn ones, have a source, a target and an id, and the values that its spec says."""
     data = subject.shared
+    reached = dict.fromkeys(SIDES, 0.0)
     for index in _spread(len(data), FEW):
-        item = data[index]
+        for item, what in _taken(data, index):
+            _check(item, what, data.spec)
+            for side in SIDES:
+                reached[side] = max(reached[side], item[side].float().max().item())
+    for side, most in reached.items():
+        said = data.spec.side(side)
         require(
-            isinstance(item, Mapping) and {"source", "target", "id"} <= item.keys(),
-            f"item {index} is {_told(item)}: return a mapping with source, target and id",
+            not (said.low >= 0 and 0 < most <= 1 and said.high >= COARSE),
+            f"the {side} goes up to {most:g}, and its spec says {said.high:g}: say high=1.0 in its "
+            "ImageSpec, or store larger values",
+        )
+
+
+@check("ends", "data", needs=["items"])
+def ends(subject: Subject) -> None:
+    """Past its end is an IndexError, so that going through it comes to an end."""
+    data = subject.shared
+    try:
+        item = data[len(data)]
+    except IndexError:
+        return
+    except Exception as error:
+        fail(f"past its end item {len(data)} raises {told(error)}: raise IndexError there")
+    fail(
+        f"it has {len(data)} items, and there is one more, '{item['id']}': raise IndexError where an index "
+        "is too large"
+    )
+
+
+def _taken(data: Any, index: int) -> Iterator[tuple[Any, str]]:
+    """Yield the item at `index` and, of unpaired data, one that is drawn for it; each with what it is."""
+    try:
+        yield data[index], f"item {index}"
+    except IndexError as error:
+        fail(f"its length is {len(data)}, and item {index} raises {told(error)}: let len() count its items")
+    if hasattr(data, "draw"):
+        yield data.draw(index, samples.generator(7)), f"draw({index}, rng)"
+
+
+def _check(item: Any, what: str, spec: PairSpec) -> None:
+    """End the check where an item is not what the `spec` says."""
+    require(
+        isinstance(item, Mapping) and {"source", "target", "id"} <= item.keys(),
+        f"{what} is {_told(item)}: return a mapping with source, target and id",
+    )
+    require(
+        isinstance(item["id"], str) and item["id"],
+        f"the id of {what} is {item['id']!r}: make it a text that is not empty",
+    )
+    for side in SIDES:
+        image, said = item[side], spec.side(side)
+        require(
+            isinstance(image, Tensor) and image.dim() == 3,
+            f"the {side} of {what} is {_told(image)}: return a tensor (C,H,W)",
+        )
+        try:
+            check_item(item, spec)
+        except DataError as error:
+            fail(f"{error.problems[0].message.rstrip('.')}: change the one or the other")
+        require(
+            not image.requires_grad,
+            f"the {side} of {what} carries a gradient: detach it",
         )
         require(
-            isinstance(item["id"], str) and item["id"],
-            f"the id of item {index} is {item['id']!r}: make it a text that is not empty",
+            image.isfinite().all(),
+            f"the {side} of {what} has values that are not finite: say which these are to become, or leave "
+            "the item out",
         )
-        for side in SIDES:
-            image, said = item[side], data.spec.side(side)
+        least, most = image.float().min().item(), image.float().max().item()
+        require(
+            said.low <= least and most <= said.high,
+            f"the {side} of {what} goes from {least:g} to {most:g}, and its spec says "
+            f"{said.low:g} to {said.high:g}: change the one or the other",
+        )
+        if said.one_hot:
+            whole = image.float() == said.high
             require(
-                isinstance(image, Tensor) and image.dim() == 3,
-                f"the {side} of item {index} is {_told(image)}: return a tensor (C,H,W)",
-            )
-            try:
-                check_item(item, data.spec)
-            except DataError as error:
-                fail(f"{error.problems[0].message.rstrip('.')}: change the one or the other")
-            least, most = image.float().min().item(), image.float().max().item()
-            require(
-                said.low <= least and most <= said.high,
-                f"the {side} of item {index} goes from {least:g} to {most:g}, and its spec says "
-                f"{said.low:g} to {said.high:g}: change the one or the other",
+                whole.sum(dim=0).eq(1).all() and (image.float()[~whole] == said.low).all(),
+                f"the {side} of {what} is a map of classes, and has pixels of none or of several: let one "
+                f"channel be {said.high:g} at each pixel, and the others {said.low:g}",
             )
 
 
@@ -94,8 +155,16 @@ def repeatable(subject: Subject) -> None:
         len(data) == len(again),
         f"opened twice it has {len(data)} and {len(again)} items: choose them by name or by a fixed seed",
     )
+    said, kept = data.spec, data[0]
+    before = digest(kept)
     for index in _spread(len(data), FEW):
         first = digest(data[index])
+        require(
+            before == digest(kept),
+            f"item 0 changes when item {index} is read: give each item tensors of its own, a clone of a "
+            "buffer",
+        )
+        require(data.spec == said, f"its spec changes when item {index} is read: say in __init__ what it is")
         require(
             first == digest(data[index]),
             f"item {index} differs from one time to the next: leave augmentation to transforms, or define "
@@ -131,9 +200,9 @@ def unique_ids(subject: Subject) -> None:
         seen[name] = index
 
 
-@check("splits", "data", needs=["spec"])
+@check("splits", "data", needs=["repeatable"])
 def splits(subject: Subject) -> None:
-    """A split that it does not have is a MissingSplitError; those that it has are alike."""
+    """A split that it does not have is a MissingSplitError; others are alike, and of other images."""
     if "split" not in subject.schema.injected:
         fail("it does not ask for the `split`: take it as a parameter, and return train, val or test")
     for split in ("val", "test"):
@@ -150,6 +219,13 @@ def splits(subject: Subject) -> None:
             check_alike(subject.shared.spec, other.spec, split=split)
         except DataError as error:
             fail(error.problems[0].message)
+        places = _spread(min(len(other), len(subject.shared)), FEW)
+        require(
+            any(_pixels(other[place]) != _pixels(subject.shared[place]) for place in places),
+            f"the splits 'train' and '{split}' have the same images, so nothing that is held out tells "
+            "anything: give each split its own, and raise i2i.errors.MissingSplitError for one that is not "
+            "there",
+        )
 
 
 @check("pickles", "data", "transform", needs=["works"])
@@ -192,6 +268,11 @@ def spawn_safe(subject: Subject) -> None:
     )
 
 
+def _pixels(item: Any) -> str:
+    """Return a digest of an item's images alone."""
+    return digest({**item, "id": ""})
+
+
 def _spread(length: int, count: int) -> list[int]:
     """Return up to `count` indices, the first and the last among them."""
     if length <= count:
@@ -211,4 +292,4 @@ def _told(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-CHECKS = (spec, items, repeatable, unique_ids, splits, pickles, spawn_safe)
+CHECKS = (spec, items, ends, repeatable, unique_ids, splits, pickles, spawn_safe)

@@ -136,14 +136,12 @@ def module(subject: Subject) -> None:
         require(
             isinstance(tensor, Tensor),
             f"its state_dict() has '{name}', a {type(tensor).__name__}: weights files hold tensors and "
-            "nothing "
-            "else, so register it as a buffer, or make it a parameter of the component",
+            "nothing else, so register it as a buffer, or make it a parameter of the component",
         )
         require(
             not is_lazy(tensor),
-            f"the shape of '{name}' is not known until it is first called: give sizes in __init__ in "
-            "place of "
-            "torch's Lazy modules",
+            f"the shape of '{name}' is not known until it is first called: give sizes in __init__ in place "
+            "of torch's Lazy modules",
         )
         require(
             not tensor.is_floating_point() or tensor.dtype == torch.float32,

@@ -48,8 +48,7 @@ def maps(subject: Subject) -> None:
         require(
             tensor.numel(),
             f"of {image.shape[-2]}x{image.shape[-1]} pixels it returns {_shape(tensor)}, which is empty: "
-            "use fewer "
-            "layers, or say with `smallest` how large images must be",
+            "use fewer layers, or say with `smallest` how large images must be",
         )
         require(
             tensor.dtype == torch.float32,
@@ -123,15 +122,13 @@ def gradient_to_image(subject: Subject) -> None:
         require(
             logits.requires_grad,
             f"no gradient reaches the image{which}, and no generator can learn from it: take detach, "
-            "no_grad or "
-            "rounding out of forward",
+            "no_grad or rounding out of forward",
         )
         (gradient,) = torch.autograd.grad(logits.float().mean(), image, allow_unused=True, retain_graph=True)
         require(
             gradient is not None and gradient.isfinite().all() and gradient.abs().sum() > 0,
             f"the gradient at the image{which} is nothing or not finite: let the logits depend on every "
-            "pixel "
-            "smoothly",
+            "pixel smoothly",
         )
         reached += gradient.abs().sum(dim=(0, 2, 3))
     require(

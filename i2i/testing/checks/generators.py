@@ -128,8 +128,7 @@ def value_range(subject: Subject) -> None:
     require(
         min(reached) < 0 or not max(reached) > 0,
         f"whatever its weights, its values stay between {min(reached):.3g} and {max(reached):.3g}: images "
-        "are "
-        "in [-1,1], so end on a tanh in place of a sigmoid",
+        "are in [-1,1], so end on a tanh in place of a sigmoid",
     )
 
 
@@ -170,8 +169,7 @@ def _same_size(out: Tensor, image: Tensor, channels: int, when: str = "") -> Non
     require(
         tuple(out.shape) == wanted,
         f"{when}{_size(image.shape)} becomes {_size(out.shape)}, and should become {_size(wanted)}: check "
-        "strides, "
-        "padding and the last layer's channels, or set `size_multiple`",
+        "strides, padding and the last layer's channels, or set `size_multiple`",
     )
 
 

@@ -53,8 +53,8 @@ def loss_resumes(subject: Subject) -> None:
     require(
         all(map(torch.allclose, then, fresh)),
         f"it costs {_shown(then)} after other calls and {_shown(fresh)} in a resumed run: compute it from "
-        "what it "
-        "is given, or keep what it remembers in a state_dict() and take it over in load_state_dict(state)",
+        "what it is given, or keep what it remembers in a state_dict() and take it over in "
+        "load_state_dict(state)",
     )
 
 
@@ -69,9 +69,8 @@ def any_device(subject: Subject) -> None:
         USES[subject.kind].call(loss, *inputs)
     require(
         not met.apart,
-        f"{met.apart}() is given tensors of two devices when its inputs are on another one: create "
-        "tensors with "
-        "device=fake.device, and make a loss that keeps some an nn.Module with buffers, which is moved",
+        f"{met.apart}() is given tensors of two devices when its inputs are on another one: create tensors "
+        "with device=fake.device, and make a loss that keeps some an nn.Module with buffers, which is moved",
     )
 
 

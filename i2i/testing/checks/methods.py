@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i import checkpoint
+from i2i import checkpoint, testtime
 from i2i.context import Objective
-from i2i.errors import PluginError
+from i2i.errors import DivergedError, PluginError
 from i2i.kinds import KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
+from i2i.seeds import seeded
 from i2i.session import Session
+from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_session import batch, method_session
@@ -55,11 +58,18 @@ def assembles(subject: Subject) -> None:
     )
 
 
-@check("logs", "method", needs=["works"])
+@check("logs", "method", needs=["works", *MANNERS])
 def logs(subject: Subject) -> None:
     """A step returns what `run.update` logged: finite scalars by name, without their graphs."""
     session = method_session(subject)
-    found = session.advance([batch(session, 0, 1)])
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        found = session.advance([batch(session, 0, 1)])
+    require(
+        not any("target size" in str(warning.message) for warning in heard),
+        "a loss is given images of different shapes, here of 1 and of 3 channels: give it a translation "
+        "and what it is to look like, which is the target of a generator that writes one",
+    )
     require(
         isinstance(found, Mapping) and found,
         f"step() returns {'nothing' if not found else type(found).__name__}: return what run.update returned",
@@ -73,6 +83,13 @@ def logs(subject: Subject) -> None:
             value.isfinite() and not value.requires_grad,
             f"step() returns '{name}' as {value.item():g}, {'with' if value.requires_grad else 'without'} "
             "its graph: return what run.update returned, which is detached",
+        )
+    try:
+        session.run.check_finite(session.networks.modules())
+    except DivergedError as error:
+        fail(
+            f"after the first step: {error.problems[0].message.partition('. ')[0]}: look for logarithms, "
+            "roots and divisions by 0, also by run.step"
         )
 
 
@@ -94,7 +111,7 @@ def every_network_learns(subject: Subject) -> None:
 
 @check("gradients-freed", "method", needs=["logs"])
 def gradients_freed(subject: Subject) -> None:
-    """No update leaves a gradient in a network that it does not train; frozen networks thaw again."""
+    """No step leaves a gradient, a frozen network or one in another mode behind."""
     session = method_session(subject)
     update = session.run.update
 
@@ -110,7 +127,13 @@ def gradients_freed(subject: Subject) -> None:
 
     session.run.update = watched  # type: ignore[method-assign]
     wanted = [parameter.requires_grad for _, parameter in _parameters(session)]
+    modes = _modes(session)
     session.advance([batch(session, 0, 1)])
+    require(
+        modes == _modes(session),
+        "after a step a network is in another mode: leave train() and eval() to the engine, or use "
+        "i2i.testtime.applied, which puts it back",
+    )
     for (path, parameter), before in zip(_parameters(session), wanted, strict=True):
         require(
             parameter.grad is None,
@@ -121,6 +144,55 @@ def gradients_freed(subject: Subject) -> None:
             parameter.requires_grad == before,
             f"after a step {path} is {'frozen' if before else 'trained'}: freeze by run.frozen(...), which "
             "puts back what was",
+        )
+
+
+@check("steps-by-run", "method", needs=["gradients-freed"])
+def steps_by_run(subject: Subject) -> None:
+    """Every backward pass and every step of an optimizer is made by run.update, once for each."""
+    session = method_session(subject)
+    update, inside = session.run.update, False
+
+    def watched(slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
+        nonlocal inside
+        inside = True
+        found = update(slot, map(untouched, objectives), parts=parts)
+        inside = False
+        return found
+
+    def untouched(objective: Objective) -> Objective:
+        require(
+            all(parameter.grad is None for _, parameter in _parameters(session)),
+            "an objective leaves gradients behind, which those of run.update are added to: call no "
+            "backward() in it, and take gradients by torch.autograd.grad",
+        )
+        return objective
+
+    def step(*_: Any) -> None:
+        require(
+            inside,
+            "it takes a step of an optimizer by itself: hand run.update the objectives, which also does "
+            "precision, clipping and accumulation",
+        )
+
+    session.run.update = watched  # type: ignore[method-assign]
+    for optimizer in session.run.optimizers.values():
+        optimizer.register_step_pre_hook(step)
+    session.advance([batch(session, 0, 1)])
+
+
+@check("weights-count", "method", needs=["repeatable-steps"])
+def weights_count(subject: Subject) -> None:
+    """The weight that a recipe gives to a loss makes a difference, for each kind of loss that it takes."""
+    plain = method_session(subject)
+    plain.advance([batch(plain, 0, 1)])
+    for term in plain.losses.terms:
+        heavy = method_session(subject, weights={term.name: 5.0})
+        heavy.advance([batch(heavy, 0, 1)])
+        require(
+            not _equal(plain, heavy),
+            f"five times the weight of a {term.kind} changes nothing: apply each loss of the kinds that "
+            "`slots` names, and multiply it by its term's weight",
         )
 
 
@@ -169,17 +241,23 @@ def accumulates(subject: Subject) -> None:
     for session, chosen in ((first, (0, 1)), (last, (2, 3))):
         session.advance([batch(session, *chosen), batch(session, *chosen)])
     for other in (first, last):
-        require(
-            any(not torch.equal(value, _weights(other)[name]) for name, value in _weights(both).items()),
-            "given two batches for one step it learns from one of them only: hand run.update one objective a "
-            "batch, and their number as `parts`",
-        )
+        for path, _ in both.networks.modules():
+            require(
+                not _equal(both, other, path),
+                f"given two batches for one step, {path} learns from one of them only: hand run.update one "
+                "objective a batch, and their number as `parts`",
+            )
 
 
 @check("resumes", "method", needs=["repeatable-steps"])
 def resumes(subject: Subject) -> None:
     """Saved and loaded half-way, it ends on the same weights as without."""
     whole, parts, resumed = (method_session(subject) for _ in range(3))
+    saves, loads = (hasattr(whole.method, name) for name in ("state_dict", "load_state_dict"))
+    require(
+        saves == loads,
+        f"it has {'state_dict' if saves else 'load_state_dict'} without the other: define both",
+    )
     for step in range(4):
         whole.advance([batch(whole, step)])
     for step in range(2):
@@ -207,21 +285,33 @@ def translates(subject: Subject) -> None:
     session = method_session(subject)
     source, target = batch(session, 0, 1).source, batch(session, 0, 1).target
     before = _weights(session)
-    modes = [module.training for _, network in session.networks.modules() for module in network.modules()]
-    out = session.method.translate(source)
+    for _, network in session.networks.modules():
+        next(network.children(), network).eval()  # so that a plain train() afterwards is found out
+    modes = _modes(session)
+    with torch.no_grad(), seeded(0, "translate"):
+        out = session.method.translate(source)
     require(
         isinstance(out, Tensor) and out.shape == target.shape,
         f"translate() makes {tuple(getattr(out, 'shape', ()))} of {tuple(source.shape)}, and the target is "
         f"{tuple(target.shape)}: return what the exported generator gives",
     )
     require(
-        modes == [part.training for _, network in session.networks.modules() for part in network.modules()],
+        modes == _modes(session),
         "translate() leaves a network in another mode: use i2i.testtime.applied, which puts it back",
     )
     after = _weights(session)
     require(
         all(torch.equal(value, after[name]) for name, value in before.items()),
         "translate() changes weights or running averages: run the generator in eval mode",
+    )
+    slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
+    generator = session.networks.generators[slots.exported]
+    with torch.no_grad(), seeded(0, "translate"), testtime.applied(generator, session.method.test):
+        alone = generator(source)
+    require(
+        slots.generators[slots.exported].reads != "source" or torch.allclose(out, alone, atol=1e-4),
+        "translate() makes another image than the exported generator under `test`, which is all that a "
+        "model's file holds: return its answer as it is, under i2i.testtime.applied(generator, self.test)",
     )
 
 
@@ -243,6 +333,16 @@ def any_discriminators(subject: Subject) -> None:
                 f"with {len(judges) or 'no'} discriminators it raises {told(error)}: go through "
                 "networks.judges, or map names to DiscriminatorSlot in `slots`"
             )
+
+
+def _modes(session: Session) -> list[bool]:
+    return [part.training for _, network in session.networks.modules() for part in network.modules()]
+
+
+def _equal(one: Session, other: Session, path: str = "") -> bool:
+    """Whether two sessions' networks, or those under `path`, have the same parameters."""
+    pairs = zip(_parameters(one), _parameters(other), strict=True)
+    return all(torch.equal(first, second) for (name, first), (_, second) in pairs if name.startswith(path))
 
 
 def _parameters(session: Session) -> list[tuple[str, Any]]:
@@ -274,7 +374,9 @@ CHECKS = (
     logs,
     every_network_learns,
     gradients_freed,
+    steps_by_run,
     repeatable_steps,
+    weights_count,
     no_leak,
     accumulates,
     resumes,

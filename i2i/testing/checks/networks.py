@@ -37,8 +37,7 @@ def modes(subject: Subject) -> None:
     require(
         not late,
         f"it makes {' and '.join(late[:2])} when it is first called, and the optimizer has its weights by "
-        "then: "
-        "make all of them in __init__",
+        "then: make all of them in __init__",
     )
     wanted = [parameter.requires_grad for parameter in network.parameters()]
     for switch, mode in ((network.eval, False), (network.train, True)):
@@ -51,8 +50,7 @@ def modes(subject: Subject) -> None:
         require(
             (mode or not any(switched)) and switched == [part.training for part in network.modules()],
             f"after {'train' if mode else 'eval'}() and a call, parts of it are in the other mode: let "
-            "train() and "
-            "eval() switch all of its parts, and nothing else switch any",
+            "train() and eval() switch all of its parts, and nothing else switch any",
         )
         require(
             wanted == [parameter.requires_grad for parameter in network.parameters()],
@@ -70,16 +68,14 @@ def single_image(subject: Subject) -> None:
         out = answer(network, image)
     except Exception as error:
         fail(
-            f"of one image alone it raises {told(error)}: where a single value is left of each channel, "
-            "use a "
-            "norm that needs no other, or none"
+            f"of one image alone it raises {told(error)}: where a single value is left of each channel, use "
+            "a norm that needs no other, or none"
         )
     for tensor in out:
         require(
             tensor.dim() > 0 and len(tensor) == 1,
-            f"of one image alone it returns a tensor of shape {tuple(tensor.shape)}: keep the batch as "
-            "the first "
-            "dimension, with no squeeze()",
+            f"of one image alone it returns a tensor of shape {tuple(tensor.shape)}: keep the batch as the "
+            "first dimension, with no squeeze()",
         )
         require(
             tensor.isfinite().all(), "of one image alone what comes out is not finite: do not divide by n - 1"
@@ -159,8 +155,7 @@ def gradient_everywhere(subject: Subject) -> None:
     require(
         any(p.grad is not None and p.grad.abs().sum() > 0 for p in trainable.values()),
         "the gradient of every parameter is 0, so it learns nothing: do not begin with weights that are "
-        "all 0, "
-        "or so large that what comes last is saturated",
+        "all 0, or so large that what comes last is saturated",
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import get_args
+from itertools import product
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from i2i.kinds import Pair
+from i2i.errors import I2IError
+from i2i.kinds import Pair, Side
 from i2i.slot_keys import Place
 from i2i.testing import samples
+from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.uses import transformed
@@ -19,7 +22,9 @@ from i2i.testing.uses import transformed
 PLACES: tuple[str, ...] = get_args(Place)
 """What a recipe can set `at` to."""
 
-SEEDS = range(6)
+SIDES: tuple[Side, Side] = ("source", "target")
+
+SEEDS = range(16)
 """Several draws, as a transform may do nothing in one of them."""
 
 
@@ -33,7 +38,7 @@ def places(subject: Subject) -> None:
     )
 
 
-@check("pair-kept", "transform", needs=["works", "places"])
+@check("pair-kept", "transform", needs=["works", "places", *MANNERS, "random-state-untouched"])
 def pair_kept(subject: Subject) -> None:
     """It returns a Pair of the same channels, float32 in [-1,1], with both sides of one size."""
     transform = subject.build()
@@ -59,6 +64,26 @@ def pair_kept(subject: Subject) -> None:
             "resize and cut both sides alike",
         )
         require(out.spec == pair.spec, "it changes the pair's `spec`, which belongs to the data: leave it")
+    for what, options in OTHERS.items():
+        found = samples.pair(**options)
+        shapes = tuple(found.source.shape), tuple(found.target.shape)
+        try:
+            out = transformed(transform, found)
+        except I2IError as error:
+            fail(f"{what} it refuses: {error.problems[0].message}")
+        except Exception as error:
+            fail(f"{what}, {shapes[0]} and {shapes[1]}, it raises {told(error)}: take each side as it comes")
+        require(
+            (len(out.source), len(out.target)) == (len(found.source), len(found.target)),
+            f"{what} it changes the number of channels: take each side as it comes",
+        )
+
+
+OTHERS: Mapping[str, Mapping[str, Any]] = {
+    "of sides with 1 and 3 channels": {"channels": (1, 3)},
+    "of images that are smaller than `size`": {"size": (24, 30)},
+}
+"""Other pairs that data may have: how they are called, and how they are made."""
 
 
 @check("drawn-from-rng", "transform", needs=["pair-kept"])
@@ -72,6 +97,12 @@ def drawn_from_rng(subject: Subject) -> None:
     require(
         all(map(_equal, first, again)),
         "the same state of `rng` gives another pair the second time: draw everything from rng, keep no count",
+    )
+    rng = samples.generator(3)
+    transform(pair, size=(32, 40), rng=rng)
+    require(
+        rng.initial_seed() == 3,
+        "it seeds `rng`, so that each pair is changed alike: draw from it as it is",
     )
 
 
@@ -89,23 +120,33 @@ def sides_together(subject: Subject) -> None:
             "of two sides that are the same label map it makes different ones: draw once, then move both "
             "sides by it",
         )
+    image = samples.pair().source
+    for seed in SEEDS:
+        out = transformed(transform, Pair(image, image.clone(), samples.pair().spec), seed=seed)
+        straight = _likeness(out.source, out.target)
+        best, how = max((_likeness(moved, out.target), how) for how, moved in _moved(out.source))
+        require(
+            best < straight + 0.3,
+            f"of an image on both sides it makes two that are alike only once the source is {how}: draw "
+            "once, then move both sides by it",
+        )
 
 
 @check("labels-kept", "transform", needs=["sides-together"])
 def labels_kept(subject: Subject) -> None:
-    """Label maps keep their values: they are moved by nearest neighbour, and never recoloured."""
+    """Label maps, on either side or both, are moved by nearest neighbour and never recoloured."""
     if not _trains(subject):
         return  # a discriminator is not told classes, it is shown images
     transform = subject.build()
-    pair = samples.pair(labels=True)
-    for seed in SEEDS:
-        out = transformed(transform, pair, seed=seed)
-        values = _values(out.source)
-        require(
-            torch.isin(values, _values(pair.source)).all() and (out.source > 0).sum(dim=0).eq(1).all(),
-            "it makes new values of a label map, or pixels of no class: where spec.source.labels is set, use "
-            "nearest neighbour, repeat the edge, and change no value",
-        )
+    for sides in (SIDES, SIDES[:1], SIDES[1:]):
+        pair = samples.pair(labels=sides)
+        for seed, side in product(SEEDS, sides):
+            out = getattr(transformed(transform, pair, seed=seed), side)
+            require(
+                out.abs().eq(1).all() and (out > 0).sum(dim=0).eq(1).all(),
+                f"it makes new values of a label map, or pixels of no class: where spec.{side}.labels is "
+                f"set, use nearest neighbour for the {side}, repeat the edge, and change no value",
+            )
 
 
 @check("target-colours-kept", "transform", needs=["pair-kept"])
@@ -148,8 +189,8 @@ def differentiable(subject: Subject) -> None:
         )
 
 
-@check("any-device", "transform", needs=["pair-kept"])
-def any_device(subject: Subject) -> None:
+@check("on-device", "transform", needs=["pair-kept"])
+def on_device(subject: Subject) -> None:
     """Where it can be applied on the device, it works with images that are elsewhere than `rng`."""
     if not {"device", "judging"} & _places(subject):
         return
@@ -180,10 +221,20 @@ def _trains(subject: Subject) -> bool:
     return bool({"loading", "device"} & _places(subject))
 
 
-def _values(image: Tensor) -> Tensor:
-    """Return the values that occur in an image."""
-    found: Tensor = torch.unique(image)
-    return found
+def _moved(image: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Yield an image as it is after each of some moves, and how it was moved."""
+    yield "mirrored", image.flip(-1)
+    yield "turned upside down", image.flip(-2)
+    yield "turned by half", image.flip(-1, -2)
+    for by, dim in product((-8, -4, -2, 2, 4, 8), (-1, -2)):
+        yield f"shifted by {abs(by)} pixels", image.roll(by, dim)
+
+
+def _likeness(one: Tensor, other: Tensor) -> float:
+    """Return how far two images go together, from 0 to 1, whatever their colours."""
+    grey = torch.stack([image.mean(dim=0).flatten() for image in (one, other)])
+    found = torch.corrcoef(grey)[0, 1].abs().item()
+    return found if found == found else 0.0
 
 
 def _equal(one: Pair, other: Pair) -> bool:
@@ -204,5 +255,5 @@ CHECKS = (
     labels_kept,
     target_colours_kept,
     differentiable,
-    any_device,
+    on_device,
 )

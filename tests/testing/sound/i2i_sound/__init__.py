@@ -20,4 +20,5 @@ def i2i_register(registry):
     registry.callback("counter", "i2i_sound.scoring:Counter", "counts steps")
     registry.optimizer("walk", "i2i_sound.descent:walk", "gradient descent with momentum")
     registry.schedule("fade", "i2i_sound.descent:Fade", "down when a figure stops falling")
+    registry.executor("turns", "i2i_sound.work:Turns", "one after another")
     registry.recipe("duel", "i2i_sound:recipes/duel.toml", "all of it together")

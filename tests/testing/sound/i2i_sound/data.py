@@ -28,6 +28,8 @@ class Squares:
         return self._count
 
     def __getitem__(self, index):
+        if not 0 <= index < self._count:
+            raise IndexError(index)
         rng = torch.Generator().manual_seed(self._seed + index)
         shape = (3, *self.spec.source.size)
         source = torch.randint(0, 256, shape, generator=rng).to(torch.uint8)
