@@ -33,12 +33,22 @@ class Examination:
 
     def __init__(self, subject: Subject | PluginSubject, expected: Mapping[str, str]) -> None:
         self.checks = {name: check for name, check in CHECKS.items() if subject.kind in check.kinds}
+        if not isinstance(expected, Mapping):
+            raise PluginError(
+                f"what {subject.title} is expected to fail is a {type(expected).__name__}: map each check "
+                "to a reason"
+            )
         for name in expected.keys() - self.checks.keys():
             close = did_you_mean(name, self.checks)
             raise PluginError(
                 f"{subject.title} cannot be expected to fail the check '{name}': it has none of that "
                 f"name{close}"
             )
+        for name, reason in expected.items():
+            if not isinstance(reason, str) or not reason.strip():
+                raise PluginError(
+                    f"{subject.title} is expected to fail '{name}' without a reason: say why in a sentence"
+                )
         self.subject, self.expected = subject, expected
         self._outcomes: dict[str, Outcome] = {}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from i2i.catalog import Catalog
+from i2i.errors import PluginError, did_you_mean
 from i2i.plugins import discover
 from i2i.testing.examination import Examination, examine_plugin, find_entry
 from i2i.testing.subjects import PluginSubject, Subject
@@ -38,6 +39,12 @@ def parametrize_components(
     """
     import pytest
 
+    if not refs:
+        raise PluginError(
+            "there is nothing to check: name components, as in parametrize_components('shiny/*')"
+        )
+    for what, table in (("params", params), ("expected_failures", expected_failures)):
+        _check_names(what, table, refs)
     items = [
         pytest.param(Item(title, name, examinations), id=f"{title}-{name}")
         for title, examinations in _examined(refs, params, expected_failures)
@@ -62,6 +69,22 @@ def _examined(refs: tuple[str, ...], params: ByName, expected: ByName) -> Iterat
             catalog=catalog,
         ):
             yield _title(examination.subject), _Examinations(examination)
+
+
+def _check_names(what: str, table: Any, refs: tuple[str, ...]) -> None:
+    """Raise PluginError where a table cannot be meant as it is written, rather than leave it unread."""
+    if not isinstance(table, Mapping):
+        raise PluginError(f"`{what}` is a {type(table).__name__}: make it a mapping from names to values")
+    spaces = {ref.partition("/")[0].split()[-1] for ref in refs if ref.endswith("/*")}
+    by_ref = any("/" in name for name in table)
+    for name in table:
+        known = name in refs or name.split()[-1].partition("/")[0] in spaces
+        if (by_ref and not known) or (spaces and not known):
+            raise PluginError(
+                f"`{what}` has '{name}', which is none of {', '.join(refs)}: where there are several "
+                "components, it "
+                f"goes by reference{did_you_mean(name, refs)}"
+            )
 
 
 def _of(table: ByName, ref: str) -> ByName:

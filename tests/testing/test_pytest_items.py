@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from i2i.errors import PluginError
 from i2i.testing import CHECKS, parametrize_components
 
 
@@ -73,3 +74,29 @@ def test_parameters_go_by_reference_where_there_are_several_components(sound):
     made = items("sound/net", "sound/judge", params={"sound/net": {"width": 7}})
     made["sound/net-builds"]()
     made["sound/judge-builds"]()
+
+
+@pytest.mark.parametrize(
+    ("refs", "options", "says"),
+    [
+        ((), {}, "there is nothing to check"),
+        (("sound/net",), {"expected_failures": ["range"]}, "`expected_failures` is a list"),
+        (("sound/net",), {"expected_failures": {"range": ""}}, "fail 'range' without a reason"),
+        (("sound/net",), {"expected_failures": {"range": None}}, "fail 'range' without a reason"),
+        (
+            ("sound/net",),
+            {"params": {"sound/nett": {}}},
+            "'sound/nett', which is none of sound/net.* - did you mean",
+        ),
+        (("sound/*",), {"params": {"other/net": {}}}, "'other/net', which is none of"),
+        (
+            ("sound/*",),
+            {"expected_failures": {"range": "it may"}},
+            "'range', which is none of .* by reference",
+        ),
+    ],
+)
+def test_what_would_be_left_unread_is_refused(sound, refs, options, says):
+    sound()
+    with pytest.raises(PluginError, match=says):
+        items(*refs, **options)
