@@ -42,6 +42,9 @@ EXPECTED = {
     "core/diversity": {
         "best-at-perfect": "it compares answers with each other, and perfect ones are all alike",
     },
+    "core/segmentation-score": {
+        "looks-at-fakes": "a segmenter that has seen four images once finds the same label everywhere",
+    },
 }
 
 

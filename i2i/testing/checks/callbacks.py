@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def events(subject: Subject) -> None:
     for name in _methods(built):
         close = did_you_mean(name, EVENTS)
         require(
-            name in EVENTS or not close or not name.startswith(("run_", "step_", "eval_")),
+            name in EVENTS or not close or not name.startswith(("run_", "step_", "eval_", "on_")),
             f"the engine never calls '{name}'{close}",
         )
     require(there, f"it has none of the events that the engine calls: define one of {', '.join(EVENTS)}")
@@ -44,7 +45,57 @@ def events(subject: Subject) -> None:
             fail(f"{event}() cannot be called as {event}({', '.join(EVENTS[event])}): {error}")
 
 
-@check("state", "callback", needs=["works"])
+@check("any-end", "callback", needs=["works", "settings-untouched"])
+def any_end(subject: Subject) -> None:
+    """It lives through a run that fails before its first step: run_end is given the error."""
+    with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
+        session = callback_session(subject.catalog, Path(folder))
+        callback = subject.build()
+        for event, details in (("run_start", ()), ("run_end", (RuntimeError("out of luck"),))):
+            if not hasattr(callback, event):
+                continue
+            try:
+                getattr(callback, event)(session.run, *details)
+            except Exception as error:
+                fail(
+                    f"in a run that fails before its first step, {event}() raises {told(error)}: let it do "
+                    "without what later events bring"
+                )
+
+
+@check("logs-untouched", "callback", needs=["works", "settings-untouched"])
+def logs_untouched(subject: Subject) -> None:
+    """It changes neither the logs nor the figures that it is shown."""
+    with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
+        session = callback_session(subject.catalog, Path(folder))
+        attend(_Guarded(subject.build()), session)
+
+
+class _Guarded:
+    """A callback whose events end the check where they change what they are given."""
+
+    def __init__(self, callback: Any) -> None:
+        self._callback = callback
+
+    def __getattr__(self, name: str) -> Any:
+        event = getattr(self._callback, name)
+
+        def guarded(run: Any, *given: Any) -> None:
+            before = [_frozen(value) for value in given]
+            event(run, *given)
+            require(
+                before == [_frozen(value) for value in given],
+                f"{name}() changes what it is given, which is also what is written down: make a copy of it",
+            )
+
+        return guarded
+
+
+def _frozen(value: Any) -> Any:
+    return {name: float(part) for name, part in value.items()} if isinstance(value, Mapping) else value
+
+
+@check("state", "callback", needs=["works", "settings-untouched"])
 def callback_state(subject: Subject) -> None:
     """Its state, if it has any, is tensors and JSON values, and another one can take it over."""
     callback, other = subject.build(), subject.build()
@@ -55,6 +106,13 @@ def callback_state(subject: Subject) -> None:
     )
     if not saves:
         return
+    try:
+        state.of(callback)
+    except Exception as error:
+        fail(
+            f"asked for its state before its first event it raises {told(error)}: let __init__ set all that "
+            "it returns"
+        )
     _attended(callback, subject)
     try:
         tensors, skeleton = state.pack(state.of(callback))
@@ -67,7 +125,7 @@ def callback_state(subject: Subject) -> None:
     )
 
 
-@check("leaves-training-alone", "callback", needs=["works"])
+@check("leaves-training-alone", "callback", needs=["works", "settings-untouched"])
 def leaves_training_alone(subject: Subject) -> None:
     """With it a run ends on the same weights as without."""
     alone, attended = _attended(object(), subject), _attended(subject.build(), subject)
@@ -100,4 +158,4 @@ def _same(one: Any, other: Any) -> bool:
     return first[1] == second[1] and len(equal) == len(first[0]) and all(equal)
 
 
-CHECKS = (events, callback_state, leaves_training_alone)
+CHECKS = (events, any_end, logs_untouched, callback_state, leaves_training_alone)

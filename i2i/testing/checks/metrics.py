@@ -12,18 +12,19 @@ from torch import Tensor
 from i2i.errors import I2IError
 from i2i.evaluation import definition
 from i2i.testing import samples
+from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.uses import Scored, drawn, made_metric, scored
 
 
-@check("directions", "metric", needs=["works"])
+@check("directions", "metric", needs=["works", *MANNERS, "random-state-untouched"])
 def directions(subject: Subject) -> None:
     """`directions` says of its figures whether less or more is better, and its meaning is told."""
     metric = subject.shared
     found = getattr(metric, "directions", None)
     require(
-        isinstance(found, Mapping) and all(way in ("min", "max") for way in found.values()),
+        isinstance(found, Mapping) and found and all(way in ("min", "max") for way in found.values()),
         f"its `directions` is {found!r}: map the name of each figure to 'min' or 'max'",
     )
     require(
@@ -34,7 +35,7 @@ def directions(subject: Subject) -> None:
 
 @check("figures", "metric", needs=["directions"])
 def figures(subject: Subject) -> None:
-    """compute() gives a number for each direction; update() gives none, or one for each image."""
+    """compute() gives the same number for each direction again and again; update() none, or one an image."""
     metric = made_metric(subject)
     inputs = scored(subject, metric)
     own = metric.update(*inputs)
@@ -48,6 +49,15 @@ def figures(subject: Subject) -> None:
             isinstance(value, (int, float)) and not isinstance(value, bool),
             f"its figure '{name}' is a {type(value).__name__}: return a plain number, with .item()",
         )
+    try:
+        again = metric.compute()
+    except Exception as error:
+        fail(f"asked again, compute() raises {told(error)}: leave to reset() what was collected")
+    require(
+        found.keys() == again.keys() and all(_same(again[name], value) for name, value in found.items()),
+        "asked again, compute() gives other figures: change nothing there, and leave to reset() what was "
+        "collected",
+    )
     missing = sorted(metric.directions.keys() - found.keys())
     require(
         not missing,
@@ -102,17 +112,36 @@ def best_at_perfect(subject: Subject) -> None:
     """A perfect translation scores at least as well as a worse one, by each direction."""
     metric = made_metric(subject)
     source, fake, real, ids = scored(subject, metric)
-    perfect, worse = drawn(subject, real, 0.0), drawn(subject, real, 0.4)
+    perfect, worse = real.expand_as(fake).clone(), drawn(subject, real, 0.4)
     best_of, *others = (_score(metric, (source, image, real, ids)) for image in (perfect, fake, worse))
     for name, way in metric.directions.items():
         best, found = best_of[name], [other[name] for other in others]
+        require(
+            math.isfinite(best),
+            f"'{name}' is {best:.4g} where fake and real are equal: keep what is divided by, or of which a "
+            "logarithm is taken, away from 0",
+        )
         sound = best <= min(found) + 1e-6 if way == "min" else best >= max(found) - 1e-6
         require(
-            sound and math.isfinite(best),
+            sound,
             f"'{name}' is {best:.4g} where fake and real are equal and {found[0]:.4g} and {found[1]:.4g} "
             f"with noise, and `directions` says '{way}': turn it round, or leave out a figure that has no "
             "better",
         )
+
+
+@check("looks-at-fakes", "metric", needs=["figures"])
+def looks_at_fakes(subject: Subject) -> None:
+    """It scores noise, and a negative, otherwise than a perfect translation."""
+    metric = made_metric(subject)
+    source, fake, real, ids = scored(subject, metric)
+    shown = (real.expand_as(fake).clone(), 1 - real.expand_as(fake), drawn(subject, real, 1.0))
+    perfect, *others = (_score(metric, (source, image, real, ids)) for image in shown)
+    require(
+        any(not _same(perfect[name], other[name]) for other in others for name in metric.directions),
+        "it scores noise and a negative like a perfect translation: compare `fake`, the second that update "
+        "is given, with `real`",
+    )
 
 
 @check("several-draws", "metric", needs=["figures"])
@@ -145,6 +174,10 @@ def _one_an_image(own: Mapping[str, Any] | None, images: int, what: str) -> None
             isinstance(values, Tensor) and tuple(values.shape) == (images,),
             f"{what} gives '{name}' as {_told(values)} for {images} images: give one value an image",
         )
+        require(
+            not values.requires_grad,
+            f"{what} gives '{name}' with a graph, and keeps its memory: leave gradients off",
+        )
 
 
 def _score(metric: Any, inputs: Scored, sizes: tuple[int, ...] = (5,)) -> Mapping[str, float]:
@@ -171,4 +204,4 @@ def _told(value: Any) -> str:
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
-CHECKS = (directions, figures, batches_like_one, reset, best_at_perfect, several_draws)
+CHECKS = (directions, figures, batches_like_one, reset, best_at_perfect, looks_at_fakes, several_draws)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,15 +13,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from i2i import state
+from i2i.seeds import seeded
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 
 TOTAL, EPOCH = 20, 5
+LONG, LEAST = 100_000, 0.01
+"""Steps of a long run, and a factor that is reached at some time in it."""
 
 
-@check("optimizer", "optimizer", needs=["works"])
+@check("optimizer", "optimizer", needs=["works", "settings-untouched", "random-state-untouched"])
 def optimizer(subject: Subject) -> None:
-    """It is a torch.optim.Optimizer over all the parameters, which may come as any iterable."""
+    """It is a torch.optim.Optimizer over all the parameters, of any iterable, with or without gradients."""
     params = _parameters()
     built = subject.build(params=iter(params))
     require(
@@ -29,14 +33,25 @@ def optimizer(subject: Subject) -> None:
     )
     held = [id(parameter) for group in built.param_groups for parameter in group["params"]]
     require(
-        held == [id(parameter) for parameter in params],
+        sorted(held) == sorted(id(parameter) for parameter in params),
         f"it holds {len(held)} of {len(params)} parameters: make a list of `params` once and pass on all of "
         "it",
     )
+    for group in built.param_groups:
+        require(
+            isinstance(group.get("lr"), float),
+            f"the learning rate 'lr' of a group is {group.get('lr')!r}: give each a plain number, which "
+            "schedules multiply",
+        )
+    for parameter in params:
+        parameter.grad = torch.ones_like(parameter)
+    built.zero_grad(set_to_none=True)
     require(
-        all(isinstance(group.get("lr"), float) for group in built.param_groups),
-        "its groups have no learning rate 'lr', which schedules multiply: give each one",
+        all(parameter.grad is None for parameter in params),
+        "its zero_grad(set_to_none=True) leaves gradients, which the next step's are added to: leave it "
+        "to torch",
     )
+    built.step()
 
 
 @check("minimises", "optimizer", needs=["optimizer"])
@@ -55,7 +70,20 @@ def minimises(subject: Subject) -> None:
 
 @check("obeys-lr", "optimizer", needs=["optimizer"])
 def obeys_lr(subject: Subject) -> None:
-    """With a learning rate of 0, as a schedule may set it, nothing changes."""
+    """Its groups have the `lr` that it is given; with 0, as a schedule may set it, nothing changes."""
+    if "lr" in subject.schema.names:
+        rates = [
+            [
+                group["lr"]
+                for group in replace(subject, params={**subject.params, "lr": lr}).build().param_groups
+            ]
+            for lr in (1e-3, 2e-3)
+        ]
+        require(
+            all(one != other for one, other in zip(*rates, strict=True)),
+            f"with lr = 0.001 and with lr = 0.002 its groups have a learning rate of {rates[0][0]:g}: pass "
+            "its parameter on",
+        )
     params = _parameters()
     built = subject.build(params=params)
     for group in built.param_groups:
@@ -90,9 +118,9 @@ def optimizer_resumes(subject: Subject) -> None:
     )
 
 
-@check("factor", "schedule", needs=["works"])
+@check("factor", "schedule", needs=["works", "settings-untouched", "random-state-untouched"])
 def factor(subject: Subject) -> None:
-    """It gives a finite number from 0 up for every step of a run, also of one that is a single step long."""
+    """It gives a finite number from 0 up for every step of a run, short or long, and some far from 0."""
     for total, epoch in ((TOTAL, EPOCH), (1, 1)):
         schedule = subject.build(total_steps=total, steps_per_epoch=epoch)
         for step in range(total):
@@ -102,6 +130,19 @@ def factor(subject: Subject) -> None:
                 f"at step {step} of {total} it gives {value!r}: give a number from 0 up, which the learning "
                 "rate is multiplied by",
             )
+    schedule = subject.build(total_steps=LONG, steps_per_epoch=LONG // 100)
+    reached = [schedule(step) for step in range(0, LONG, LONG // 200)]
+    require(
+        all(math.isfinite(value) and value >= 0 for value in reached),
+        f"in a run of {LONG} steps it gives {min(reached):g} to {max(reached):g}: give finite numbers "
+        "from 0 up",
+    )
+    require(
+        max(reached[1:]) >= LEAST,
+        f"in a run of {LONG} steps it gives {max(reached[1:]):g} at the most after its first, so next to "
+        "nothing is learnt: give a factor on the learning rate, not the rate, and divide with / rather "
+        "than //",
+    )
 
 
 @check("depends-on-step", "schedule", needs=["factor"])
@@ -123,8 +164,12 @@ def observes(subject: Subject) -> None:
     schedule, other = subject.build(), subject.build()
     if not hasattr(schedule, "observe"):
         return
-    watched = getattr(schedule, "watches", "mae")
+    watched = getattr(schedule, "watches", "some figure")
     require(isinstance(watched, str), f"its `watches` is {watched!r}: name the figure that it needs")
+    try:
+        schedule.observe({watched: 1.0})
+    except KeyError as error:
+        fail(f"observe() asks for the figure {error}, and `watches` does not name it: set that attribute")
     require(
         hasattr(schedule, "state_dict") and hasattr(schedule, "load_state_dict"),
         "it remembers validations and has no state: define state_dict() and load_state_dict(state)",
@@ -155,10 +200,11 @@ def _cost(params: list[nn.Parameter]) -> Tensor:
 
 
 def _steps(built: Any, params: list[nn.Parameter], count: int) -> None:
-    for _ in range(count):
+    for number in range(count):
         built.zero_grad()
         _cost(params).backward()  # type: ignore[no-untyped-call]
-        built.step()
+        with seeded(number, "step"):  # as the engine does, for those that draw noise
+            built.step()
 
 
 CHECKS = (
