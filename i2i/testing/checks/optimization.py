@@ -131,7 +131,7 @@ def factor(subject: Subject) -> None:
                 "rate is multiplied by",
             )
     schedule = subject.build(total_steps=LONG, steps_per_epoch=LONG // 100)
-    reached = [schedule(step) for step in range(0, LONG, LONG // 200)]
+    reached = [schedule(step) for step in (*range(TOTAL), *range(TOTAL, LONG, LONG // 200))]
     require(
         all(math.isfinite(value) and value >= 0 for value in reached),
         f"in a run of {LONG} steps it gives {min(reached):g} to {max(reached):g}: give finite numbers "
