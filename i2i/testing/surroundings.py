@@ -17,6 +17,14 @@ import torch
 Access = tuple[Callable[[], Any], Callable[[Any], Any]]
 """How a piece of state is read, and how it is set."""
 
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # a component removed it
+        return ""
+
+
 SETTINGS: Mapping[str, Access] = {
     "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
@@ -31,7 +39,7 @@ SETTINGS: Mapping[str, Access] = {
         torch.get_float32_matmul_precision,
         torch.set_float32_matmul_precision,
     ),
-    "the working folder": (os.getcwd, os.chdir),
+    "the working folder": (_folder, os.chdir),
 }
 
 
