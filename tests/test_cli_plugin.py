@@ -84,6 +84,18 @@ def test_a_plug_in_that_keeps_the_contract_ends_with_0(i2i, shiny):
     assert ended.out.splitlines()[-1] == f"shiny: {len(rows(ended.out))} passed"
 
 
+def test_what_failed_stands_once_more_below_a_long_table(i2i, shiny):
+    long, short = i2i("plugin", "check", "shiny"), i2i("plugin", "check", "shiny", "--only", "scalar")
+    whole, again = long.out.split("\nof these, failed:\n")
+    failed = [line.split() for line in whole.splitlines() if " failed " in line]
+    assert [
+        line.split() for line in again.splitlines() if " failed " in line and "shiny: " not in line
+    ] == failed
+    assert failed
+    assert " passed" not in again.splitlines()[2]
+    assert "of these" not in short.out
+
+
 def test_one_check_alone(i2i, shiny):
     ended = i2i("plugin", "check", "shiny", "--only", "monotone", "--only", "registers", "--json")
     assert ended.code == 0

@@ -224,6 +224,36 @@ def test_a_shape_that_does_not_fit_is_told_with_its_place(i2i, small_recipe):
     assert "core/unet needs a height and width that are multiples of 32" in ended.err
 
 
+REFUSES = """
+from i2i import hookimpl
+
+i2i_api = 1
+
+
+@hookimpl
+def i2i_register(registry):
+    registry.paired_loss("picky", ":Picky", "takes even numbers")
+
+
+class Picky:
+    def __init__(self, *, number: int = 3) -> None:
+        if number % 2:
+            raise ValueError("'number' is even")
+"""
+
+
+def test_building_asks_losses_and_transforms_for_their_parameters_too(i2i, small_recipe):
+    Path("picky.py").write_text(REFUSES)
+    check = ("recipe", "check", small_recipe, "--build", "--plugin", "picky.py")
+    ended = i2i(*check, "--set", "losses.x.use=local/picky")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines()[-1] == "  local/picky: 'number' is even"
+    assert i2i(*check, "--set", "losses.x.use=local/picky", "--set", "losses.x.number=2").code == 0
+    ended = i2i(*check, "--set", "transforms.x.use=blur", "--set", "transforms.x.sigma=[2.0,1.0]")
+    assert (ended.code, ended.out) == (2, "")
+    assert "core/blur: 'sigma' goes from the least to the greatest" in ended.err
+
+
 def test_benchmarks_are_listed_with_the_recipes(i2i):
     names = [entry["name"] for entry in json.loads(i2i("recipe", "list", "--json").out)["benchmarks"]]
     assert "l1-or-l2" in names

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from i2i.plugins import Plugin
     from i2i.testing import Outcome
 
+MANY = 40
+"""Rows of a table below which what failed is shown once more, as it would be far up on a screen."""
+
 app = typer.Typer(
     help="Start a plug-in of your own, or check an installed one.",
     no_args_is_help=True,
@@ -140,6 +143,10 @@ def _params(settings: Sequence[str], titles: set[str]) -> dict[str, dict[str, An
 def _show(namespace: str, outcomes: Sequence[Outcome]) -> None:
     rows = [(outcome.component, outcome.check, outcome.status, outcome.sentence) for outcome in outcomes]
     print_table(("component", "check", "result", ""), rows, styles=("bold",), labelled=False)
+    failed = [row for row in rows if row[2] == "failed"]
+    if failed and len(rows) > MANY:
+        print("\nof these, failed:\n")
+        print_table(("component", "check", "result", ""), failed, styles=("bold",), labelled=False)
     count = Counter(outcome.status for outcome in outcomes)
     told = [f"{count[status]} {status}" for status in ("passed", "failed", "expected", "not run")]
     print(f"\n{namespace}: {', '.join(text for text in told if not text.startswith('0 '))}")

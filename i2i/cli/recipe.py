@@ -173,9 +173,13 @@ def _draft(source: str, catalog: Catalog) -> Draft:
 
 
 def _probe(recipe: Recipe) -> list[NetworkFacts]:
-    from i2i.build import probe
+    """Build all networks without memory, and what else can refuse its parameters; fetch nothing."""
+    from i2i.build import make, probe
 
-    return probe(recipe)
+    facts = probe(recipe)
+    for slot in (*recipe.section("losses"), *recipe.section("transforms")):
+        make(recipe, slot, fetch=False)
+    return facts
 
 
 def _print_networks(facts: Sequence[NetworkFacts]) -> None:
