@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from i2i.plugins import Plugin
     from i2i.testing import Outcome
 
-MANY = 40
+MANY = 20
 """Rows of a table below which what failed is shown once more, as it would be far up on a screen."""
 
 app = typer.Typer(

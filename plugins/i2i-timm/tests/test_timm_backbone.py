@@ -84,6 +84,29 @@ def test_a_network_that_takes_one_size_alone_says_so(device):
             backbone(torch.zeros(2, 3, 64, 48))
 
 
+@pytest.mark.parametrize("name", ["levit_128s", "mixer_s32_224", "test_coatnet", "hiera_tiny_224"])
+def test_a_network_of_one_size_is_built_for_the_one_that_is_named(name):
+    with torch.device("meta"), torch.no_grad():
+        with pytest.raises(
+            ValueError, match=r"64x64 pixels.*: build it with img_size = \[\d+, \d+\], or choose"
+        ):
+            Backbone(name, in_channels=3)(torch.zeros(2, 3, 64, 64))
+        backbone = Backbone(name, in_channels=3, img_size=(128, 64))
+        shapes = [part.shape for part in backbone(torch.zeros(2, 3, 128, 64))]
+        assert [part.shape for part in backbone(torch.zeros(2, 3, 99, 50))] == shapes  # padded to its size
+        with pytest.raises(ValueError, match="cannot take images of 160x64 pixels, it was made for 128x64"):
+            backbone(torch.zeros(2, 3, 160, 64))
+
+
+def test_a_size_that_cannot_be_is_refused_and_one_that_need_not_be():
+    with pytest.raises(ValueError, match="'resnet18' is not built for a size: leave `img_size` out"):
+        Backbone("resnet18", in_channels=3, img_size=(64, 64))
+    with pytest.raises(
+        ValueError, match="cannot be built for images of 63x95 pixels: choose another `img_size`"
+    ):
+        Backbone("levit_128s", in_channels=3, img_size=(63, 95))
+
+
 def test_a_network_whose_table_of_positions_ends_says_so_before_anything_is_computed():
     with torch.device("meta"):
         backbone = Backbone("mvitv2_tiny", in_channels=1)

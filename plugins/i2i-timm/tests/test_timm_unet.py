@@ -122,6 +122,35 @@ def test_a_model_of_one_size_says_so_of_images_that_it_cannot_translate(tmp_path
     )
 
 
+def test_a_backbone_of_one_size_trains_at_the_size_that_it_is_built_for_and_translates_smaller_images(
+    tmp_path,
+):
+    run_tiny(
+        "generator.use=timm/unet",
+        "generator.backbone=test_coatnet",
+        "generator.widths=[4, 8]",
+        "generator.img_size=[64, 64]",
+        "data.size=[48, 64]",
+        "discriminators.patch.use=timm/projected",
+        "discriminators.patch.pretrained=false",
+        "discriminators.patch.backbone=test_coatnet",
+        "discriminators.patch.img_size=[64, 64]",
+        "discriminators.patch.width=4",
+        "losses.likeness.use=timm/perceptual",
+        "losses.likeness.pretrained=false",
+        "losses.likeness.backbone=test_coatnet",
+        "losses.likeness.img_size=[64, 64]",
+        steps=1,
+        out=tmp_path / "run",
+    )
+    Image.new("RGB", (60, 50)).save(tmp_path / "other.png")
+    out = tmp_path / "out.png"
+    command = ["translate", str(tmp_path / "run/model.safetensors"), str(tmp_path / "other.png"), str(out)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    with Image.open(out) as image:
+        assert image.size == (60, 50)
+
+
 def test_it_trains_from_a_recipe_and_its_loss_falls():
     done = run_tiny(
         "generator.use=timm/unet",

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Annotated, Any
 
 import timm
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,6 +25,10 @@ from i2i_timm import pretrained as weights_of
 
 COLOURS = 3
 """The channels of what published weights were trained on."""
+
+Side = Annotated[int, Ge(1), Le(65536)]
+Size = tuple[Side, Side]
+"""Height and width in pixels."""
 
 UNFIT = (AssertionError, IndexError, RuntimeError, ValueError)
 """What timm's networks raise when an image does not suit them."""
@@ -54,6 +59,7 @@ class Backbone(nn.Module):
         weights: a file of them, rather than a download.
         fetch: False leaves the weights as they are, for others are about to replace them.
         layers: which of the maps to compute, all that timm offers if left out.
+        img_size: the size to build a network for that is of one size; smaller images are padded to it.
     """
 
     keep_init = True
@@ -67,6 +73,7 @@ class Backbone(nn.Module):
         weights: Path | None = None,
         fetch: bool = True,
         layers: tuple[int, ...] | None = None,
+        img_size: Size | None = None,
     ) -> None:
         super().__init__()
         check_name(name)
@@ -77,6 +84,9 @@ class Backbone(nn.Module):
             options["out_indices"] = layers
         if weights is not None and not pretrained:
             raise ValueError("`weights` is only read with pretrained = true: set that too, or leave it out")
+        if img_size is not None:
+            _check_size(name, options, img_size)
+            options["img_size"] = img_size
         self.name, self._options = name, options
         taught = pretrained and fetch
         self.net = weights_of.find(name, weights).load(options) if taught else create(name, **options)
@@ -84,7 +94,8 @@ class Backbone(nn.Module):
         self.channels: tuple[int, ...] = tuple(info.channels())
         self.reductions: tuple[int, ...] = tuple(info.reduction())
         self.multiple = max(self.reductions)
-        self.native: tuple[int, int] = tuple(_config(name).input_size[1:])
+        self.native: Size = img_size or tuple(_config(name).input_size[1:])
+        self._built_for_it = img_size is not None
         # What timm knows to be of one size, and cannot tell to take others, may take others all the same.
         self._fixed = bool(_config(name).fixed_input_size) and not facts.options
         self._nhwc = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
@@ -101,14 +112,14 @@ class Backbone(nn.Module):
         padded = self.whole(image) * self.scale + self.shift
         reason = self._beyond(padded)
         if reason is not None:
-            raise Unfit(self._of_size(image, reason))
+            raise Unfit(self._of_size(image, padded, reason))
         try:
             maps: list[Tensor] = self.net(padded)
         except UNFIT as error:
             reason = str(error) if padded.is_meta else _reason(self.name, self._options, padded.shape)
             if reason is None:
                 raise
-            sentence = self._of_channels(padded, reason) or self._of_size(image, reason)
+            sentence = self._of_channels(padded, reason) or self._of_size(image, padded, reason)
             raise Unfit(sentence) from error
         return [part.permute(0, 3, 1, 2).contiguous() for part in maps] if self._nhwc else maps
 
@@ -116,13 +127,17 @@ class Backbone(nn.Module):
         """Pad an image at its right and lower edge so that every map of it is whole.
 
         It comes to a multiple of `multiple`, and to two of them at least: a map of one value has nothing for
-        a batch norm to work with. The size that the network was made for stays as it is.
+        a batch norm to work with. The size that the network was made for stays as it is, and is what smaller
+        images come to if it was asked for.
         """
         height, width = image.shape[-2:]
         if (height, width) == self.native:
             return image
-        below = max(-(-height // self.multiple), 2) * self.multiple - height
-        right = max(-(-width // self.multiple), 2) * self.multiple - width
+        if self._built_for_it and height <= self.native[0] and width <= self.native[1]:
+            below, right = self.native[0] - height, self.native[1] - width
+        else:
+            below = max(-(-height // self.multiple), 2) * self.multiple - height
+            right = max(-(-width // self.multiple), 2) * self.multiple - width
         if not below and not right:
             return image
         fits = below < height and right < width
@@ -140,12 +155,16 @@ class Backbone(nn.Module):
             return None
         return _tried(self.name, tuple(self._options.items()), tuple(padded.shape[1:]))
 
-    def _of_size(self, image: Tensor, reason: str) -> str:
+    def _of_size(self, image: Tensor, padded: Tensor, reason: str) -> str:
         height, width = image.shape[-2:]
         native = "x".join(map(str, self.native))
+        sized = {**self._options, "img_size": tuple(padded.shape[-2:])}
+        cure = "choose another backbone or size"
+        if _why_not(self.name, sized, padded.shape) is None:
+            cure = f"build it with img_size = {list(sized['img_size'])}, or {cure}"
         return (
             f"timm's '{self.name}' cannot take images of {height}x{width} pixels, it was made for "
-            f"{native}: choose another backbone or size   ({_short(reason)})"
+            f"{native}: {cure}   ({_short(reason)})"
         )
 
     def _of_channels(self, padded: Tensor, reason: str) -> str | None:
@@ -246,6 +265,28 @@ def _reason(
         except UNFIT as error:
             return str(error) or type(error).__name__
     return None
+
+
+def _why_not(name: str, options: Mapping[str, Any], shape: tuple[int, ...]) -> str | None:
+    """Return why a network cannot be built, or not take images of a shape (B,C,H,W) then; or None."""
+    try:
+        return _reason(name, options, shape)
+    except (TypeError, *UNFIT) as error:
+        return str(error) or type(error).__name__
+
+
+def _check_size(name: str, options: Mapping[str, Any], img_size: Size) -> None:
+    """Raise ValueError unless a network can be built for images of that size."""
+    reason = _why_not(name, {**options, "img_size": img_size}, (2, options["in_chans"], *img_size))
+    if reason is None:
+        return
+    if "unexpected keyword argument 'img_size'" in reason:
+        raise ValueError(f"timm's '{name}' is not built for a size: leave `img_size` out")
+    height, width = img_size
+    raise ValueError(
+        f"timm's '{name}' cannot be built for images of {height}x{width} pixels: choose another `img_size`   "
+        f"({_short(reason)})"
+    )
 
 
 @cache

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from i2i_timm.backbone import COLOURS, Backbone
+from i2i_timm.backbone import COLOURS, Backbone, Size
 
 
 class Frozen(nn.Module):
@@ -32,10 +32,17 @@ class Frozen(nn.Module):
         weights: Path | None,
         fetch: bool,
         layers: tuple[int, ...] | None = None,
+        img_size: Size | None = None,
     ) -> None:
         super().__init__()
         self.backbone = Backbone(
-            name, in_channels=COLOURS, pretrained=pretrained, weights=weights, fetch=fetch, layers=layers
+            name,
+            in_channels=COLOURS,
+            pretrained=pretrained,
+            weights=weights,
+            fetch=fetch,
+            layers=layers,
+            img_size=img_size,
         )
         self.channels, self.reductions = self.backbone.channels, self.backbone.reductions
         for part in list(self.backbone.modules()):

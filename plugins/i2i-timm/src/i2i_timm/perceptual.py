@@ -10,7 +10,7 @@ from annotated_types import Ge, MinLen
 from torch import Tensor, nn
 
 from i2i.errors import RecipeError
-from i2i_timm.backbone import Unfit
+from i2i_timm.backbone import Size, Unfit
 from i2i_timm.frozen import Frozen
 
 
@@ -29,6 +29,8 @@ class Perceptual(nn.Module):
         pretrained: compare the features of published weights, which are downloaded; otherwise those of
             random weights, which tell little more than edges and colours.
         weights: a file of these weights, safetensors or a state dict of torch's, in place of the download.
+        img_size: height and width that a backbone of one size is built for, in place of its own; smaller
+            images are padded to it. Most backbones take any size, and are told none.
     """
 
     def __init__(
@@ -40,10 +42,13 @@ class Perceptual(nn.Module):
         distance: Literal["l1", "l2"] = "l1",
         pretrained: bool = True,
         weights: Path | None = None,
+        img_size: Size | None = None,
         fetch: bool = True,
     ) -> None:
         super().__init__()
-        self.features = Frozen(backbone, pretrained=pretrained, weights=weights, fetch=fetch, layers=layers)
+        self.features = Frozen(
+            backbone, pretrained=pretrained, weights=weights, fetch=fetch, layers=layers, img_size=img_size
+        )
         count = len(self.features.channels)
         wanted = (1.0,) * count if layer_weights is None else layer_weights
         if len(wanted) != count or not sum(wanted):

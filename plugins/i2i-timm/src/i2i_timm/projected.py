@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from i2i.maps import Maps
-from i2i_timm.backbone import coarse_layers
+from i2i_timm.backbone import Size, coarse_layers
 from i2i_timm.frozen import Frozen, groups_of
 
 FINEST = 4
@@ -41,6 +41,8 @@ class Projected(nn.Module):
         pretrained: judge by published weights, which are downloaded before the first step; otherwise by
             random ones, which help a judge little.
         weights: a file of these weights, safetensors or a state dict of torch's, in place of the download.
+        img_size: height and width that a backbone of one size is built for, in place of its own; smaller
+            images are padded to it. Most backbones take any size, and are told none.
         layers: which of its feature maps are judged, 0 being the finest; left out, those of a quarter of the
             image's size and less.
         width: channels at the finest scale; they double with each coarser scale up to 8 times as many.
@@ -54,6 +56,7 @@ class Projected(nn.Module):
         backbone: str = "tf_efficientnet_lite0",
         pretrained: bool = True,
         weights: Path | None = None,
+        img_size: Size | None = None,
         layers: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)] | None = None,
         width: Annotated[int, Ge(1), Le(4096)] = 64,
         fetch: bool = True,
@@ -62,7 +65,9 @@ class Projected(nn.Module):
         self.condition_channels = condition_channels
         if layers is None:
             layers = coarse_layers(backbone, reduction=FINEST)
-        self.features = Frozen(backbone, pretrained=pretrained, weights=weights, fetch=fetch, layers=layers)
+        self.features = Frozen(
+            backbone, pretrained=pretrained, weights=weights, fetch=fetch, layers=layers, img_size=img_size
+        )
         groups = groups_of(condition_channels) + groups_of(in_channels - condition_channels)
         inputs = [groups * channels for channels in self.features.channels]
         widths = [width * min(2**scale, WIDEST) for scale in range(len(inputs))]

@@ -10,7 +10,7 @@ from annotated_types import Ge, Le, MinLen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_timm.backbone import Backbone
+from i2i_timm.backbone import Backbone, Size
 
 Norm = Literal["batch", "instance", "none"]
 Width = Annotated[int, Ge(1), Le(4096)]
@@ -34,6 +34,8 @@ class TimmUNet(nn.Module):
             "resnet18", "convnext_atto.d2_in1k".
         pretrained: start from published weights, which are downloaded before the first step.
         weights: a file of these weights, safetensors or a state dict of torch's, in place of the download.
+        img_size: height and width that a backbone of one size is built for, in place of its own; smaller
+            images are padded to it. Most backbones take any size, and are told none.
         widths: channels of the decoder at the full size, half of it, a quarter and so on; the last number
             counts for all smaller sizes.
         norm: normalisation after every convolution of the decoder but the last.
@@ -49,6 +51,7 @@ class TimmUNet(nn.Module):
         backbone: str = "resnet18",
         pretrained: bool = False,
         weights: Path | None = None,
+        img_size: Size | None = None,
         widths: Annotated[tuple[Width, ...], MinLen(1)] = (16, 32, 64, 128, 256),
         norm: Norm = "batch",
         dropout: Annotated[float, Ge(0), Le(1)] = 0.5,
@@ -56,7 +59,12 @@ class TimmUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = Backbone(
-            backbone, in_channels=in_channels, pretrained=pretrained, weights=weights, fetch=fetch
+            backbone,
+            in_channels=in_channels,
+            pretrained=pretrained,
+            weights=weights,
+            fetch=fetch,
+            img_size=img_size,
         )
         finest = self.backbone.reductions[0]
         own = [2**level for level in range(finest.bit_length()) if 2**level < finest]
