@@ -87,7 +87,7 @@ def test_cells_of_all_sorts_end_as_they_should_on_both_nodes(
     assert before["pid"] != after["pid"]
     assert (before["step"], after["step"]) == (0, 6)
     faulty = last(events, "faulty")
-    assert (faulty.status, faulty.code) == ("failed", 1)
+    assert (faulty.status, faulty.code) == ("failed", 6)
     assert faulty.error.startswith("ValueError: this loss is broken (all of it is in ")
     hidden = last(events, "hidden")
     assert (hidden.status, hidden.code) == ("failed", 4)
