@@ -88,7 +88,8 @@ def test_cells_of_all_sorts_end_as_they_should_on_both_nodes(
     assert (before["step"], after["step"]) == (0, 6)
     faulty = last(events, "faulty")
     assert (faulty.status, faulty.code) == ("failed", 6)
-    assert faulty.error.startswith("ValueError: this loss is broken (all of it is in ")
+    assert "raylab/faulty failed: ValueError: this loss is broken" in faulty.error
+    assert " (all of it is in " in faulty.error
     hidden = last(events, "hidden")
     assert (hidden.status, hidden.code) == ("failed", 4)
     assert jobs["hidden"].recipe in hidden.error
