@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Tiny networks gain nothing by a second thread, and two processes of tests on two cores lose by it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
