@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from i2i._version import __version__
 from i2i.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from i2i.recipe import load_recipe
     from i2i.translate import load_generator
 
-__version__ = "0.1.0"
-__all__ = ["hookimpl", "load_generator", "load_recipe", "run"]
+__all__ = ["__version__", "hookimpl", "load_generator", "load_recipe", "run"]
 
 _WHERE = {"load_generator": "i2i.translate", "load_recipe": "i2i.recipe", "run": "i2i.engine"}
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i.errors import DivergedError, PluginError
-from i2i.kinds import Batch
+from i2i.records import Batch
 from i2i.runtime import Runtime
 from i2i.seeds import seed_for, seeded
 

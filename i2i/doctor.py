@@ -17,7 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import i2i
+from i2i._version import __version__
 from i2i.download import cache_folder
 from i2i.errors import did_you_mean, in_a_line
 from i2i.installed import Need, Record, editable_project, location, needs, outdated, stale, verify
@@ -132,7 +132,7 @@ class _Owner:
 
 def _versions() -> tuple[dict[str, str], list[str], list[str]]:
     """Return the versions that matter most, the devices that torch finds, and what stands in their way."""
-    versions = {"i2i": i2i.__version__, "python": platform.python_version()}
+    versions = {"i2i": __version__, "python": platform.python_version()}
     try:
         import torch
     except Exception as error:  # a mixture of versions fails in many ways

@@ -14,11 +14,28 @@ images through (`i2i.augmentation.Augmentation`); one that doesn't ask for it ta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from i2i.records import (
+    Batch,
+    Colour,
+    Depth,
+    Direction,
+    DiscriminatorSlot,
+    Event,
+    GeneratorSlot,
+    ImageSpec,
+    Job,
+    MethodSlots,
+    Pair,
+    PairSpec,
+    Part,
+    Side,
+    Split,
+    TestSettings,
+)
 from i2i.slot_keys import (
-    Byte,
     CallbackSettings,
     DataSettings,
     DiscriminatorSettings,
@@ -35,157 +52,44 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from i2i.bench.jobs import Event, Job
     from i2i.context import Run
 
-Side = Literal["source", "target"]
-Split = Literal["train", "val", "test"]
-Depth = Literal["uint8", "uint16", "float32"]
-Direction = Literal["min", "max"]
-Colour = tuple[Byte, Byte, Byte]
-"""Red, green and blue, 0 to 255."""
-
-
-# --- records that components and engine exchange ---------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of several files that are stacked to one side: its name, channels, and how it is stored."""
-
-    name: str
-    channels: int
-    depth: Depth
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """One side of a pair: channels, height and width in pixels, and how its values are stored.
-
-    `low` and `high` are the stored values that become -1 and 1 inside the engine. `labels` marks a
-    map of classes, one channel for each, which is only ever resized by nearest neighbour and never
-    changes its values; files hold it as indices, or in the colours of `palette`. `parts` are the files
-    that a side of several is stacked from, in order.
-    """
-
-    channels: int
-    height: int
-    width: int
-    depth: Depth = "uint8"
-    low: float = 0.0
-    high: float = 255.0
-    labels: bool = False
-    palette: tuple[Colour, ...] = ()
-    parts: tuple[Part, ...] = ()
-
-    @property
-    def one_hot(self) -> bool:
-        """Whether each channel stands for a class, and every pixel is of the one with the highest value."""
-        return self.labels and self.channels > 1
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.height, self.width
-
-
-@dataclass(frozen=True)
-class PairSpec:
-    """What a data set hands out: its source side and its target side."""
-
-    source: ImageSpec
-    target: ImageSpec
-
-    def side(self, side: Side) -> ImageSpec:
-        """Return the spec of `side`."""
-        return self.source if side == "source" else self.target
-
-    @classmethod
-    def from_json(cls, table: Mapping[str, Any]) -> PairSpec:
-        """Return the spec that `dataclasses.asdict` took apart; TypeError or KeyError where it is none."""
-        return cls(_image_spec(table["source"]), _image_spec(table["target"]))
-
-
-def _image_spec(table: Mapping[str, Any]) -> ImageSpec:
-    palette = tuple((red, green, blue) for red, green, blue in table.get("palette", ()))
-    parts = tuple(Part(**part) for part in table.get("parts", ()))
-    return ImageSpec(**{**table, "palette": palette, "parts": parts})
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One source and target, (C,H,W) float32 in [-1,1], as a transform sees them."""
-
-    source: Tensor
-    target: Tensor
-    spec: PairSpec
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Sources (B,Cin,H,W) and targets (B,Cout,H,W), float32 in [-1,1], with the id of each."""
-
-    source: Tensor
-    target: Tensor
-    ids: tuple[str, ...]
-
-    def pin_memory(self) -> Batch:
-        """Return the batch in page-locked memory, for a loader that feeds a GPU."""
-        return Batch(self.source.pin_memory(), self.target.pin_memory(), self.ids)
-
-
-@dataclass(frozen=True)
-class TestSettings:
-    """How a trained generator is run: dropout on or off, and which statistics its batch norms use.
-
-    `norm = "batch"` takes each image's own statistics, whatever the batch (pix2pix, section 3.3, at
-    batch size 1); "running" takes the averages gathered in training.
-    """
-
-    dropout: bool = False
-    norm: Literal["batch", "running"] = "running"
-
-    __test__ = False  # not a test class, whatever its name says to a test runner
-
-
-# --- what a method declares about its networks --------------------------------------------------
-
-
-@dataclass(frozen=True)
-class GeneratorSlot:
-    """A generator that a method needs: the side it reads and the side it writes."""
-
-    reads: Side = "source"
-    writes: Side = "target"
-
-
-@dataclass(frozen=True)
-class DiscriminatorSlot:
-    """A discriminator that a method can use: the side it judges, and what a conditional one sees too.
-
-    Without a `condition` it sees the image alone: of unpaired data nothing belongs beside it.
-    """
-
-    judges: Side = "target"
-    condition: Side | None = "source"
-
-
-@dataclass(frozen=True)
-class MethodSlots:
-    """What a method is assembled from; read before anything is built.
-
-    `discriminators` is a mapping of required names, or one slot: then any number of them, none
-    included, under any names. `losses` are names that must be in the recipe; `loss_kinds` are the
-    kinds the method makes use of, so that a loss nobody would apply is refused.
-    """
-
-    generators: Mapping[str, GeneratorSlot]
-    exported: str
-    discriminators: Mapping[str, DiscriminatorSlot] | DiscriminatorSlot = field(default_factory=dict)
-    loss_kinds: frozenset[str] = frozenset({"paired-loss"})
-    losses: frozenset[str] = frozenset()
+__all__ = [
+    "KINDS",
+    "LOSS_KINDS",
+    "AdversarialLoss",
+    "Batch",
+    "Callback",
+    "Colour",
+    "Data",
+    "Depth",
+    "Direction",
+    "Discriminator",
+    "DiscriminatorSlot",
+    "Event",
+    "Executor",
+    "FeatureLoss",
+    "Generator",
+    "GeneratorSlot",
+    "ImageSpec",
+    "Job",
+    "Kind",
+    "Method",
+    "MethodSlots",
+    "Metric",
+    "OptimizerFactory",
+    "Pair",
+    "PairSpec",
+    "PairedLoss",
+    "Part",
+    "Penalty",
+    "Schedule",
+    "Side",
+    "Split",
+    "TestSettings",
+    "Transform",
+    "kinds_of",
+]
 
 
 # --- protocols: what a factory must return -------------------------------------------------------

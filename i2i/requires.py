@@ -16,7 +16,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-import i2i
+from i2i._version import __version__
 from i2i.catalog import Catalog
 from i2i.draft import Draft
 from i2i.errors import PluginError, did_you_mean
@@ -71,9 +71,9 @@ def _specifiers(text: object) -> SpecifierSet | None:
 
 
 def _i2i(wanted: SpecifierSet) -> str:
-    if wanted.contains(i2i.__version__, prereleases=True):
+    if wanted.contains(__version__, prereleases=True):
         return ""
-    return f"this recipe needs i2i {wanted}, and installed is {i2i.__version__}: {_CURE}."
+    return f"this recipe needs i2i {wanted}, and installed is {__version__}: {_CURE}."
 
 
 def _plugin(namespace: str, wanted: SpecifierSet, catalog: Catalog) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-import i2i
+from i2i._version import __version__
 from i2i.atomic import TEMPORARY, sync, sync_folder, write_text
 from i2i.errors import DataError, RecipeError, ResourceError
 from i2i.held import held
@@ -234,7 +234,7 @@ def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "seed": recipe.seed,
-        "i2i": i2i.__version__,
+        "i2i": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-import i2i
+from i2i._version import __version__
 from i2i.doctor import OWN, one_edit
 from i2i.errors import RecipeError, ResourceError, did_you_mean
 from i2i.hookspecs import API
@@ -123,7 +123,7 @@ def scaffold(namespace: str, *, kind: str, out: Path, plugins: Plugins) -> Scaff
         "summary": component.summary,
         "ref": f"{namespace}/{component.name}",
         "api": str(API),
-        "i2i": f">={'.'.join(i2i.__version__.split('.')[:2])}",
+        "i2i": f">={'.'.join(__version__.split('.')[:2])}",
     }
 
     def filled(text: str) -> str:

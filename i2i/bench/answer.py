@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-import i2i
+from i2i._version import __version__
 from i2i.atomic import write_bytes, write_text
 from i2i.bench.markdown import markdown
 from i2i.bench.page import write_page
@@ -73,7 +73,7 @@ def conclude(
         "seeds": list(definition.seeds),
         "budget": definition.budget.as_table(),
         "environment": {
-            "i2i": i2i.__version__,
+            "i2i": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "platform": platform.platform(),

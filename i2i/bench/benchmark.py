@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import i2i
+from i2i._version import __version__
 from i2i.atomic import write_text
 from i2i.bench.definition import Definition
 from i2i.bench.jobs import Event, Job
@@ -123,7 +123,7 @@ class Benchmark:
             [definition.summary, definition.seeds, definition.metrics, definition.baseline],
             asdict(definition.budget),
             [(plugin.namespace, plugin.distribution, plugin.version) for plugin in plugins if plugin],
-            [self._device, i2i.__version__, SCHEMA],
+            [self._device, __version__, SCHEMA],
             Path(self._plugin).read_bytes().hex() if self._plugin else "",
         ]
         # The order counts: of the variants and of the metrics, the first one is special.

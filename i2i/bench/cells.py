@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import i2i
+from i2i._version import __version__
 from i2i.bench.definition import Definition, Variation
 from i2i.catalog import Catalog
 from i2i.draft import read_draft
@@ -187,7 +187,7 @@ class Matrix:
 
 def key_of(recipe: Recipe) -> str:
     """Return the key of a cell: the first 16 hexadecimal digits of a sha256."""
-    about = [_table(recipe), sorted({"core " + i2i.__version__, *map(" ".join, _plugins(recipe))})]
+    about = [_table(recipe), sorted({"core " + __version__, *map(" ".join, _plugins(recipe))})]
     text = json.dumps(about, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -14,63 +14,22 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from i2i.atomic import write_text
 from i2i.errors import EXIT_BUG, DivergedError, I2IError, Interrupted, InUseError, PluginError, exit_code_of
+from i2i.records import CellStatus, Event, Job
 
 if TYPE_CHECKING:
     from i2i.kinds import Direction
     from i2i.live import Observer, Record, Status
     from i2i.recipe import Recipe
 
+__all__ = ["CellStatus", "Event", "Job", "Report", "Worker"]
+
 SECONDS_BETWEEN_EVENTS = 0.2
 PATIENCE = 20.0  # seconds that a killed worker may take to let go of its folder
-
-CellStatus = Literal["running", "done", "failed", "diverged", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One cell: its recipe's file and its run folder, both absolute, and what it may use.
-
-    `key` names the cell; `folder` is the working folder that relative paths of the recipe start from;
-    `plugin` is the file of a local plug-in. Plain data, so that it can be sent anywhere.
-    """
-
-    key: str
-    recipe: str
-    out: str
-    folder: str
-    device: str
-    threads: int
-    steps: int
-    plugin: str | None = None
-
-    def command(self) -> str:
-        """Return the shell command that does this job alone."""
-        import shlex
-
-        local = ["--plugin", self.plugin] if self.plugin else []
-        words = ["i2i", "run", self.recipe, "--out", self.out, "--device", self.device, *local]
-        return f"cd {shlex.quote(self.folder)} && OMP_NUM_THREADS={self.threads} {shlex.join(words)}"
-
-
-@dataclass(frozen=True)
-class Event:
-    """How far a job is: `step` steps are done; `status` other than "running" ends it.
-
-    `error` says in a sentence why it is not "done", and `code` is the exit code that goes with it.
-    """
-
-    key: str
-    status: CellStatus
-    step: int = 0
-    error: str = ""
-    code: int = 0
-
 
 Report = Callable[[Event], None]
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-import i2i
+from i2i._version import __version__
 from i2i.cli import (
     bench,
     calibrate,
@@ -54,7 +54,7 @@ app.command("doctor")(doctor.doctor)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"i2i {i2i.__version__}")
+        typer.echo(f"i2i {__version__}")
         raise typer.Exit
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import i2i
+from i2i._version import __version__
 from i2i.catalog import Catalog
 from i2i.hookspecs import hookimpl
 from i2i.plugins import Plugin, Plugins
@@ -19,6 +19,6 @@ def i2i_register(registry: Registrar) -> None:
 
 def with_tiny_data(catalog: Catalog) -> Catalog:
     """Return a catalog of the same plug-ins and this one."""
-    own = Plugin("testing", "i2i-toolkit", i2i.__version__, __name__)
+    own = Plugin("testing", "i2i-toolkit", __version__, __name__)
     installed = (catalog.plugins.get(name) for name in catalog.plugins.names() if name != own.namespace)
     return Catalog(Plugins([*filter(None, installed), own]))
