@@ -7,26 +7,22 @@ leaves the initial weights of all others as they were.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from i2i import weights
-from i2i.errors import I2IError, PluginError, Problem, RecipeError
+from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
 from i2i.faults import slot_at_fault
 from i2i.initialise import initialise
-from i2i.kinds import DiscriminatorSlot, ImageSpec, MethodSlots, PairSpec, Split
-from i2i.maps import as_features, as_maps
+from i2i.kinds import DiscriminatorSlot, MethodSlots, PairSpec
 from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe import Recipe, Slot
-from i2i.runtime import ran_out_of_memory
 from i2i.seeds import seeded
 from i2i.slot_keys import Place
-from i2i.usable import usable
 
 EVENTS = ("run_start", "step_end", "eval_end", "run_end")
 """What the engine calls of a callback, where it has it."""
@@ -61,12 +57,6 @@ def _faults(recipe: Recipe, slot: Slot) -> Iterator[None]:
         raise slot_at_fault(recipe, slot, error) from error
 
 
-def open_data(recipe: Recipe, split: Split, note: Callable[[str], None] = lambda text: None) -> Any:
-    """Return one split of the recipe's data; `note` is told what its `on_bad` left out."""
-    data = make(recipe, recipe.data, split=split)
-    return usable(data, on_bad=recipe.data.settings.on_bad, split=split, note=note)
-
-
 def method_slots(recipe: Recipe) -> MethodSlots:
     """Return what the recipe's method declares."""
     slots: MethodSlots = recipe.method.factory.slots  # type: ignore[attr-defined]
@@ -83,7 +73,7 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
     for slot in recipe.section("generators"):
         generators[slot.name] = _network(recipe, slot, _generator_channels(recipe, slot, spec), start)
     for slot in recipe.section("discriminators"):
-        module = _network(recipe, slot, _judge_channels(recipe, slot, spec), start)
+        module = _network(recipe, slot, judge_channels(recipe, slot, spec), start)
         judges[slot.name] = Judge(slot.name, module, is_conditional(recipe, slot))
     return Networks(generators, judges)
 
@@ -116,18 +106,20 @@ def _generator_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str,
     }
 
 
-def _judge_role(recipe: Recipe, slot: Slot) -> DiscriminatorSlot:
+def judge_role(recipe: Recipe, slot: Slot) -> DiscriminatorSlot:
+    """Return what the recipe's method declares of a discriminator."""
     roles = method_slots(recipe).discriminators
     return roles if isinstance(roles, DiscriminatorSlot) else roles[slot.name]
 
 
 def is_conditional(recipe: Recipe, slot: Slot) -> bool:
     """Whether a discriminator sees something beside the image: where there is such, unless told otherwise."""
-    return _judge_role(recipe, slot).condition is not None and slot.settings.conditional is not False
+    return judge_role(recipe, slot).condition is not None and slot.settings.conditional is not False
 
 
-def _judge_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
-    role = _judge_role(recipe, slot)
+def judge_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
+    """Return the channels that a discriminator's factory may ask for, on data of `spec`."""
+    role = judge_role(recipe, slot)
     beside = role.condition if is_conditional(recipe, slot) else None
     extra = spec.side(beside).channels if beside else 0
     return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
@@ -195,127 +187,3 @@ def build_named(recipe: Recipe, section: str) -> dict[str, Any]:
             message = f"{slot.entry.ref} has none of the events that the engine calls: {', '.join(EVENTS)}"
             raise PluginError(recipe.problem(slot.path, message))
     return built
-
-
-# --- the dry shape probe --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class NetworkFacts:
-    """What the probe found out about one network; shapes are without the batch."""
-
-    path: str
-    ref: str
-    inputs: tuple[int, ...]
-    outputs: list[tuple[int, ...]]
-    parameters: int
-    receptive_field: int | None
-    size_multiple: int | None
-    conditional: bool | None
-
-
-def probe(recipe: Recipe, spec: PairSpec | None = None, *, start: bool = True) -> list[NetworkFacts]:
-    """Build every network without memory (the meta device) and check each shape.
-
-    Without `spec` the training split is opened to ask for it; `start` is that of `build_networks`. Raises
-    RecipeError with all problems.
-    """
-    spec = spec or make(recipe, recipe.data, split="train").spec
-    with torch.device("meta"):
-        networks = build_networks(recipe, spec, start=start)
-    facts: list[NetworkFacts] = []
-    problems: list[Problem] = []
-    for slot in (*recipe.section("generators"), *recipe.section("discriminators")):
-        try:
-            facts.append(_facts(recipe, slot, networks, spec))
-        except RecipeError as error:
-            problems.extend(error.problems)
-    for slot in recipe.section("losses"):
-        sentence = getattr(slot.factory, "requires", {}).get("features")
-        if sentence and not _hand_out_features(recipe, slot, networks, spec):
-            problems.append(recipe.problem(slot.path, sentence))
-    if problems:
-        raise RecipeError(*problems)
-    return facts
-
-
-def _facts(recipe: Recipe, slot: Slot, networks: Networks, spec: PairSpec) -> NetworkFacts:
-    if slot.kind == "generator":
-        role = method_slots(recipe).generators[slot.name]
-        module, source = networks.generators[slot.name], spec.side(role.reads)
-        inputs = (source.channels, source.height, source.width)
-        _check_multiple(recipe, slot, module, source)
-        wanted = (spec.side(role.writes).channels, source.height, source.width)
-        outputs = [_run_on_meta(recipe, slot, module, inputs)]
-        if not isinstance(outputs[0], Tensor):
-            returned = type(outputs[0]).__name__
-            raise RecipeError(
-                recipe.problem(slot.path, f"{slot.entry.ref} returned a {returned}, and an image is a tensor")
-            )
-        if tuple(outputs[0].shape[1:]) != wanted:
-            raise RecipeError(
-                recipe.problem(
-                    slot.path,
-                    f"{slot.entry.ref} turns {_size(inputs)} into {_size(outputs[0].shape[1:])}; "
-                    f"the target is {_size(wanted)}",
-                )
-            )
-        conditional = None
-    else:
-        side = spec.side(_judge_role(recipe, slot).judges)
-        module = networks.judges[slot.name].module
-        inputs = (_judge_channels(recipe, slot, spec)["in_channels"], side.height, side.width)
-        try:
-            outputs = as_maps(_run_on_meta(recipe, slot, module, inputs))
-        except TypeError as error:
-            raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref}: {error}")) from error
-        conditional = is_conditional(recipe, slot)
-    return NetworkFacts(
-        path=slot.path,
-        ref=slot.entry.ref,
-        inputs=inputs,
-        outputs=[tuple(output.shape[1:]) for output in outputs],
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
-        receptive_field=getattr(module, "receptive_field", None),
-        size_multiple=getattr(module, "size_multiple", None),
-        conditional=conditional,
-    )
-
-
-def _check_multiple(recipe: Recipe, slot: Slot, module: nn.Module, image: ImageSpec) -> None:
-    multiple = getattr(module, "size_multiple", 1)
-    if image.height % multiple or image.width % multiple:
-        raise RecipeError(
-            recipe.problem(
-                "data.size",
-                f"{slot.entry.ref} needs a height and width that are multiples of {multiple}, "
-                f"and the data is {image.height} x {image.width}",
-            )
-        )
-
-
-def _run_on_meta(recipe: Recipe, slot: Slot, module: nn.Module, inputs: tuple[int, ...]) -> Any:
-    try:
-        with torch.no_grad():
-            return module(torch.empty((2, *inputs), device="meta"))
-    except (RuntimeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RecipeError(
-            recipe.problem(slot.path, f"{slot.entry.ref} cannot take {_size(inputs)}: {reason}")
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise slot_at_fault(recipe, slot, error) from error
-
-
-def _hand_out_features(recipe: Recipe, loss: Slot, networks: Networks, spec: PairSpec) -> bool:
-    slots = {slot.name: slot for slot in recipe.section("discriminators")}
-    for name in loss.settings.on or slots:
-        side = spec.side(_judge_role(recipe, slots[name]).judges)
-        inputs = (_judge_channels(recipe, slots[name], spec)["in_channels"], side.height, side.width)
-        if not as_features(_run_on_meta(recipe, slots[name], networks.judges[name].module, inputs)):
-            return False
-    return True
-
-
-def _size(shape: Any) -> str:
-    return " x ".join(map(str, shape))

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from i2i._version import __version__
-from i2i.download import cache_folder
 from i2i.errors import did_you_mean, in_a_line
+from i2i.facts import cache_folder
 from i2i.installed import Need, Record, editable_project, location, needs, outdated, stale, verify
 from i2i.plugins import GROUP, Plugin, Plugins, switched_off
 from i2i.points import UNKNOWN, is_leftover, known_as, metadata_folder, plain, points_of

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import os
 import time
 import urllib.error
 import urllib.request
@@ -19,10 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from i2i.atomic import write_text
 from i2i.errors import DataError, Problem, RecipeError, ResourceError
+from i2i.facts import cache_folder
 
 PIECE = 1 << 18  # bytes
 TIMEOUT = 30.0  # seconds without a byte
@@ -39,12 +37,6 @@ class Fetched:
     url: str
     size: int
     sha256: str
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder: ``I2I_CACHE_DIR``, or where the system keeps caches."""
-    base = os.environ.get("I2I_CACHE_DIR") or platformdirs.user_cache_dir("i2i", appauthor=False)
-    return Path(base).expanduser()
 
 
 def fetch(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,21 +20,27 @@ import torch
 
 from i2i import build, checkpoint, stream
 from i2i.atomic import write_bytes, write_text
-from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, RecipeError, ResourceError
+from i2i.errors import (
+    DivergedError,
+    I2IError,
+    Interrupted,
+    PluginError,
+    RecipeError,
+    ResourceError,
+    ran_out_of_memory,
+)
 from i2i.faults import components_blamed
 from i2i.kinds import Batch
-from i2i.live import Observer, silent
+from i2i.observer import Observer, Silent
+from i2i.opening import OpenData, open_splits
 from i2i.pace import Pace
+from i2i.probe import NetworkFacts, probe
 from i2i.recipe import Recipe
 from i2i.recorder import Recorder
 from i2i.run_folder import RunFolder, provenance
-from i2i.runtime import Runtime, ran_out_of_memory, resolve
+from i2i.runtime import Runtime, resolve
 from i2i.session import Session
 from i2i.signals import Signals, watched
-from i2i.usable import check_alike
-
-OpenData = Callable[[Recipe, Observer], Mapping[str, Any]]
-"""Returns the splits that a recipe makes use of, by name, ready to be read."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def run(
     Raises RecipeError, DataError, ResourceError or PluginError for what can be mended, DivergedError
     when training left the finite numbers, Interrupted when a signal ended it after saving.
     """
-    observer = observer or silent()
+    observer = observer or Silent()
     for note in recipe.notes:
         observer.note(note)
     with RunFolder.held(Path(out)) if out is not None else RunFolder.new(recipe.name) as folder:
@@ -92,8 +98,8 @@ def _run_in(
             return Result(folder.root, "done", folder.summary())
     runtime = _recorded(folder, device) if resumed else resolve(device, recipe.train.precision)
     with runtime.active(), _own_random_state(), in_words(recipe):
-        data = open_data(recipe, observer)
-        facts = build.probe(recipe, data["train"].spec, start=not resumed)
+        data = open_data(recipe, observer.note)
+        facts = probe(recipe, data["train"].spec, start=not resumed)
         if not resumed:
             if not rehearsed:
                 dry_pass(recipe, data, runtime)
@@ -107,17 +113,15 @@ def _run_in(
             return training.run(stop_at)
 
 
-def rehearse(
-    recipe: Recipe, *, device: str = "auto", observer: Observer | None = None
-) -> list[build.NetworkFacts]:
+def rehearse(recipe: Recipe, *, device: str = "auto", observer: Observer | None = None) -> list[NetworkFacts]:
     """Check all that a run of `recipe` will need, without leaving a trace, and return its networks' shapes.
 
     Checks shapes on the meta device, then puts one batch through train, evaluate, save and load.
     """
     runtime = resolve(device, recipe.train.precision)
     with runtime.active(), _own_random_state(), in_words(recipe):
-        data = open_splits(recipe, observer or silent())
-        facts = build.probe(recipe, data["train"].spec)
+        data = open_splits(recipe, (observer or Silent()).note)
+        facts = probe(recipe, data["train"].spec)
         dry_pass(recipe, data, runtime)
         _release()
     return facts
@@ -154,7 +158,7 @@ class _Training:
             session=self._session,
         )
 
-    def begin(self, facts: list[build.NetworkFacts]) -> None:
+    def begin(self, facts: list[NetworkFacts]) -> None:
         """Go on from the newest checkpoint, if there is one, and say so."""
         found = checkpoint.newest(self._folder.checkpoints)
         for damaged in checkpoint.drop_after(self._folder.checkpoints, found.step if found else -1):
@@ -276,18 +280,6 @@ class _Training:
         for name, callback in self._session.callbacks.items():
             if only in (None, name) and hasattr(callback, event):
                 getattr(callback, event)(self._session.run, *details)
-
-
-def open_splits(recipe: Recipe, observer: Observer) -> Mapping[str, Any]:
-    """Open the splits that the recipe makes use of, by name."""
-    data = {"train": build.open_data(recipe, "train", observer.note)}
-    if recipe.section("metrics") or recipe.section("callbacks"):
-        data["val"] = build.open_data(recipe, "val", observer.note)
-        check_alike(data["train"].spec, data["val"].spec, split="val")
-    settings = recipe.data.settings
-    for split, pairs in data.items():
-        stream.check_usable(pairs, settings, split=split, ref=recipe.data.entry.ref)
-    return {split: stream.cached(pairs, settings, observer.note) for split, pairs in data.items()}
 
 
 def dry_pass(recipe: Recipe, data: Mapping[str, Any], runtime: Runtime) -> Session:

@@ -120,3 +120,21 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" - did you mean 'x'?"`` for the closest of `known`, or an empty string."""
     close = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f" - did you mean '{close[0]}'?" if close else ""
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out; torch's allocators say so in words alone on some devices."""
+    words = str(error).lower()
+    told = "out of memory" in words or "allocate memory" in words
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and told)
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters written out, which could steer a terminal; line ends stay."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def described(value: object) -> str:
+    """Say what was given where something else was wanted: "of shape (2, 3)", or "a list"."""
+    shape = getattr(value, "shape", None)
+    return f"a {type(value).__name__}" if shape is None else f"of shape {tuple(shape)}"

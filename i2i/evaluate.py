@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from i2i.errors import PluginError, RecipeError
-from i2i.images import quantise
-from i2i.kinds import Batch, Direction, ImageSpec, PairSpec
+from i2i.images import as_saved
+from i2i.kinds import Batch, Direction, PairSpec
 from i2i.runtime import Runtime
 from i2i.seeds import seeded
 
@@ -41,12 +41,6 @@ class Scores:
         writer.writerow(["id", *self.images])
         writer.writerows(zip(self.ids, *self.images.values(), strict=True))
         return text.getvalue()
-
-
-def as_saved(image: Tensor, spec: ImageSpec) -> Tensor:
-    """Return images in [-1,1] as a reader of the saved file finds them, float32 in [0,1]."""
-    stored = quantise(image, spec).to(torch.float32)
-    return (stored - spec.low) / (spec.high - spec.low)
 
 
 @torch.no_grad()

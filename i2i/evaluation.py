@@ -17,6 +17,7 @@ from i2i.catalog import Catalog
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.faults import components_blamed
 from i2i.kinds import Batch, Direction, ImageSpec, Side, Split
+from i2i.opening import cached, open_data
 from i2i.runtime import resolve
 from i2i.trained import Trained
 from i2i.translate import Model, load_model, translate
@@ -147,10 +148,10 @@ def evaluate_trained(
 def open_split(trained: Trained, split: Split, note: Callable[[str], None]) -> Any:
     """Open one split of the data that a model belongs to, cached as the data's settings say."""
     recipe = trained.recipe
-    data = build.open_data(recipe, split, note)
+    data = open_data(recipe, split, note)
     if not len(data):
         raise DataError(f"{recipe.data.entry.ref}: the split '{split}' is empty.")
-    return stream.cached(data, recipe.data.settings, note)
+    return cached(data, recipe.data.settings, note)
 
 
 def check_fit(model: Model, data: Any, trained: Trained) -> None:

@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from i2i.errors import I2IError, PluginError, Problem
+from i2i.errors import I2IError, PluginError, Problem, ran_out_of_memory
 from i2i.recipe import Recipe, Slot
-from i2i.runtime import ran_out_of_memory
 
 OURS = Path(__file__).parent
 MOST_PLACES = 3

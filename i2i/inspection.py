@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from i2i.errors import DataError, Problem
+from i2i.facts import usable_cores
 from i2i.images import DEPTHS
 from i2i.kinds import Depth
 from i2i.seeds import generator_for
@@ -52,7 +52,7 @@ class Finding:
 
 def inspect(data: Any) -> Iterator[Finding]:
     """Yield a finding for each item of `data`, in order."""
-    processes = min(_processors(), len(data) // WORTH_A_PROCESS)
+    processes = min(usable_cores(), len(data) // WORTH_A_PROCESS)
     loader = DataLoader(
         _Findings(data),
         batch_size=A_BATCH,
@@ -91,7 +91,3 @@ def _facts(image: Tensor) -> ImageFacts:
     least, most = torch.aminmax(image.int() if image.dtype == torch.uint16 else image)
     channels, height, width = image.shape
     return ImageFacts(channels, height, width, DEPTHS[image.dtype], float(least), float(most))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

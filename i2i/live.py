@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING
 
+from i2i.errors import printable
 from i2i.numbers import Scores, Trend, clock, short
-from i2i.printable import printable
+from i2i.observer import Observer, Record, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,49 +26,9 @@ if TYPE_CHECKING:
     from i2i.kinds import Direction
     from i2i.numbers import Score
 
-Record = Mapping[str, Any]
-Status = Literal["done", "interrupted", "failed"]
-
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_FRAMES = 0.5
 TREND_WIDTH = 12
-
-
-class Observer(Protocol):
-    """Whoever watches a run. The engine calls `start` once, then the others, and always `end`."""
-
-    def start(
-        self,
-        *,
-        name: str,
-        folder: Path,
-        first_step: int,
-        total_steps: int,
-        facts: Mapping[str, str],
-        directions: Mapping[str, Direction] | None = None,
-    ) -> None:
-        """Training is about to begin after `first_step` steps; `facts` are label and sentence.
-
-        `directions` says for each metric which way is better; without it no value is called best.
-        """
-
-    def note(self, text: str) -> None:
-        """Take a sentence for the person; may come before `start`."""
-
-    def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
-        """Take note of the step just made; `data_wait` is the share of time spent on waiting for data."""
-
-    def train(self, record: Record) -> None:
-        """Take one ``"kind": "train"`` object of metrics.jsonl."""
-
-    def validation(self, record: Record) -> None:
-        """Take one ``"kind": "val"`` object of metrics.jsonl."""
-
-    def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
-        """Leave the terminal as it was; `lines` (label, path) are the last that is printed.
-
-        May come without `start`.
-        """
 
 
 def terminal(console: Console | None = None) -> Observer:
@@ -78,13 +39,6 @@ def terminal(console: Console | None = None) -> Observer:
         console = Console(force_terminal=None if sys.stdout.isatty() else False)
     live = console.is_terminal and console.is_interactive and not console.is_dumb_terminal
     return View(console) if live else Lines(console)
-
-
-def silent() -> Observer:
-    """Return an observer that shows nothing."""
-    from rich.console import Console
-
-    return Lines(Console(quiet=True))
 
 
 # --- plain lines ----------------------------------------------------------------------------------

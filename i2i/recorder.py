@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from i2i.atomic import write_bytes
-from i2i.build import NetworkFacts
 from i2i.kinds import Batch
-from i2i.live import Observer, Status
+from i2i.observer import Observer, Status
 from i2i.pace import Pace
+from i2i.probe import NetworkFacts
 from i2i.recipe import Recipe
 from i2i.report import Report
 from i2i.run_folder import RunFolder

@@ -20,6 +20,7 @@ import torch
 from i2i._version import __version__
 from i2i.atomic import TEMPORARY, sync, sync_folder, write_text
 from i2i.errors import DataError, RecipeError, ResourceError
+from i2i.facts import processor
 from i2i.held import held
 from i2i.recipe import Recipe, differences, read_resolved
 from i2i.runtime import Runtime
@@ -249,14 +250,6 @@ def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
         "command": sys.argv[1:],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _device_name(device: str) -> str:

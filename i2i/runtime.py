@@ -113,13 +113,6 @@ def _cpu_computes_bf16() -> bool:
     return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", " bf16 "))
 
 
-def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out; torch's allocators say so in words alone on some devices."""
-    words = str(error).lower()
-    told = "out of memory" in words or "allocate memory" in words
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and told)
-
-
 def peak_memory_mb(device: str) -> float | None:
     """Return the most memory used so far in MB: the device's on CUDA, else the process's, if known."""
     if torch.device(device).type == "cuda":

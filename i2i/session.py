@@ -21,11 +21,12 @@ from i2i.augmentation import Augmentation
 from i2i.average import Average
 from i2i.context import Run
 from i2i.errors import PluginError, RecipeError
+from i2i.header import portable, shareable
 from i2i.kinds import Batch, PairSpec, Side
 from i2i.recipe import Recipe, Slot
 from i2i.runtime import Runtime
-from i2i.stream import Epochs, First, HeldOutPairs, collate, held_out_batches
-from i2i.trained import portable, shareable
+from i2i.stream import Epochs, HeldOutPairs, collate, held_out_batches
+from i2i.views import First
 
 TRAINER = "trainer.safetensors"
 

@@ -7,7 +7,6 @@ number of worker processes delivers the same bits.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -202,83 +201,3 @@ def held_out_batches(data: Any, settings: DataSettings, *, limit: int | None = N
     count = len(pairs) if limit is None else min(limit, len(pairs))
     for start in range(0, count, settings.batch_size):
         yield collate([pairs[index] for index in range(start, min(start + settings.batch_size, count))])
-
-
-class First:
-    """The first items of a data set, as a data set."""
-
-    def __init__(self, data: Any, count: int) -> None:
-        self._data, self._count = data, min(count, len(data))
-        self.spec: PairSpec = data.spec
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> Any:
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        return self._data[index]
-
-
-class Cached:
-    """A data set whose decoded items stay in memory after their first use."""
-
-    def __init__(self, data: Any) -> None:
-        self._data = data
-        self._items: dict[int, Any] = {}
-        self.spec: PairSpec = data.spec
-        self.credit: str = getattr(data, "credit", "")
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __getitem__(self, index: int) -> Any:
-        if index not in self._items:
-            self._items[index] = self._data[index]
-        return self._items[index]
-
-    def fill(self, note: Callable[[str], None]) -> None:
-        """Decode everything now, so that worker processes share it."""
-        note(f"Decoding {len(self):,} pairs into memory.")
-        for index in range(len(self)):
-            self[index]
-
-
-def cached(data: Any, settings: DataSettings, note: Callable[[str], None]) -> Any:
-    """Return `data` behind the cache that `settings` ask for; unpaired data draw past it."""
-    if settings.cache == "none" or hasattr(data, "draw"):
-        return data
-    if settings.cache == "auto" and _decoded_bytes(data) > _free_memory() / 4:
-        return data
-    kept = Cached(data)
-    if settings.workers:
-        kept.fill(note)
-    return kept
-
-
-def _decoded_bytes(data: Any) -> float:
-    """Estimate from the first item how much memory the decoded data set takes."""
-    if not len(data):
-        return 0.0
-    first = data[0]
-    check_item(first, data.spec)
-    sides: tuple[Side, Side] = ("source", "target")
-    return float(len(data) * sum(first[side].nbytes for side in sides))
-
-
-def _free_memory() -> float:
-    """Bytes of physical memory that are free; half a GiB where the system does not say."""
-    names = getattr(os, "sysconf_names", {})
-    if "SC_AVPHYS_PAGES" in names:
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return 2.0**29
-
-
-def check_usable(data: Any, settings: DataSettings, *, split: str, ref: str) -> None:
-    """Raise DataError when a split is too small to make one batch."""
-    wanted = settings.batch_size if split == "train" else 1
-    if len(data) < wanted:
-        raise DataError(
-            f"{ref}: the split '{split}' has {len(data)} pairs, and a batch takes {wanted}; "
-            "add pairs or lower data.batch_size."
-        )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from i2i.evaluate import as_saved
-from i2i.images import in_colours, png_bytes
+from i2i.images import as_saved, in_colours, png_bytes
 from i2i.kinds import ImageSpec, PairSpec
 from i2i.resize import resize
 

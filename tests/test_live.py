@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from i2i.live import Lines, View, silent, terminal
+from i2i.live import Lines, View, terminal
+from i2i.observer import Silent
 
 FOLDER = Path("runs/pix2pix-0001")
 LONG = "/far/away/" + "a-rather-long-folder-name/" * 6 + "report.html"
@@ -381,7 +382,7 @@ def test_a_pipe_gets_plain_lines_even_where_colour_is_forced():
 
 
 def test_silence_prints_nothing(capfd):
-    observer = start(silent())
+    observer = start(Silent())
     observer.note("a note")
     observer.progress(1, images_per_second=1.0, data_wait=0.0, epoch=0.0)
     observer.train(train(10))

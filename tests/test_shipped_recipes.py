@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from i2i import build
 from i2i.bench.cells import Matrix
 from i2i.bench.definition import read_benchmark
 from i2i.catalog import Catalog
 from i2i.errors import PluginError
 from i2i.kinds import ImageSpec, PairSpec
 from i2i.plugins import discover
+from i2i.probe import probe
 from i2i.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +65,7 @@ def test_every_benchmark_is_found_by_name_and_has_its_measured_results():
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
 def test_the_papers_recipes_have_the_papers_networks(path):
     side = ImageSpec(3, 256, 256)
-    facts = {fact.path: fact for fact in build.probe(load_recipe(path), PairSpec(side, side))}
+    facts = {fact.path: fact for fact in probe(load_recipe(path), PairSpec(side, side))}
     generator, judge = facts["generators.main"], facts["discriminators.patch"]
     assert (generator.parameters, generator.size_multiple) == (54_413_955, 256)
     assert (judge.parameters, judge.receptive_field, judge.outputs) == (2_768_705, 70, [(1, 30, 30)])

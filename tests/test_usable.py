@@ -11,7 +11,7 @@ import torch
 from i2i.errors import DataError, Problem
 from i2i.inspection import WORTH_A_PROCESS, inspect
 from i2i.kinds import ImageSpec, PairSpec
-from i2i.usable import MOST_TOLD, check_alike, usable
+from i2i.opening import MOST_TOLD, check_alike, usable
 
 SPEC = PairSpec(ImageSpec(1, 2, 2), ImageSpec(3, 2, 2))
 
@@ -109,7 +109,7 @@ def test_a_long_list_is_cut_short():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the class of a test cannot be sent to a new process")
 def test_many_items_are_read_in_order_by_several_processes(monkeypatch):
-    monkeypatch.setattr("i2i.inspection._processors", lambda: 2)
+    monkeypatch.setattr("i2i.inspection.usable_cores", lambda: 2)
     before = torch.random.get_rng_state()
     count = 2 * WORTH_A_PROCESS + 3
     findings = list(inspect(Numbers(count, bad=(7, count - 1))))

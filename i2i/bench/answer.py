@@ -18,7 +18,8 @@ from i2i.bench.markdown import markdown
 from i2i.bench.page import write_page
 from i2i.bench.pictures import make_pictures, sheet
 from i2i.bench.results import SCHEMA, Figure, Outcome, cell_records, curves, table_csv, tabulate
-from i2i.run_folder import plain, processor
+from i2i.facts import processor
+from i2i.run_folder import plain
 
 if TYPE_CHECKING:
     from i2i.bench.cells import Matrix

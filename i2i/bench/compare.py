@@ -27,6 +27,8 @@ from i2i.catalog import Catalog
 from i2i.errors import DataError, I2IError, RecipeError
 from i2i.evaluation import definition
 from i2i.kinds import PairSpec
+from i2i.opening import open_data
+from i2i.probe import probe
 from i2i.recipe import load_recipe, read_resolved
 from i2i.run_folder import RunFolder, plain
 from i2i.trained import Trained, find_trained
@@ -287,7 +289,7 @@ def _cost(variant: Variant, catalog: Catalog, note: Callable[[str], None]) -> di
     try:
         recipe = load_recipe(folder.root / "resolved.toml", catalog=catalog)
         spec = PairSpec.from_json(weights.read(folder.model).header["pair_spec"])
-        facts = build.probe(recipe, spec, start=False)
+        facts = probe(recipe, spec, start=False)
     except (I2IError, KeyError, TypeError) as error:
         reason = error.problems[0].message if isinstance(error, I2IError) else "its model file is damaged"
         note(f"{variant.name}: the size of its networks is not known: {reason}")
@@ -356,7 +358,7 @@ def _illustrate(
         for variant in variants
     }
     try:
-        results["credit"] = getattr(build.open_data(trained.recipe, "val"), "credit", "")
+        results["credit"] = getattr(open_data(trained.recipe, "val"), "credit", "")
         pictures = make_pictures(models, trained.recipe, out, catalog=catalog, device=device)
     except I2IError as error:
         results["notes"].append(f"There are no pictures: {error.problems[0].message}")

@@ -23,7 +23,8 @@ from i2i.records import CellStatus, Event, Job
 
 if TYPE_CHECKING:
     from i2i.kinds import Direction
-    from i2i.live import Observer, Record, Status
+    from i2i.observer import Record, Status
+    from i2i.opening import Note
     from i2i.recipe import Recipe
 
 __all__ = ["CellStatus", "Event", "Job", "Report", "Worker"]
@@ -78,13 +79,14 @@ class Worker:
             return Event(job.key, "failed", watch.step, told, EXIT_BUG)
         return Event(job.key, "done", job.steps)
 
-    def _open(self, recipe: Recipe, observer: Observer) -> Mapping[str, Any]:
+    def _open(self, recipe: Recipe, note: Note) -> Mapping[str, Any]:
         """Open the data of a recipe, or hand out what an earlier job opened."""
-        from i2i import engine
+        from i2i.opening import open_splits
+
 
         wanted = json.dumps([os.getcwd(), recipe.table["data"], bool(_needs_val(recipe))], default=str)
         if wanted not in self._opened:
-            self._opened[wanted] = engine.open_splits(recipe, observer)
+            self._opened[wanted] = open_splits(recipe, note)
         return self._opened[wanted]
 
 

@@ -7,11 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from i2i import build
 from i2i.atomic import write_bytes
 from i2i.catalog import Catalog
 from i2i.errors import DataError
 from i2i.kinds import ImageSpec
+from i2i.opening import open_data
 from i2i.recipe import Recipe
 from i2i.runtime import resolve
 from i2i.seeds import seeded
@@ -44,7 +44,7 @@ def make_pictures(
     dropout, depends on the recipe's seed and the image alone. Raises DataError for a damaged model.
     """
     runtime = resolve(device, "fp32")
-    data = build.open_data(recipe, "val")
+    data = open_data(recipe, "val")
     pairs, spec = HeldOutPairs(data), data.spec
     count = min(count, len(pairs))
     if not count:

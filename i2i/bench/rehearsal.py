@@ -125,11 +125,12 @@ def _perform(pipe: Connection, job: Job) -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from i2i import build, engine
+    from i2i import engine
     from i2i.catalog import Catalog
     from i2i.evaluation import definition
-    from i2i.live import silent
+    from i2i.opening import open_splits
     from i2i.plugins import discover
+    from i2i.probe import probe
     from i2i.recipe import load_recipe
     from i2i.runtime import peak_memory_mb, resolve
 
@@ -138,8 +139,8 @@ def _perform(pipe: Connection, job: Job) -> None:
     recipe = load_recipe(Path(job.recipe), catalog=Catalog(discover(local=local)))
     runtime = resolve(job.device, recipe.train.precision)
     with runtime.active(), engine.in_words(recipe):
-        data = engine.open_splits(recipe, silent())
-        networks = build.probe(recipe, data["train"].spec)
+        data = open_splits(recipe, lambda text: None)
+        networks = probe(recipe, data["train"].spec)
         session = engine.dry_pass(recipe, data, runtime)
         batches = engine.training_batches(session, last=10**9)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from i2i.bench import words
 from i2i.cli.render import print_table
+from i2i.errors import printable
 from i2i.numbers import clock
-from i2i.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -27,8 +27,7 @@ from i2i.cli import (
     run,
     translate,
 )
-from i2i.errors import EXIT_RESOURCES, I2IError, exit_code_of
-from i2i.printable import printable
+from i2i.errors import EXIT_RESOURCES, I2IError, exit_code_of, printable
 
 app = typer.Typer(
     help="Image-to-image translation from interchangeable parts.",

@@ -11,8 +11,7 @@ import typer
 
 from i2i.cli.options import DataOption, JsonOption, PluginOption, data_settings, open_catalog
 from i2i.cli.render import print_json, print_table
-from i2i.errors import EXIT_DATA, Problem
-from i2i.printable import printable
+from i2i.errors import EXIT_DATA, Problem, printable
 from i2i.public_sets import SETS
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from i2i.errors import I2IError, RecipeError, exit_code_of
 from i2i.origins import dotted
 
 if TYPE_CHECKING:
-    from i2i.build import NetworkFacts
     from i2i.catalog import Catalog
     from i2i.draft import Draft
+    from i2i.probe import NetworkFacts
     from i2i.recipe import Recipe
 
 app = typer.Typer(help="Check, show, compare and start recipes.", no_args_is_help=True, rich_markup_mode=None)
@@ -174,7 +174,8 @@ def _draft(source: str, catalog: Catalog) -> Draft:
 
 def _probe(recipe: Recipe) -> list[NetworkFacts]:
     """Build all networks without memory, and what else can refuse its parameters; fetch nothing."""
-    from i2i.build import make, probe
+    from i2i.build import make
+    from i2i.probe import probe
 
     facts = probe(recipe)
     for slot in (*recipe.section("losses"), *recipe.section("transforms")):

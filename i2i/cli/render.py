@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from i2i.printable import printable
+from i2i.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ channels.
 from i2i.images.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, fitting
 from i2i.images.labels import in_colours, label_spec, one_hot
 from i2i.images.reading import DEPTHS, DTYPES, decode, image_spec, naming, read_image
-from i2i.images.values import normalise, quantise, stacked, to_channels
+from i2i.images.values import as_saved, normalise, quantise, stacked, to_channels
 from i2i.images.writing import png_bytes, write_image
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "DTYPES",
     "IMAGE_SUFFIXES",
     "LOSSY_SUFFIXES",
+    "as_saved",
     "decode",
     "fitting",
     "image_spec",

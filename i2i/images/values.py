@@ -86,3 +86,9 @@ def _over_white(image: Tensor) -> Tensor:
         return colour.contiguous()
     opacity = alpha.float() / white
     return colour.float().mul(opacity).add((1 - opacity).mul(white)).round().to(image.dtype)
+
+
+def as_saved(image: Tensor, spec: ImageSpec) -> Tensor:
+    """Return images in [-1,1] as a reader of the saved file finds them, float32 in [0,1]."""
+    stored = quantise(image, spec).to(torch.float32)
+    return (stored - spec.low) / (spec.high - spec.low)

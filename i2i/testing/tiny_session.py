@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from i2i import build
 from i2i.catalog import Catalog
 from i2i.errors import I2IError
 from i2i.kinds import Batch, DiscriminatorSlot, MethodSlots
+from i2i.opening import open_data
 from i2i.runtime import resolve
 from i2i.session import Session
 from i2i.stream import HeldOutPairs, collate
@@ -104,7 +104,7 @@ def batch(session: Session, *indices: int) -> Batch:
 def _session(table: Mapping[str, Any], catalog: Catalog, folder: Path | None) -> Session:
     try:
         recipe = load_table(table, with_tiny_data(catalog))
-        data = {split: build.open_data(recipe, split) for split in ("train", "val")}
+        data = {split: open_data(recipe, split) for split in ("train", "val")}
         return Session(recipe, data=data, runtime=resolve("cpu", "fp32"), provenance={}, folder=folder)
     except I2IError as error:
         # The place is one in a temporary file.

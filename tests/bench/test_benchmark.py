@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from i2i.opening import open_data
+
 TIMES = ("seconds", "step_seconds", "images_per_second", "peak_memory_mb")
 
 
@@ -142,7 +144,7 @@ def test_what_is_not_swapped_begins_with_the_same_weights_and_sees_the_same_imag
     runs = []
     for use in ("desk/dot", "resnet"):
         recipe = load_recipe("desk.toml", set=[f"generator.use={use}"], seed=4)
-        data = build.open_data(recipe, "train")
+        data = open_data(recipe, "train")
         networks = build.build_networks(recipe, data.spec)
         batches = training_batches(data, {}, recipe.data.settings, seed=recipe.seed, first=0, last=6)
         runs.append((networks.judges["judge"].module.state_dict(), [batch.ids for batch in batches]))

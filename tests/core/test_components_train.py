@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i import build, load_recipe
+from i2i import load_recipe
 from i2i.catalog import Catalog
 from i2i.core.st_lpips import NAMES, STLPIPS
 from i2i.initialise import initialise
 from i2i.kinds import LOSS_KINDS, Batch, ImageSpec, PairSpec
 from i2i.maps import as_features, as_maps
 from i2i.plugins import discover
+from i2i.probe import probe
 from i2i.registry import Entry
 from i2i.runtime import Runtime
 from i2i.session import Session
@@ -161,7 +162,7 @@ def test_twenty_steps_leave_finite_losses_and_moved_weights(entry: Entry, tmp_pa
         settings[key if "." in key else f"{place}.{key}"] = value
     (tmp_path / "recipe.toml").write_text(RECIPE)
     recipe = load_recipe(tmp_path / "recipe.toml", set=settings)
-    build.probe(recipe, Pairs.spec)
+    probe(recipe, Pairs.spec)
     session = Session(
         recipe, data={"train": Pairs()}, runtime=Runtime("cpu", "fp32", False, 1), provenance={}
     )

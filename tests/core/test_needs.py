@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2i.build import probe
 from i2i.engine import rehearse
 from i2i.errors import RecipeError
 from i2i.kinds import ImageSpec, PairSpec
+from i2i.probe import probe
 from i2i.recipe import Recipe, load_recipe
 
 RECIPE = """

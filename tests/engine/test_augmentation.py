@@ -11,6 +11,8 @@ from i2i import build, checkpoint, load_recipe, run, weights
 from i2i.augmentation import Augmentation
 from i2i.errors import RecipeError
 from i2i.kinds import DiscriminatorSlot, ImageSpec, PairSpec
+from i2i.opening import open_data
+from i2i.probe import probe
 from i2i.runtime import Runtime
 from i2i.session import Session
 from i2i.stream import training_batches
@@ -65,7 +67,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(load, tmp_path, place, more):
 
 def test_batches_come_to_the_device_before_and_after_its_transforms(load):
     recipe = load()
-    data = build.open_data(recipe, "train")
+    data = open_data(recipe, "train")
     placed = []
     mirror = build.build_transforms(load("transforms.mirror.at=device"), at="device")
     batches = training_batches(
@@ -84,7 +86,7 @@ def test_batches_come_to_the_device_before_and_after_its_transforms(load):
 
 def test_any_transform_can_stand_before_the_discriminators(load):
     recipe = load("transforms.mirror.at=judging", "transforms.mirror.probability=1.0")
-    data = {split: build.open_data(recipe, split) for split in ("train", "val")}
+    data = {split: open_data(recipe, split) for split in ("train", "val")}
     session = Session(recipe, data=data, runtime=CPU, provenance={})
     seen, made = [], []
     session.networks.judges["judge"].module.register_forward_pre_hook(
@@ -217,7 +219,7 @@ def test_a_fake_in_lower_precision_is_treated_in_float32_as_the_real_image_is():
 
 def test_a_method_with_roles_without_a_condition_has_unconditional_judges(two_way):
     recipe = load_recipe(two_way)
-    facts = {fact.path: fact for fact in build.probe(recipe)}
+    facts = {fact.path: fact for fact in probe(recipe)}
     assert facts["discriminators.source"].inputs == (1, 16, 16)
     assert facts["discriminators.target"].inputs == (3, 16, 16)
     assert facts["discriminators.target"].conditional is False
@@ -228,6 +230,6 @@ def test_a_method_with_roles_without_a_condition_has_unconditional_judges(two_wa
 
 def test_a_judge_that_wants_a_condition_and_gets_none_says_so(load):
     recipe = load()
-    networks = build.build_networks(recipe, build.open_data(recipe, "train").spec)
+    networks = build.build_networks(recipe, open_data(recipe, "train").spec)
     with pytest.raises(TypeError, match=r"discriminators\.judge is conditional: give it what is beside"):
         networks.judges["judge"].maps(samples.images(1, 3, 16, 16))

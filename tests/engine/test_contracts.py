@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i import build, load_generator, load_recipe, run
+from i2i import load_generator, load_recipe, run
 from i2i.errors import DataError, DivergedError, RecipeError
+from i2i.opening import open_data
 from i2i.stream import training_batches
 
 
@@ -56,7 +57,7 @@ def test_the_exported_generator_is_the_one_the_method_names(two_way, tmp_path):
 
 def test_unpaired_data_draw_other_partners_each_epoch(two_way):
     recipe = load_recipe(two_way)
-    data = build.open_data(recipe, "train")
+    data = open_data(recipe, "train")
     batches = list(training_batches(data, {}, recipe.data.settings, seed=0, first=0, last=10))
     partners: dict[str, set[bytes]] = {}
     for batch in batches:
@@ -81,7 +82,7 @@ def test_copying_the_input_is_scored_only_where_shapes_allow(load, two_way, tmp_
     assert records(tmp_path / "unpaired", "val")[-1]["copy_input"] == {}
     run(load(), tmp_path / "paired")
     copied = records(tmp_path / "paired", "val")[-1]["copy_input"]["mae"]
-    items = [build.open_data(load(), "val")[i] for i in range(10)]
+    items = [open_data(load(), "val")[i] for i in range(10)]
     differences = [(i["source"].float() - i["target"].float()).abs().mean() / 255 for i in items]
     assert copied == pytest.approx(float(torch.stack(differences).mean()), abs=1e-6)
 
@@ -160,7 +161,7 @@ def test_attribution_stands_escaped_in_the_report(load, tmp_path):
 
 def test_a_data_set_that_breaks_its_own_word_is_named(load, tmp_path, toys):
     recipe = load()
-    data = build.open_data(recipe, "train")
+    data = open_data(recipe, "train")
     broken = type(
         "Broken",
         (),

@@ -20,6 +20,7 @@ from i2i.engine import rehearse
 from i2i.errors import DataError, DivergedError, PluginError, RecipeError
 from i2i.evaluation import evaluate_trained
 from i2i.faults import component_at_fault
+from i2i.opening import open_data
 from i2i.plugins import discover
 from i2i.run_folder import RunFolder
 from i2i.trained import find_trained
@@ -299,9 +300,9 @@ def test_a_damaged_checkpoint_is_said_and_does_not_crowd_out_sound_ones(load, tm
 @pytest.fixture
 def heard():
     """An observer that remembers what it was told."""
-    from i2i.live import silent
+    from i2i.observer import Silent
 
-    observer = silent()
+    observer = Silent()
     observer.notes = []
     observer.note = observer.notes.append
     return observer
@@ -478,7 +479,7 @@ def test_adding_a_transform_leaves_the_draws_of_the_others_alone(load):
     def flips(*settings: str) -> list[torch.Tensor]:
         recipe = load(*settings)
         transforms = build.build_named(recipe, "transforms")
-        data = build.open_data(recipe, "train")
+        data = open_data(recipe, "train")
         stream = training_batches(data, transforms, recipe.data.settings, seed=1, first=0, last=5)
         return [batch.source for batch in stream]
 

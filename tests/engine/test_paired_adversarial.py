@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2i import build, checkpoint, run
+from i2i import checkpoint, run
 from i2i.errors import RecipeError
+from i2i.opening import open_data
 from i2i.runtime import Runtime
 from i2i.session import Session
 from i2i.stream import training_batches
@@ -29,7 +30,7 @@ def judging(*policy: str) -> tuple[str, ...]:
 
 
 def session_of(recipe) -> Session:
-    data = {split: build.open_data(recipe, split) for split in ("train", "val")}
+    data = {split: open_data(recipe, split) for split in ("train", "val")}
     return Session(recipe, data=data, runtime=CPU, provenance={})
 
 

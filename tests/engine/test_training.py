@@ -11,6 +11,7 @@ import torch
 from i2i import build, run
 from i2i.engine import rehearse
 from i2i.errors import RecipeError
+from i2i.opening import open_data
 from i2i.runtime import Runtime
 from i2i.session import Session
 from i2i.stream import epoch_order, training_batches
@@ -19,7 +20,7 @@ CPU = Runtime("cpu", "fp32", False, 1)
 
 
 def session_of(recipe) -> Session:
-    data = {split: build.open_data(recipe, split) for split in ("train", "val")}
+    data = {split: open_data(recipe, split) for split in ("train", "val")}
     return Session(recipe, data=data, runtime=CPU, provenance={})
 
 

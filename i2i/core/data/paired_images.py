@@ -14,10 +14,9 @@ from i2i.core.data.layouts import list_pairs
 from i2i.core.data.records import PairFiles, SideNames
 from i2i.core.data.sides import SideFormat, Span, size_text
 from i2i.core.data.splits import Shares, check_shares
-from i2i.errors import DataError, Problem
+from i2i.errors import DataError, Problem, printable
 from i2i.images import read_image
 from i2i.kinds import Colour, PairSpec, Split
-from i2i.printable import printable
 from i2i.slot_keys import Count
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from annotated_types import Ge
 from i2i.core.metrics.labels import Labels
 from i2i.core.metrics.segmenter import train
 from i2i.errors import DataError
-from i2i.evaluate import as_saved
+from i2i.images import as_saved
 from i2i.kinds import Colour
 from i2i.resize import resize
 from i2i.slot_keys import Count

@@ -17,13 +17,13 @@ from torch import Tensor
 from i2i.errors import DataError, MissingSplitError
 from i2i.images import DTYPES
 from i2i.kinds import ImageSpec, PairSpec, Side
+from i2i.opening import check_alike
 from i2i.stream import TrainingPairs, check_item
 from i2i.testing import samples
 from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.spawned import digest
 from i2i.testing.subjects import Subject
-from i2i.usable import check_alike
 
 SIDES: tuple[Side, Side] = ("source", "target")
 COARSE = 16

@@ -22,8 +22,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, t
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from torch import Tensor, nn
 
-from i2i.errors import DataError, ResourceError
-from i2i.runtime import ran_out_of_memory
+from i2i.errors import DataError, ResourceError, ran_out_of_memory
 from i2i.torch_files import read_tensors
 
 FILE = "model.safetensors"

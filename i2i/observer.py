@@ -1,0 +1,74 @@
+"""Whoever watches a run: what the engine tells of it, and to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from i2i.records import Direction
+
+Record = Mapping[str, Any]
+Status = Literal["done", "interrupted", "failed"]
+
+
+class Observer(Protocol):
+    """Whoever watches a run. The engine calls `start` once, then the others, and always `end`."""
+
+    def start(
+        self,
+        *,
+        name: str,
+        folder: Path,
+        first_step: int,
+        total_steps: int,
+        facts: Mapping[str, str],
+        directions: Mapping[str, Direction] | None = None,
+    ) -> None:
+        """Training is about to begin after `first_step` steps; `facts` are label and sentence.
+
+        `directions` says for each metric which way is better; without it no value is called best.
+        """
+
+    def note(self, text: str) -> None:
+        """Take a sentence for the person; may come before `start`."""
+
+    def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
+        """Take note of the step just made; `data_wait` is the share of time spent on waiting for data."""
+
+    def train(self, record: Record) -> None:
+        """Take one ``"kind": "train"`` object of metrics.jsonl."""
+
+    def validation(self, record: Record) -> None:
+        """Take one ``"kind": "val"`` object of metrics.jsonl."""
+
+    def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
+        """Leave the terminal as it was; `lines` (label, path) are the last that is printed.
+
+        May come without `start`.
+        """
+
+
+class Silent:
+    """An observer that shows nothing."""
+
+    def start(
+        self,
+        *,
+        name: str,
+        folder: Path,
+        first_step: int,
+        total_steps: int,
+        facts: Mapping[str, str],
+        directions: Mapping[str, Direction] | None = None,
+    ) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None: ...
+
+    def train(self, record: Record) -> None: ...
+
+    def validation(self, record: Record) -> None: ...
+
+    def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None: ...
