@@ -12,13 +12,17 @@ from i2i._version import __version__
 from i2i.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from i2i.engine import run
-    from i2i.recipe import load_recipe
-    from i2i.translate import load_generator
+    from i2i.engine.loop import run
+    from i2i.models.translate import load_generator
+    from i2i.recipe.recipe import load_recipe
 
 __all__ = ["__version__", "hookimpl", "load_generator", "load_recipe", "run"]
 
-_WHERE = {"load_generator": "i2i.translate", "load_recipe": "i2i.recipe", "run": "i2i.engine"}
+_WHERE = {
+    "load_generator": "i2i.models.translate",
+    "load_recipe": "i2i.recipe.recipe",
+    "run": "i2i.engine.loop",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from i2i.errors import PluginError, RecipeError
+from i2i.images.resizing import resize
 from i2i.kinds import DiscriminatorSlot, Pair, PairSpec, Transform
-from i2i.resize import resize
 from i2i.seeds import generator_for
 
 Sides = tuple[Tensor, Tensor]

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from i2i.errors import DivergedError, PluginError
 from i2i.records import Batch
-from i2i.runtime import Runtime
 from i2i.seeds import seed_for, seeded
+from i2i.system.device import Runtime
 
 Objective = tuple[Tensor, Mapping[str, Tensor]]
 """A scalar to minimise, and the parts of it that are worth logging."""

@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
-from i2i.kinds import TestSettings
+from i2i.records import TestSettings
 
 
 def apply(module: nn.Module, settings: TestSettings) -> None:

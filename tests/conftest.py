@@ -15,7 +15,10 @@ from typing import NamedTuple
 
 import pytest
 
+from i2i.recipe.recipe import Recipe, load_recipe
 from i2i.testing import fake_distribution
+
+TOYS = Path(__file__).parent / "toys"
 
 Distribution = Callable[..., Path]
 
@@ -267,3 +270,37 @@ def i2i(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
         return Ended(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def toys(tmp_path: Path) -> Iterator[Path]:
+    """Install the toy distribution for this test, also for subprocesses; return its site folder."""
+    files = {f"i2i_toys/{path.name}": path.read_text() for path in (TOYS / "i2i_toys").glob("*.py")}
+    with fake_distribution("i2i-toys", files, namespace="toys", site=tmp_path / "site") as site:
+        yield site
+
+
+@pytest.fixture
+def gan(toys: Path, tmp_path: Path) -> Path:
+    """A recipe file: a toy generator against a toy judge."""
+    path = tmp_path / "toy.toml"
+    path.write_text((TOYS / "gan.toml").read_text())
+    return path
+
+
+@pytest.fixture
+def load(gan: Path):
+    """Return a function that loads the toy recipe with settings on top."""
+
+    def load_with(*settings: str, unset: tuple[str, ...] = ()) -> Recipe:
+        return load_recipe(gan, set=settings, unset=unset)
+
+    return load_with
+
+
+@pytest.fixture
+def two_way(toys: Path, tmp_path: Path) -> Path:
+    """A recipe file: two generators and two judges on unpaired data."""
+    path = tmp_path / "two-way.toml"
+    path.write_text((TOYS / "two-way.toml").read_text())
+    return path

@@ -19,8 +19,8 @@ import pytest
 
 from i2i import hookspecs, testing
 from i2i.kinds import KINDS
+from i2i.plugins.schema import schema_of
 from i2i.registry import Registrar
-from i2i.schema import schema_of
 from i2i.testing.outcomes import PLUGIN, Check
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i.plugins import discover
+from i2i.plugins.discovery import discover
 
 CORE = """
 from typing import Literal

@@ -8,12 +8,12 @@ import pytest
 
 from i2i.bench.cells import Matrix
 from i2i.bench.definition import read_benchmark
-from i2i.catalog import Catalog
+from i2i.building.probe import probe
 from i2i.errors import PluginError
 from i2i.kinds import ImageSpec, PairSpec
-from i2i.plugins import discover
-from i2i.probe import probe
-from i2i.recipe import load_recipe
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
+from i2i.recipe.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
 ALL = sorted((ROOT / "recipes").rglob("*.toml"))

@@ -53,9 +53,13 @@ def i2i(site: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[s
 
 def test_the_wheel_holds_what_a_run_needs(installed):
     files = {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()}
-    assert {"i2i/recipes/pix2pix.toml", "i2i/recipes/l1-only.toml", "i2i/templates/report.html.j2"} <= files
+    assert {
+        "i2i/recipes/pix2pix.toml",
+        "i2i/recipes/l1-only.toml",
+        "i2i/pages/templates/report.html.j2",
+    } <= files
     assert "i2i/py.typed" in files
-    assert {f"i2i/templates/plugin/{name}.txt" for name in ("package/init.py", "kinds/data.py")} <= files
+    assert {f"i2i/plugins/templates/{name}.txt" for name in ("package/init.py", "kinds/data.py")} <= files
     assert not any(name.startswith(("tests/", "plugins/")) for name in files)
 
 

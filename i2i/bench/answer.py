@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from i2i._version import __version__
-from i2i.atomic import write_bytes, write_text
-from i2i.bench.markdown import markdown
-from i2i.bench.page import write_page
 from i2i.bench.pictures import make_pictures, sheet
 from i2i.bench.results import SCHEMA, Figure, Outcome, cell_records, curves, table_csv, tabulate
-from i2i.facts import processor
-from i2i.run_folder import plain
+from i2i.bench.view.markdown import markdown
+from i2i.bench.view.page import write_page
+from i2i.runs.folder import plain
+from i2i.system.atomic import write_bytes, write_text
+from i2i.system.facts import processor
 
 if TYPE_CHECKING:
     from i2i.bench.cells import Matrix
     from i2i.bench.definition import Definition
     from i2i.bench.rehearsal import Rehearsal
-    from i2i.catalog import Catalog
+    from i2i.plugins.catalog import Catalog
 
 COSTS = (
     "generator_parameters",

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from i2i._version import __version__
-from i2i.atomic import write_text
 from i2i.bench.definition import Definition
 from i2i.bench.jobs import Event, Job
 from i2i.bench.results import SCHEMA, Figure, Outcome, read_outcome
-from i2i.catalog import Catalog
-from i2i.draft import read_draft
 from i2i.errors import DataError, Interrupted, Problem, RecipeError, did_you_mean
-from i2i.layers import read_settings
-from i2i.origins import Findings
-from i2i.signals import Signals, watched
+from i2i.plugins.catalog import Catalog
+from i2i.recipe.layers import read_settings
+from i2i.recipe.merge import read_draft
+from i2i.recipe.origins import Findings
+from i2i.system.atomic import write_text
+from i2i.system.signals import Signals, watched
 
 if TYPE_CHECKING:
     from i2i.bench.cells import Cell, Matrix
@@ -226,7 +226,7 @@ class Benchmark:
 
     def _executor(self) -> Executor:
         """Build the executor that the benchmark names."""
-        from i2i.schema import component_schema, slot_schema
+        from i2i.plugins.schema import component_schema, slot_schema
 
         table = dict(self._definition.executor)
         ref = table.pop("use", "local")
@@ -259,7 +259,7 @@ class Benchmark:
                     "choose another --out."
                 )
             return kept
-        from i2i.runtime import resolve
+        from i2i.system.device import resolve
 
         threads = max(1, (os.cpu_count() or 1) // executor.at_once)
         runtime = resolve(self._device, "auto")

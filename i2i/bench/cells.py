@@ -15,13 +15,13 @@ from typing import Any
 
 from i2i._version import __version__
 from i2i.bench.definition import Definition, Variation
-from i2i.catalog import Catalog
-from i2i.draft import read_draft
 from i2i.errors import I2IError, PluginError, Problem, RecipeError, did_you_mean
-from i2i.layers import Layer, read_settings
-from i2i.origins import Findings, Origin
-from i2i.plugins import LOCAL
-from i2i.recipe import Recipe, differences, load_recipe
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import LOCAL
+from i2i.recipe.layers import Layer, read_settings
+from i2i.recipe.merge import read_draft
+from i2i.recipe.origins import Findings, Origin
+from i2i.recipe.recipe import Recipe, differences, load_recipe
 from i2i.registry import Entry
 
 VALIDATIONS = 5

@@ -16,22 +16,24 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from i2i import build, evaluate, weights
-from i2i.atomic import write_text
 from i2i.bench.answer import notes
 from i2i.bench.naming import names_of, plain_changes
-from i2i.bench.page import write_page
 from i2i.bench.pictures import make_pictures
 from i2i.bench.results import SCHEMA, Figure, Outcome, cell_records, curves, read_outcome, tabulate
-from i2i.catalog import Catalog
+from i2i.bench.view.page import write_page
+from i2i.building import components
+from i2i.building.probe import probe
+from i2i.data.opening import open_data
+from i2i.engine import scoring
 from i2i.errors import DataError, I2IError, RecipeError
-from i2i.evaluation import definition
 from i2i.kinds import PairSpec
-from i2i.opening import open_data
-from i2i.probe import probe
-from i2i.recipe import load_recipe, read_resolved
-from i2i.run_folder import RunFolder, plain
-from i2i.trained import Trained, find_trained
+from i2i.models.evaluation import definition
+from i2i.models.trained import Trained, find_trained
+from i2i.plugins.catalog import Catalog
+from i2i.recipe.recipe import load_recipe, read_resolved
+from i2i.runs import weights
+from i2i.runs.folder import RunFolder, plain
+from i2i.system.atomic import write_text
 
 ENVIRONMENT = ("i2i", "python", "torch", "platform", "processor", "cores", "device")
 RUNTIME = ("precision", "threads")
@@ -202,8 +204,8 @@ def _common(variants: Sequence[Variant]) -> list[str]:
 
 def _figures(names: Sequence[str], trained: Trained) -> tuple[list[Figure], dict[str, str]]:
     """Return what the baseline's metrics say of each figure, and the name of the metric behind each."""
-    metrics = build.build_named(trained.recipe, "metrics")
-    ways = evaluate.directions(metrics)
+    metrics = components.build_named(trained.recipe, "metrics")
+    ways = scoring.directions(metrics)
     owners = {figure: name for name, metric in metrics.items() for figure in metric.directions}
     figures = [
         Figure(name, ways.get(name), definition(metrics[owners[name]]) if name in owners else "")

@@ -18,10 +18,10 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt, Len, Lt
 
 from i2i.errors import Problem, RecipeError, did_you_mean
-from i2i.layers import MAX_DEPTH, Layer, from_part, read_settings, read_text
-from i2i.origins import Origin, dotted
-from i2i.schema import Schema, schema_of
-from i2i.toml_places import KeyPath, TooDeepError, places
+from i2i.plugins.schema import Schema, schema_of
+from i2i.recipe.layers import MAX_DEPTH, Layer, from_part, read_settings, read_text
+from i2i.recipe.origins import Origin, dotted
+from i2i.recipe.toml_lines import KeyPath, TooDeepError, places
 
 FORMAT = 1
 MOST_VARIANTS = 200

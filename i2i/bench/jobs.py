@@ -17,15 +17,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from i2i.atomic import write_text
 from i2i.errors import EXIT_BUG, DivergedError, I2IError, Interrupted, InUseError, PluginError, exit_code_of
 from i2i.records import CellStatus, Event, Job
+from i2i.system.atomic import write_text
 
 if TYPE_CHECKING:
+    from i2i.data.opening import Note
+    from i2i.engine.observer import Record, Status
     from i2i.kinds import Direction
-    from i2i.observer import Record, Status
-    from i2i.opening import Note
-    from i2i.recipe import Recipe
+    from i2i.recipe.recipe import Recipe
 
 __all__ = ["CellStatus", "Event", "Job", "Report", "Worker"]
 
@@ -46,10 +46,10 @@ class Worker:
 
         `report` is called now and then with an event; what it raises ends the training at once.
         """
-        from i2i import engine
-        from i2i.catalog import Catalog
-        from i2i.plugins import discover
-        from i2i.recipe import load_recipe
+        from i2i.engine import loop
+        from i2i.plugins.catalog import Catalog
+        from i2i.plugins.discovery import discover
+        from i2i.recipe.recipe import load_recipe
 
         watch = _Watch(job.key, report)
         try:
@@ -57,7 +57,7 @@ class Worker:
                 local = Path(job.plugin) if job.plugin else None
                 recipe = load_recipe(Path(job.recipe), catalog=Catalog(discover(local=local)))
                 _wait_for(
-                    lambda: engine.run(
+                    lambda: loop.run(
                         recipe,
                         job.out,
                         device=job.device,
@@ -81,8 +81,7 @@ class Worker:
 
     def _open(self, recipe: Recipe, note: Note) -> Mapping[str, Any]:
         """Open the data of a recipe, or hand out what an earlier job opened."""
-        from i2i.opening import open_splits
-
+        from i2i.data.opening import open_splits
 
         wanted = json.dumps([os.getcwd(), recipe.table["data"], bool(_needs_val(recipe))], default=str)
         if wanted not in self._opened:

@@ -9,8 +9,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from i2i.header import OF_THE_MACHINE
-from i2i.recipe import differences
+from i2i.recipe.recipe import differences
+from i2i.runs.header import OF_THE_MACHINE
 
 NO_CHANGE = frozenset({"seed", "name", "summary", *(f"data.{key}" for key in OF_THE_MACHINE)})
 """Keys that make no other recipe of one."""

@@ -7,17 +7,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from i2i.atomic import write_bytes
-from i2i.catalog import Catalog
+from i2i.data.opening import open_data
+from i2i.data.stream import HeldOutPairs
 from i2i.errors import DataError
+from i2i.images.previews import picture_png
 from i2i.kinds import ImageSpec
-from i2i.opening import open_data
-from i2i.recipe import Recipe
-from i2i.runtime import resolve
+from i2i.models.translate import load_model, translate
+from i2i.plugins.catalog import Catalog
+from i2i.recipe.recipe import Recipe
 from i2i.seeds import seeded
-from i2i.stream import HeldOutPairs
-from i2i.strips import picture_png
-from i2i.translate import load_model, translate
+from i2i.system.atomic import write_bytes
+from i2i.system.device import resolve
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-PRELOADED = ("i2i.engine", "torch._dynamo")
+PRELOADED = ("i2i.engine.loop", "torch._dynamo")
 """What takes seconds to import; torch imports the second when the first optimizer is made."""
 
 

@@ -125,24 +125,24 @@ def _perform(pipe: Connection, job: Job) -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from i2i import engine
-    from i2i.catalog import Catalog
-    from i2i.evaluation import definition
-    from i2i.opening import open_splits
-    from i2i.plugins import discover
-    from i2i.probe import probe
-    from i2i.recipe import load_recipe
-    from i2i.runtime import peak_memory_mb, resolve
+    from i2i.building.probe import probe
+    from i2i.data.opening import open_splits
+    from i2i.engine import loop
+    from i2i.models.evaluation import definition
+    from i2i.plugins.catalog import Catalog
+    from i2i.plugins.discovery import discover
+    from i2i.recipe.recipe import load_recipe
+    from i2i.system.device import peak_memory_mb, resolve
 
     torch.set_num_threads(job.threads)
     local = Path(job.plugin) if job.plugin else None
     recipe = load_recipe(Path(job.recipe), catalog=Catalog(discover(local=local)))
     runtime = resolve(job.device, recipe.train.precision)
-    with runtime.active(), engine.in_words(recipe):
+    with runtime.active(), loop.in_words(recipe):
         data = open_splits(recipe, lambda text: None)
         networks = probe(recipe, data["train"].spec)
-        session = engine.dry_pass(recipe, data, runtime)
-        batches = engine.training_batches(session, last=10**9)
+        session = loop.dry_pass(recipe, data, runtime)
+        batches = loop.training_batches(session, last=10**9)
 
         def step() -> None:
             session.advance([next(batches) for _ in range(session.accumulate)])

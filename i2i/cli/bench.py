@@ -15,7 +15,7 @@ from i2i.errors import RecipeError
 
 if TYPE_CHECKING:
     from i2i.bench.definition import Definition
-    from i2i.catalog import Catalog
+    from i2i.plugins.catalog import Catalog
 
 
 def bench(
@@ -67,8 +67,8 @@ def bench(
 ) -> None:
     """Compare variants of a recipe over several seeds: what matters, and what it costs."""
     from i2i.bench.benchmark import Answer, Benchmark
-    from i2i.bench.terminal import View, print_results
-    from i2i.held import held
+    from i2i.cli.bench_view import View, print_results
+    from i2i.system.lock import held
 
     catalog = open_catalog(plugin)
     definition = _definition(recipe, swap or [], one_at_a_time, catalog)

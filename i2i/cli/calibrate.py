@@ -37,9 +37,9 @@ def calibrate(
 
     Dropout stays on if it does when the model translates.
     """
-    from i2i.atomic import write_bytes
-    from i2i.calibrate import calibrated_file
-    from i2i.trained import find_trained
+    from i2i.models.calibrate import calibrated_file
+    from i2i.models.trained import find_trained
+    from i2i.system.atomic import write_bytes
 
     catalog = open_catalog(plugin)
     trained = find_trained(

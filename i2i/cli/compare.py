@@ -26,7 +26,7 @@ def compare(
 ) -> None:
     """Compare finished runs: what differs, what came out. Runs that differ in the seed are one variant."""
     from i2i.bench.compare import compare as compared
-    from i2i.bench.terminal import print_results
+    from i2i.cli.bench_view import print_results
 
     results = compared(runs, catalog=open_catalog(plugin), out=out, device=device, note=print_note)
     if json:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from i2i.catalog import CORE, split_ref
 from i2i.cli.options import JsonOption, PluginOption, open_catalog, tell_broken
 from i2i.cli.render import print_json, print_table, toml_value
 from i2i.errors import RecipeError, did_you_mean
 from i2i.kinds import KINDS, kinds_of
+from i2i.plugins.catalog import CORE, split_ref
 
 if TYPE_CHECKING:
-    from i2i.catalog import Catalog
+    from i2i.plugins.catalog import Catalog
+    from i2i.plugins.schema import Parameter, Schema
     from i2i.registry import Entry
-    from i2i.schema import Parameter, Schema
 
 app = typer.Typer(
     help="List components, or show the keys of one.", no_args_is_help=True, rich_markup_mode=None
@@ -51,7 +51,7 @@ def show_component(
     json: JsonOption = False,
 ) -> None:
     """Show the keys of a component, where its code is, and a table to paste."""
-    from i2i.schema import component_schema, slot_schema
+    from i2i.plugins.schema import component_schema, slot_schema
 
     found = []
     for entry in _named(open_catalog(plugin), ref):

@@ -11,14 +11,14 @@ import typer
 
 from i2i.cli.options import DataOption, JsonOption, PluginOption, data_settings, open_catalog
 from i2i.cli.render import print_json, print_table
+from i2i.data.public_sets import SETS
 from i2i.errors import EXIT_DATA, Problem, printable
-from i2i.public_sets import SETS
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from i2i.data_check import DataReport, SideReport
-    from i2i.inspection import Finding
+    from i2i.data.inspection import Finding
+    from i2i.data.survey import DataReport, SideReport
 
 app = typer.Typer(
     help="Check image pairs, or fetch public ones.", no_args_is_help=True, rich_markup_mode=None
@@ -38,8 +38,8 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Read every pair: how they were found, what they are, and each problem with its file."""
-    from i2i import data_check
-    from i2i.recipe import load_sections
+    from i2i.data import survey
+    from i2i.recipe.recipe import load_sections
 
     recipe = load_sections(
         path if path.suffix == ".toml" else _pairs_in(path),
@@ -48,7 +48,7 @@ def check(
         set=data_settings(data),
         catalog=open_catalog(plugin),
     )
-    report = data_check.check(recipe, watch=_watched)
+    report = survey.check(recipe, watch=_watched)
     if json:
         print_json(report.record())
     else:
@@ -71,7 +71,7 @@ def get(
 
     Nobody publishes checksums of them: what came the first time is written down, and must come again.
     """
-    from i2i.public_data import get as fetch_set
+    from i2i.data.public import get as fetch_set
 
     with _progress() as progress:
         arriving = progress.add_task(name, total=None)

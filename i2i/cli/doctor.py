@@ -11,12 +11,12 @@ from i2i.cli.render import print_json, print_table
 from i2i.errors import EXIT_PLUGIN
 
 if TYPE_CHECKING:
-    from i2i.doctor import Health, PluginFacts
+    from i2i.plugins.doctor import Health, PluginFacts
 
 
 def doctor(json: JsonOption = False) -> None:
     """Look for what is wrong with this installation: versions, plug-ins, their files. Changes nothing."""
-    from i2i.doctor import examine
+    from i2i.plugins.doctor import examine
 
     health = examine(open_catalog().plugins)
     if json:

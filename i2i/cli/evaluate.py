@@ -25,7 +25,7 @@ from i2i.cli.render import print_json, print_note, print_table
 from i2i.cli.watch import watch
 
 if TYPE_CHECKING:
-    from i2i.evaluation import Evaluation
+    from i2i.models.evaluation import Evaluation
 
 BETTER = {"min": "lower", "max": "higher", None: "-"}
 
@@ -55,8 +55,8 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Score a trained model on a split: mean, deviation over images, and what copying the input scores."""
-    from i2i.evaluation import evaluate_trained
-    from i2i.trained import find_trained
+    from i2i.models.evaluation import evaluate_trained
+    from i2i.models.trained import find_trained
 
     catalog = open_catalog(plugin)
     added = [f"metrics.{name.rpartition('/')[2]}.use={name}" for name in metric or ()]
@@ -84,7 +84,7 @@ def evaluate(
 
 def _write(found: Evaluation, folder: Path) -> list[Path]:
     """Write the images' own figures and the record; return the files."""
-    from i2i.atomic import write_text
+    from i2i.system.atomic import write_text
 
     table, record = folder / f"{found.split}.csv", folder / f"{found.split}.json"
     write_text(table, found.scores.csv())
@@ -93,7 +93,7 @@ def _write(found: Evaluation, folder: Path) -> list[Path]:
 
 
 def _print(found: Evaluation, files: Sequence[Path]) -> None:
-    from i2i.numbers import short
+    from i2i.pages.numbers import short
 
     def text(value: float | None) -> str:
         return "-" if value is None else short(value)

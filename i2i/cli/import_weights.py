@@ -20,7 +20,7 @@ def import_weights(
 
     A generator can then be used with `i2i translate`; both kinds serve as `init_from` in a recipe.
     """
-    from i2i.importing import import_weights as convert
+    from i2i.models.importing import import_weights as convert
 
     found = convert(source, out, catalog=open_catalog())
     made_of = ", ".join(f"{key} = {value}" for key, value in found.table.items())

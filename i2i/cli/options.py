@@ -11,7 +11,7 @@ import typer
 from i2i.cli.render import print_note
 
 if TYPE_CHECKING:
-    from i2i.catalog import Catalog
+    from i2i.plugins.catalog import Catalog
 
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A file that ends in .toml, or the name of a shipped recipe.")
@@ -54,8 +54,8 @@ def tell_broken(catalog: Catalog) -> None:
 
 def open_catalog(plugin: Path | None = None) -> Catalog:
     """Return the components of this environment, those of a local plug-in file included."""
-    from i2i.catalog import Catalog
-    from i2i.plugins import discover
+    from i2i.plugins.catalog import Catalog
+    from i2i.plugins.discovery import discover
 
     return Catalog(discover(local=plugin))
 

@@ -13,11 +13,11 @@ from i2i.cli.options import JsonOption, PluginOption, open_catalog
 from i2i.cli.render import print_json, print_note, print_table
 from i2i.errors import EXIT_PLUGIN, PluginError, RecipeError, did_you_mean
 from i2i.kinds import KINDS
-from i2i.plugins import LOCAL
+from i2i.plugins.discovery import LOCAL
 
 if TYPE_CHECKING:
-    from i2i.catalog import Catalog
-    from i2i.plugins import Plugin
+    from i2i.plugins.catalog import Catalog
+    from i2i.plugins.discovery import Plugin
     from i2i.testing import Outcome
 
 MANY = 20
@@ -41,7 +41,7 @@ def new(
     ] = Path(),
 ) -> None:
     """Write a package i2i-NAME with one component, a recipe that trains it, and its tests."""
-    from i2i.scaffold import scaffold
+    from i2i.plugins.scaffold import scaffold
 
     made = scaffold(name, kind=kind, out=out, plugins=open_catalog().plugins)
     for path in made.files:
@@ -128,7 +128,7 @@ def _check_names(names: Sequence[str], titles: set[str]) -> None:
 
 def _params(settings: Sequence[str], titles: set[str]) -> dict[str, dict[str, Any]]:
     """Read the parameters of components, by what they go by."""
-    from i2i.layers import read_settings
+    from i2i.recipe.layers import read_settings
 
     params: dict[str, dict[str, Any]] = {}
     for text in settings:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from i2i.cli.options import JsonOption, PluginOption, open_catalog
 from i2i.cli.render import print_json, print_note, print_table
-from i2i.plugins import GROUP
-from i2i.points import points_of
+from i2i.plugins.discovery import GROUP
+from i2i.plugins.entry_points import points_of
 
 
 def show_plugins(plugin: PluginOption = None, json: JsonOption = False) -> None:

@@ -19,13 +19,13 @@ from i2i.cli.options import (
 )
 from i2i.cli.render import print_json, print_note, print_table, toml_value
 from i2i.errors import I2IError, RecipeError, exit_code_of
-from i2i.origins import dotted
+from i2i.recipe.origins import dotted
 
 if TYPE_CHECKING:
-    from i2i.catalog import Catalog
-    from i2i.draft import Draft
-    from i2i.probe import NetworkFacts
-    from i2i.recipe import Recipe
+    from i2i.building.probe import NetworkFacts
+    from i2i.plugins.catalog import Catalog
+    from i2i.recipe.merge import Draft
+    from i2i.recipe.recipe import Recipe
 
 app = typer.Typer(help="Check, show, compare and start recipes.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -107,7 +107,7 @@ def diff(
     json: JsonOption = False,
 ) -> None:
     """Compare two recipes key by key, as resolved."""
-    from i2i.recipe import differences
+    from i2i.recipe.recipe import differences
 
     catalog = open_catalog(plugin)
     found = differences(_load(first, catalog).table, _load(second, catalog).table)
@@ -132,7 +132,7 @@ def init(
     plugin: PluginOption = None,
 ) -> None:
     """Start a recipe of your own, in NAME.toml."""
-    from i2i.resolve import RUN_NAME
+    from i2i.recipe.resolve import RUN_NAME
 
     name = name.removesuffix(".toml")
     if not RUN_NAME.fullmatch(name):
@@ -153,7 +153,7 @@ def _load(
     source: str, catalog: Catalog, settings: Sequence[str] | None = None, unset: Sequence[str] | None = None
 ) -> Recipe:
     """Load a recipe and tell what its parents lost."""
-    from i2i.recipe import load_recipe
+    from i2i.recipe.recipe import load_recipe
 
     loaded = load_recipe(source, set=settings or (), unset=unset or (), catalog=catalog)
     for note in loaded.notes:
@@ -163,8 +163,8 @@ def _load(
 
 def _draft(source: str, catalog: Catalog) -> Draft:
     """Read a recipe with its parents, without asking whether its components are there."""
-    from i2i.draft import read_draft
-    from i2i.origins import Findings
+    from i2i.recipe.merge import read_draft
+    from i2i.recipe.origins import Findings
 
     findings = Findings()
     draft = read_draft(source, catalog, findings)
@@ -174,8 +174,8 @@ def _draft(source: str, catalog: Catalog) -> Draft:
 
 def _probe(recipe: Recipe) -> list[NetworkFacts]:
     """Build all networks without memory, and what else can refuse its parameters; fetch nothing."""
-    from i2i.build import make
-    from i2i.probe import probe
+    from i2i.building.components import make
+    from i2i.building.probe import probe
 
     facts = probe(recipe)
     for slot in (*recipe.section("losses"), *recipe.section("transforms")):

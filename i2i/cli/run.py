@@ -33,9 +33,9 @@ def run(
     plugin: PluginOption = None,
 ) -> None:
     """Train a recipe; the last lines name the report and the model."""
-    from i2i import engine
-    from i2i.live import terminal
-    from i2i.recipe import load_recipe
+    from i2i.cli.live import terminal
+    from i2i.engine import loop
+    from i2i.recipe.recipe import load_recipe
 
     catalog = open_catalog(plugin)
     loaded = load_recipe(
@@ -45,8 +45,8 @@ def run(
     if dry_run:
         for note in loaded.notes:
             observer.note(note)
-        for fact in engine.rehearse(loaded, device=device, observer=observer):
+        for fact in loop.rehearse(loaded, device=device, observer=observer):
             typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
         typer.echo(f"{loaded.source}: one batch went through train, evaluate, save and load.")
         return
-    engine.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, observer=observer)
+    loop.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, observer=observer)

@@ -28,8 +28,8 @@ def translate(
     from rich.console import Console
     from rich.progress import track
 
-    from i2i.runtime import find_device
-    from i2i.translate import load_model, plan, translate_all
+    from i2i.models.translate import load_model, plan, translate_all
+    from i2i.system.device import find_device
 
     console = Console(stderr=True)
     console.quiet = not console.is_terminal

@@ -7,7 +7,9 @@ channels.
 
 from i2i.images.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, fitting
 from i2i.images.labels import in_colours, label_spec, one_hot
+from i2i.images.listing import by_stem, entries, image_names, natural, stem
 from i2i.images.reading import DEPTHS, DTYPES, decode, image_spec, naming, read_image
+from i2i.images.resizing import Interpolation, resize
 from i2i.images.values import as_saved, normalise, quantise, stacked, to_channels
 from i2i.images.writing import png_bytes, write_image
 
@@ -16,19 +18,26 @@ __all__ = [
     "DTYPES",
     "IMAGE_SUFFIXES",
     "LOSSY_SUFFIXES",
+    "Interpolation",
     "as_saved",
+    "by_stem",
     "decode",
+    "entries",
     "fitting",
+    "image_names",
     "image_spec",
     "in_colours",
     "label_spec",
     "naming",
+    "natural",
     "normalise",
     "one_hot",
     "png_bytes",
     "quantise",
     "read_image",
+    "resize",
     "stacked",
+    "stem",
     "to_channels",
     "write_image",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i.errors import DataError, Problem
-from i2i.kinds import Depth, ImageSpec
+from i2i.records import Depth, ImageSpec
 
 ANY = range(1, 65536)
 """Any number of channels."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from i2i.errors import DataError, Problem
 from i2i.images.reading import DEPTHS
-from i2i.kinds import Colour, ImageSpec
+from i2i.records import Colour, ImageSpec
 
 
 def label_spec(classes: int | tuple[Colour, ...], *, height: int, width: int) -> ImageSpec:

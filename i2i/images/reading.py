@@ -24,7 +24,7 @@ from torch import Tensor
 from i2i.errors import DataError, Problem
 from i2i.images import deep_png, npy, tiff
 from i2i.images.formats import FORMATS, IMAGE_SUFFIXES
-from i2i.kinds import Depth, ImageSpec
+from i2i.records import Depth, ImageSpec
 
 DTYPES: Mapping[Depth, torch.dtype] = {
     "uint8": torch.uint8,

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from i2i.errors import DataError, Problem
 from i2i.images.reading import DEPTHS, DTYPES
-from i2i.kinds import ImageSpec, Part
+from i2i.records import ImageSpec, Part
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from i2i.atomic import write_bytes
 from i2i.errors import DataError, Problem
 from i2i.images import deep_png, npy, tiff
 from i2i.images.formats import FORMATS, Format, format_for, index_depth
 from i2i.images.reading import DTYPES
 from i2i.images.values import quantise
-from i2i.kinds import Colour, ImageSpec
+from i2i.records import Colour, ImageSpec
+from i2i.system.atomic import write_bytes
 
 
 def write_image(path: Path, image: Tensor, *, spec: ImageSpec) -> None:

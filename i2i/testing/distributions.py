@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from i2i.catalog import Catalog
-from i2i.plugins import discover
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from i2i.catalog import CORE, Catalog, split_ref
 from i2i.errors import I2IError, PluginError, ResourceError, did_you_mean
 from i2i.kinds import KINDS
-from i2i.plugins import discover
+from i2i.plugins.catalog import CORE, Catalog, split_ref
+from i2i.plugins.discovery import discover
 from i2i.registry import Entry
 from i2i.testing.checks import CHECKS
 from i2i.testing.outcomes import Broken, Check, Outcome, Status, told

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from i2i.catalog import Catalog
 from i2i.errors import PluginError, did_you_mean
-from i2i.plugins import discover
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
 from i2i.testing.examination import Examination, examine_plugin, find_entry
 from i2i.testing.subjects import PluginSubject, Subject
 

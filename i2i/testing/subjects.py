@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from i2i.catalog import Catalog
 from i2i.errors import did_you_mean
 from i2i.kinds import KINDS, LOSS_KINDS, Kind
-from i2i.plugins import Plugin
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import Plugin
+from i2i.plugins.schema import Schema, component_schema, slot_schema
 from i2i.registry import Entry
-from i2i.schema import Schema, component_schema, slot_schema
 from i2i.seeds import seeded
 from i2i.testing.outcomes import PLUGIN, fail
 

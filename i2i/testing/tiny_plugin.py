@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from i2i._version import __version__
-from i2i.catalog import Catalog
 from i2i.hookspecs import hookimpl
-from i2i.plugins import Plugin, Plugins
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import Plugin, Plugins
 from i2i.registry import Registrar
 
 i2i_api = 1

@@ -12,11 +12,11 @@ from typing import Any
 import tomli_w
 from torch import Tensor
 
-from i2i import weights
-from i2i.catalog import Catalog
-from i2i.engine import run
-from i2i.plugins import discover
-from i2i.recipe import Recipe, load_recipe
+from i2i.engine.loop import run
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
+from i2i.recipe.recipe import Recipe, load_recipe
+from i2i.runs import weights
 from i2i.testing.tiny_plugin import with_tiny_data
 
 TINY: Mapping[str, Any] = {

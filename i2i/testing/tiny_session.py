@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from i2i.catalog import Catalog
+from i2i.data.opening import open_data
+from i2i.data.stream import HeldOutPairs, collate
+from i2i.engine.session import Session
 from i2i.errors import I2IError
 from i2i.kinds import Batch, DiscriminatorSlot, MethodSlots
-from i2i.opening import open_data
-from i2i.runtime import resolve
-from i2i.session import Session
-from i2i.stream import HeldOutPairs, collate
+from i2i.plugins.catalog import Catalog
+from i2i.system.device import resolve
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_plugin import with_tiny_data
 from i2i.testing.tiny_run import TINY, load_table

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i.catalog import Catalog
+from i2i.engine.session import Session
 from i2i.images import normalise
 from i2i.kinds import Batch, Pair
 from i2i.maps import as_maps
-from i2i.session import Session
+from i2i.plugins.catalog import Catalog
 from i2i.testing import samples
 from i2i.testing.subjects import Subject, side_for
 from i2i.testing.tiny_pairs import TinyPairs

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from i2i.opening import open_data
+from i2i.data.opening import open_data
 
 TIMES = ("seconds", "step_seconds", "images_per_second", "peak_memory_mb")
 
@@ -137,15 +137,15 @@ def test_another_list_of_seeds_changes_nothing_else_and_reuses_what_is_there(i2i
 
 def test_what_is_not_swapped_begins_with_the_same_weights_and_sees_the_same_images(i2i, desk):
     """A swapped generator leaves the discriminator's first weights as they are, seed by seed."""
-    from i2i import build
-    from i2i.recipe import load_recipe
-    from i2i.stream import training_batches
+    from i2i.building import components
+    from i2i.data.stream import training_batches
+    from i2i.recipe.recipe import load_recipe
 
     runs = []
     for use in ("desk/dot", "resnet"):
         recipe = load_recipe("desk.toml", set=[f"generator.use={use}"], seed=4)
         data = open_data(recipe, "train")
-        networks = build.build_networks(recipe, data.spec)
+        networks = components.build_networks(recipe, data.spec)
         batches = training_batches(data, {}, recipe.data.settings, seed=recipe.seed, first=0, last=6)
         runs.append((networks.judges["judge"].module.state_dict(), [batch.ids for batch in batches]))
     (judge, order), (other_judge, other_order) = runs
@@ -327,7 +327,7 @@ def test_figures_that_know_no_better_are_reported_where_there_are_no_others(desk
     from i2i.bench.benchmark import Benchmark
     from i2i.bench.definition import swapped
     from i2i.bench.rehearsal import Rehearsal
-    from i2i.bench.terminal import View
+    from i2i.cli.bench_view import View
     from i2i.cli.options import open_catalog
 
     definition = swapped("desk.toml", "desk", ["losses.l1.weight=1,10"], one_at_a_time=False)
@@ -384,7 +384,7 @@ def test_a_plug_in_that_vanished_is_named_and_nothing_is_overwritten(i2i, desk, 
 
 
 def test_a_run_of_the_same_benchmark_at_the_same_time_is_refused(i2i, desk):
-    from i2i.held import held
+    from i2i.system.lock import held
 
     with held(desk / "b"):
         ended = i2i(*SWAP, "--steps", "2")

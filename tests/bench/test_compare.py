@@ -10,7 +10,7 @@ import pytest
 
 from i2i import run
 from i2i.bench.naming import names_of
-from i2i.recipe import load_recipe
+from i2i.recipe.recipe import load_recipe
 
 
 @pytest.fixture

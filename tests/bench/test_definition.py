@@ -8,7 +8,7 @@ import pytest
 
 from i2i.bench.definition import combinations, read_benchmark, read_swap, seeds_of, swapped
 from i2i.errors import RecipeError
-from i2i.layers import Layer
+from i2i.recipe.layers import Layer
 
 FILE = """
 benchmark = 1

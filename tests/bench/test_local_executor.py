@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from i2i import checkpoint
 from i2i.bench.jobs import Event, Job, Worker
 from i2i.core.executors.local import Local
 from i2i.kinds import Executor
+from i2i.runs import checkpoint
 
 PLUGIN = """
 from i2i import hookimpl

@@ -10,10 +10,10 @@ from PIL import Image
 
 from i2i import run
 from i2i.bench.pictures import make_pictures, sheet
-from i2i.catalog import Catalog
 from i2i.errors import DataError
-from i2i.plugins import discover
-from i2i.recipe import load_recipe
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
+from i2i.recipe.recipe import load_recipe
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from typing import Any
 
 MODULES = (
     "i2i.cli",
-    "i2i.engine",
-    "i2i.report",
+    "i2i.engine.loop",
+    "i2i.pages.report",
     "i2i.bench.benchmark",
     "i2i.testing.checks",
     "torch._dynamo",

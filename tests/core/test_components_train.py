@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from i2i import load_recipe
-from i2i.catalog import Catalog
+from i2i.building.initialise import initialise
+from i2i.building.probe import probe
 from i2i.core.st_lpips import NAMES, STLPIPS
-from i2i.initialise import initialise
+from i2i.engine.session import Session
 from i2i.kinds import LOSS_KINDS, Batch, ImageSpec, PairSpec
 from i2i.maps import as_features, as_maps
-from i2i.plugins import discover
-from i2i.probe import probe
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
 from i2i.registry import Entry
-from i2i.runtime import Runtime
-from i2i.session import Session
+from i2i.system.device import Runtime
 
 RECIPE = """
 recipe = 1

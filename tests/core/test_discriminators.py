@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from i2i.building.initialise import initialise
 from i2i.core.discriminators.image import Image
 from i2i.core.discriminators.patch import Patch
 from i2i.core.discriminators.pixel import Pixel
-from i2i.initialise import initialise
 from i2i.maps import as_features, as_maps
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2i import state
 from i2i.core.methods.image_pool import ImagePool
+from i2i.runs import state
 
 
 def batch(first: int, count: int) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2i.engine import rehearse
+from i2i.building.probe import probe
+from i2i.engine.loop import rehearse
 from i2i.errors import RecipeError
 from i2i.kinds import ImageSpec, PairSpec
-from i2i.probe import probe
-from i2i.recipe import Recipe, load_recipe
+from i2i.recipe.recipe import Recipe, load_recipe
 
 RECIPE = """
 recipe = 1

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from i2i import state
 from i2i.core.optim import adam, adamw, sgd
+from i2i.runs import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable

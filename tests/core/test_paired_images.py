@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from i2i.core.data.paired_images import PairedImages
+from i2i.data.stream import as_pair
 from i2i.errors import DataError
 from i2i.kinds import Data, ImageSpec, PairSpec, Part
-from i2i.stream import as_pair
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

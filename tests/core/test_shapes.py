@@ -9,7 +9,7 @@ import torch
 
 from i2i import load_recipe
 from i2i.core.data.shapes import COLOURS, Shapes
-from i2i.stream import check_item
+from i2i.data.stream import check_item
 
 
 def test_an_item_is_the_same_each_time_and_in_every_copy():

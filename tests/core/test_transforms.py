@@ -9,8 +9,8 @@ from torch import Tensor
 from i2i.core.transforms.geometry import Crop, Flip, Jitter, Mirror, Rotate90
 from i2i.core.transforms.photometry import Blur, ColourJitter, Noise
 from i2i.errors import RecipeError
+from i2i.images import resize
 from i2i.kinds import ImageSpec, Pair, PairSpec, Part
-from i2i.resize import resize
 
 
 def pair_of(source: Tensor, target: Tensor, *, labels: bool = False) -> Pair:

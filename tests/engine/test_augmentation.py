@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i import build, checkpoint, load_recipe, run, weights
+from i2i import load_recipe, run
 from i2i.augmentation import Augmentation
+from i2i.building import components
+from i2i.building.probe import probe
+from i2i.data.opening import open_data
+from i2i.data.stream import training_batches
+from i2i.engine.session import Session
 from i2i.errors import RecipeError
 from i2i.kinds import DiscriminatorSlot, ImageSpec, PairSpec
-from i2i.opening import open_data
-from i2i.probe import probe
-from i2i.runtime import Runtime
-from i2i.session import Session
-from i2i.stream import training_batches
+from i2i.runs import checkpoint, weights
+from i2i.system.device import Runtime
 from i2i.testing import samples
 
 CPU = Runtime("cpu", "fp32", False, 1)
@@ -69,7 +71,7 @@ def test_batches_come_to_the_device_before_and_after_its_transforms(load):
     recipe = load()
     data = open_data(recipe, "train")
     placed = []
-    mirror = build.build_transforms(load("transforms.mirror.at=device"), at="device")
+    mirror = components.build_transforms(load("transforms.mirror.at=device"), at="device")
     batches = training_batches(
         data,
         {},
@@ -230,6 +232,6 @@ def test_a_method_with_roles_without_a_condition_has_unconditional_judges(two_wa
 
 def test_a_judge_that_wants_a_condition_and_gets_none_says_so(load):
     recipe = load()
-    networks = build.build_networks(recipe, open_data(recipe, "train").spec)
+    networks = components.build_networks(recipe, open_data(recipe, "train").spec)
     with pytest.raises(TypeError, match=r"discriminators\.judge is conditional: give it what is beside"):
         networks.judges["judge"].maps(samples.images(1, 3, 16, 16))

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from i2i import load_generator, load_recipe, run
+from i2i.data.opening import open_data
+from i2i.data.stream import training_batches
 from i2i.errors import DataError, DivergedError, RecipeError
-from i2i.opening import open_data
-from i2i.stream import training_batches
 
 
 def records(folder: Path, kind: str) -> list[dict]:

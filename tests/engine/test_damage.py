@@ -13,17 +13,19 @@ import pytest
 import torch
 from torch import nn
 
-from i2i import checkpoint, data_check, run, state, weights
-from i2i.average import Average
-from i2i.catalog import Catalog
-from i2i.engine import rehearse
+from i2i import run
+from i2i.building.blame import component_at_fault
+from i2i.data import survey
+from i2i.data.opening import open_data
+from i2i.engine.average import Average
+from i2i.engine.loop import rehearse
 from i2i.errors import DataError, DivergedError, PluginError, RecipeError
-from i2i.evaluation import evaluate_trained
-from i2i.faults import component_at_fault
-from i2i.opening import open_data
-from i2i.plugins import discover
-from i2i.run_folder import RunFolder
-from i2i.trained import find_trained
+from i2i.models.evaluation import evaluate_trained
+from i2i.models.trained import find_trained
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
+from i2i.runs import checkpoint, state, weights
+from i2i.runs.folder import RunFolder
 
 LOCAL = """
 import sys
@@ -192,7 +194,7 @@ class TensorMetric:
 @pytest.fixture
 def local(gan: Path, tmp_path: Path):
     """Return a function that loads the toy recipe with a local plug-in of trouble-makers."""
-    from i2i.recipe import load_recipe
+    from i2i.recipe.recipe import load_recipe
 
     folder = tmp_path / "local"
     folder.mkdir()
@@ -300,7 +302,7 @@ def test_a_damaged_checkpoint_is_said_and_does_not_crowd_out_sound_ones(load, tm
 @pytest.fixture
 def heard():
     """An observer that remembers what it was told."""
-    from i2i.observer import Silent
+    from i2i.engine.observer import Silent
 
     observer = Silent()
     observer.notes = []
@@ -398,7 +400,7 @@ def test_a_component_that_breaks_its_contract_is_told_how(local, tmp_path, setti
 def test_a_data_set_at_fault_is_named_when_it_is_checked(local):
     told = r"local/unreadable failed: FileNotFoundError: .*'nowhere.png'.*makers.py:\d+, in __getitem__\)"
     with pytest.raises(PluginError, match=told):
-        data_check.check(local("data.use=local/unreadable"))
+        survey.check(local("data.use=local/unreadable"))
 
 
 def test_a_data_set_at_fault_is_named_from_a_process_of_its_own(local, tmp_path):
@@ -473,12 +475,12 @@ def test_too_large_a_network_is_a_lack_of_memory(load, tmp_path):
 
 
 def test_adding_a_transform_leaves_the_draws_of_the_others_alone(load):
-    from i2i import build
-    from i2i.stream import training_batches
+    from i2i.building import components
+    from i2i.data.stream import training_batches
 
     def flips(*settings: str) -> list[torch.Tensor]:
         recipe = load(*settings)
-        transforms = build.build_named(recipe, "transforms")
+        transforms = components.build_named(recipe, "transforms")
         data = open_data(recipe, "train")
         stream = training_batches(data, transforms, recipe.data.settings, seed=1, first=0, last=5)
         return [batch.source for batch in stream]

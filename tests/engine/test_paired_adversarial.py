@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2i import checkpoint, run
+from i2i import run
+from i2i.data.opening import open_data
+from i2i.data.stream import training_batches
+from i2i.engine.session import Session
 from i2i.errors import RecipeError
-from i2i.opening import open_data
-from i2i.runtime import Runtime
-from i2i.session import Session
-from i2i.stream import training_batches
+from i2i.runs import checkpoint
+from i2i.system.device import Runtime
 
 CPU = Runtime("cpu", "fp32", False, 1)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from i2i import load_generator, load_recipe, run
-from i2i import weights as weights_files
 from i2i.errors import ResourceError
+from i2i.runs import weights as weights_files
 
 PLUGIN = """
 from i2i import hookimpl
@@ -142,15 +142,15 @@ def test_a_loss_reads_its_file_on_every_start(published, tmp_path):
 
 
 def test_a_discriminator_is_told_how_much_of_what_it_sees_is_the_condition(published):
-    from i2i import build
+    from i2i.building import components
     from i2i.kinds import ImageSpec, PairSpec
 
     load, _ = published
     spec = PairSpec(ImageSpec(2, 8, 8), ImageSpec(3, 8, 8))
     for conditional, seen in (("true", (5, 2, True)), ("false", (3, 0, True))):
         recipe = load(f"discriminators.judge.conditional={conditional}")
-        judge = build.build_networks(recipe, spec).judges["judge"].module
+        judge = components.build_networks(recipe, spec).judges["judge"].module
         assert judge.seen == seen
     with torch.device("meta"):
-        judge = build.build_networks(recipe, spec).judges["judge"].module
+        judge = components.build_networks(recipe, spec).judges["judge"].module
     assert judge.seen == (3, 0, False)

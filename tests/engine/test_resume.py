@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from i2i import checkpoint, run
+from i2i import run
 from i2i.errors import RecipeError
+from i2i.runs import checkpoint
 
 TRAIN = """
 import sys

@@ -8,13 +8,14 @@ import json
 import pytest
 import torch
 
-from i2i import build, run
-from i2i.engine import rehearse
+from i2i import run
+from i2i.building import components
+from i2i.data.opening import open_data
+from i2i.data.stream import epoch_order, training_batches
+from i2i.engine.loop import rehearse
+from i2i.engine.session import Session
 from i2i.errors import RecipeError
-from i2i.opening import open_data
-from i2i.runtime import Runtime
-from i2i.session import Session
-from i2i.stream import epoch_order, training_batches
+from i2i.system.device import Runtime
 
 CPU = Runtime("cpu", "fp32", False, 1)
 
@@ -26,7 +27,7 @@ def session_of(recipe) -> Session:
 
 def batches_of(session: Session, count: int):
     recipe = session.recipe
-    transforms = build.build_named(recipe, "transforms")
+    transforms = components.build_named(recipe, "transforms")
     return list(
         training_batches(
             session.data["train"], transforms, recipe.data.settings, seed=recipe.seed, first=0, last=count
@@ -226,7 +227,7 @@ def test_the_best_model_is_kept_whatever_follows(load, tmp_path):
     best = max((r for r in lines if r["kind"] == "val"), key=lambda r: r["metrics"]["mae"])
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["metrics"] == best["metrics"]
-    from i2i import weights as files
+    from i2i.runs import weights as files
 
     header = files.read(tmp_path / "run" / "model.safetensors").header
     assert header["provenance"]["step"] == best["step"] < 12
@@ -269,7 +270,7 @@ def test_a_network_starts_from_another_runs_weights(load, tmp_path):
     first = run(load("train.steps=3"), tmp_path / "first")
     model = first.folder / "model.safetensors"
     session = session_of(load(f"generator.init_from={model}"))
-    from i2i import weights as files
+    from i2i.runs import weights as files
 
     assert same(weights(session.networks.generators["main"]), files.read(model).tensors)
     with pytest.raises(RecipeError, match=r"generator.init_from[\s\S]*does not fit toys/tiny"):

@@ -8,12 +8,13 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from i2i import load_generator, run, weights
-from i2i.catalog import Catalog
+from i2i import load_generator, run
 from i2i.errors import PluginError, RecipeError
 from i2i.kinds import ImageSpec, PairSpec, TestSettings
-from i2i.plugins import discover
-from i2i.trained import find_trained
+from i2i.models.trained import find_trained
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
+from i2i.runs import weights
 
 OLD = "written with i2i-toys 0.9, installed is i2i-toys 1.0"
 

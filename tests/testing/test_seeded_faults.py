@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from i2i.catalog import Catalog
-from i2i.plugins import discover
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
 from i2i.testing import CHECKS
 from i2i.testing.examination import examine_plugin
 

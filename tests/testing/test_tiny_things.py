@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i.catalog import Catalog
 from i2i.errors import PluginError, RecipeError
-from i2i.plugins import discover
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
 from i2i.testing import check_component, fake_distribution, isolated_plugins, run_tiny
 from i2i.testing.tiny_plugin import with_tiny_data
 

@@ -14,7 +14,7 @@ from i2i.core.data import manifest
 from i2i.core.data.records import Listing, PairFiles, SideNames
 from i2i.core.data.splits import FOLDERS, Shares, split_of
 from i2i.errors import DataError, MissingSplitError, Problem
-from i2i.folders import by_stem, entries, images, natural
+from i2i.images import by_stem, entries, image_names, natural
 from i2i.kinds import Split
 
 
@@ -66,7 +66,7 @@ def find_layout(root: Path, sides: SideNames) -> Layout:
         )
     folders, files = entries(root)
     found = [layout for layout in _layouts(root, sides, set(folders)) if layout.splits or layout.whole]
-    if not found and not sides.named and images(files):
+    if not found and not sides.named and image_names(files):
         return Layout("A and B side by side in each image; split by name", whole=[root])
     if len(found) == 1:
         return found[0]

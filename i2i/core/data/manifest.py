@@ -16,7 +16,7 @@ from typing import Any
 from i2i.core.data.records import Listing, PairFiles, SideNames
 from i2i.core.data.splits import Shares, named_split, split_of
 from i2i.errors import DataError, MissingSplitError, Problem
-from i2i.folders import stem
+from i2i.images import stem
 from i2i.kinds import Split
 
 _COLUMNS = "columns are told apart by commas; data.source and data.target name others than source and target"

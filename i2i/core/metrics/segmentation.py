@@ -15,18 +15,16 @@ from annotated_types import Ge
 from i2i.core.metrics.labels import Labels
 from i2i.core.metrics.segmenter import train
 from i2i.errors import DataError
-from i2i.images import as_saved
+from i2i.images import as_saved, normalise, resize
 from i2i.kinds import Colour
-from i2i.resize import resize
 from i2i.slot_keys import Count
-from i2i.stream import HeldOutPairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
-    from i2i.kinds import Direction
+    from i2i.kinds import Direction, ImageSpec
 
 
 class SegmentationScore:
@@ -111,11 +109,10 @@ class SegmentationScore:
 
     def _seen(self, data: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield sources and photos of the chosen pairs as metrics see them, each (1,C,H,W)."""
-        held = HeldOutPairs(data)
-        count = min(self._pairs, len(held))
+        count = min(self._pairs, len(data))
         for place in range(count):
-            source, target, _ = held[place * len(held) // count]
-            yield as_saved(source[None], data.spec.source), as_saved(target[None], data.spec.target)
+            item, spec = data[place * len(data) // count], data.spec
+            yield _judged(item["source"], spec.source), _judged(item["target"], spec.target)
 
     def _classes(self, source: Tensor) -> Tensor:
         """Return the class of each pixel at the size that photos are judged at, (B,h,w) uint8."""
@@ -153,3 +150,9 @@ def scores(table: Tensor) -> dict[str, float]:
         "class_accuracy": (hits / true)[there].mean().item(),
         "class_iou": (hits / (true + found - hits))[there].mean().item(),
     }
+
+
+def _judged(stored: Tensor, spec: ImageSpec) -> Tensor:
+    """Return an image of a data set (C,H,W) as metrics see it: (1,C,h,w) in [0,1], of the size of `spec`."""
+    image = resize(normalise(stored, spec), spec.size, labels=spec.labels)
+    return as_saved(image[None], spec)

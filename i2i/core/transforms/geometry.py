@@ -10,8 +10,8 @@ import torch
 from annotated_types import Ge, Le
 
 from i2i.errors import RecipeError
-from i2i.resize import Interpolation
-from i2i.resize import resize as resize_image
+from i2i.images import Interpolation
+from i2i.images import resize as resize_image
 from i2i.slot_keys import Count
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from i2i import state
+from i2i.engine.session import Session
 from i2i.errors import did_you_mean
-from i2i.session import Session
+from i2i.runs import state
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_session import attend, callback_session

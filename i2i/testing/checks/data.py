@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2i.data.opening import check_alike
+from i2i.data.stream import TrainingPairs, check_item
 from i2i.errors import DataError, MissingSplitError
 from i2i.images import DTYPES
 from i2i.kinds import ImageSpec, PairSpec, Side
-from i2i.opening import check_alike
-from i2i.stream import TrainingPairs, check_item
 from i2i.testing import samples
 from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told

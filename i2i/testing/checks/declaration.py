@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from i2i.errors import PluginError
-from i2i.schema import argument_help, schema_of, slot_schema
+from i2i.plugins.schema import argument_help, schema_of, slot_schema
 from i2i.testing.outcomes import check, fail, require
 from i2i.testing.subjects import BUILDABLE, NETWORKS, Subject
 from i2i.testing.uses import USES

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from i2i import testtime
 from i2i.kinds import ImageSpec, PairSpec, TestSettings
+from i2i.models.translate import Model, translate
 from i2i.testing import samples
 from i2i.testing.checks.networks import enlarge, shifted
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject, side_for
 from i2i.testing.uses import images_for
-from i2i.translate import Model, translate
 
 
 @check("shapes", "generator", needs=["module", "works", "modes"])

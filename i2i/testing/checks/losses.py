@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from i2i import state
 from i2i.kinds import LOSS_KINDS
+from i2i.runs import state
 from i2i.seeds import seeded
 from i2i.testing import samples
 from i2i.testing.outcomes import check, fail, require, told

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i import checkpoint, testtime
+from i2i import testtime
 from i2i.context import Objective
+from i2i.engine.session import Session
 from i2i.errors import DivergedError, PluginError
 from i2i.kinds import KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
+from i2i.runs import checkpoint
 from i2i.seeds import seeded
-from i2i.session import Session
 from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject

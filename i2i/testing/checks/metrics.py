@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from i2i.errors import I2IError
-from i2i.evaluation import definition
+from i2i.models.evaluation import definition
 from i2i.testing import samples
 from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told

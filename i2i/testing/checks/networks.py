@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i import weights
 from i2i.maps import as_features, as_maps
+from i2i.runs import weights
 from i2i.seeds import seeded
 from i2i.testing import samples
 from i2i.testing.checks.manners import MANNERS

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from i2i import state
+from i2i.runs import state
 from i2i.seeds import seeded
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject

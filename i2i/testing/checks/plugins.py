@@ -9,10 +9,10 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from i2i.catalog import split_ref
-from i2i.draft import read_draft
-from i2i.origins import Findings
-from i2i.recipe import load_recipe
+from i2i.plugins.catalog import split_ref
+from i2i.recipe.merge import read_draft
+from i2i.recipe.origins import Findings
+from i2i.recipe.recipe import load_recipe
 from i2i.testing.outcomes import PLUGIN, check, require
 from i2i.testing.subjects import PluginSubject
 

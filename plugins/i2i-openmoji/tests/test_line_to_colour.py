@@ -20,8 +20,8 @@ from i2i_openmoji.splits import split_of
 
 from i2i.errors import RecipeError
 from i2i.kinds import Data, ImageSpec, PairSpec
+from i2i.plugins.schema import schema_of
 from i2i.registry import Registrar
-from i2i.schema import schema_of
 
 SIZE = 8
 

@@ -13,11 +13,11 @@ import ray
 from i2i_ray.actors import Trainer
 from i2i_ray.cluster import Cluster
 
-from i2i import checkpoint
 from i2i.bench.jobs import Event, Job
 from i2i.core.executors.local import Local
 from i2i.errors import ResourceError
 from i2i.kinds import Executor
+from i2i.runs import checkpoint
 
 MEETING = '[callbacks.meeting]\nuse = "raylab/meeting"\n'
 ENDLESS = {"steps": 10**6, "more": "[train]\nsave_every = 1000000\neval_every = 1000000\nlog_every = 1000"}

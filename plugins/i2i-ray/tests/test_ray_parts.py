@@ -17,8 +17,8 @@ from i2i_ray.needs import GB, Needs, places
 
 from i2i.bench.jobs import Event, Job
 from i2i.errors import RecipeError, ResourceError
+from i2i.plugins.schema import schema_of
 from i2i.registry import Registrar
-from i2i.schema import schema_of
 from i2i.testing import parametrize_components
 
 

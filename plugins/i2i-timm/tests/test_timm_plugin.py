@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from i2i.catalog import Catalog
-from i2i.plugins import discover
-from i2i.recipe import load_recipe
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
+from i2i.recipe.recipe import load_recipe
 from i2i.testing import isolated_plugins, parametrize_components
 
 SMALL = {

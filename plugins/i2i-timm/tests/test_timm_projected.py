@@ -11,10 +11,11 @@ from i2i_timm.backbone import Backbone
 from i2i_timm.frozen import Frozen, groups_of, in_colour
 from i2i_timm.projected import Projected
 
-from i2i import checkpoint, load_recipe, run
+from i2i import load_recipe, run
+from i2i.building.initialise import initialise
 from i2i.core.losses.features import FeatureMatching
-from i2i.initialise import initialise
 from i2i.maps import as_features
+from i2i.runs import checkpoint
 
 
 def judge(name: str = "test_convnext", **options) -> Projected:

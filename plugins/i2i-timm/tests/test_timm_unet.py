@@ -10,9 +10,9 @@ from torch import nn
 from typer.testing import CliRunner
 
 from i2i import testtime
+from i2i.building.initialise import initialise
 from i2i.cli import app
 from i2i.errors import DataError
-from i2i.initialise import initialise
 from i2i.kinds import TestSettings
 from i2i.testing import run_tiny
 

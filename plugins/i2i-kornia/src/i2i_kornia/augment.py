@@ -21,8 +21,8 @@ from kornia.enhance import (
 )
 from kornia.filters import gaussian_blur2d
 
+from i2i.images import resize
 from i2i.kinds import Side
-from i2i.resize import resize
 from i2i_kornia.images import unit
 from i2i_kornia.warp import Outside, Size, affine_places, elastic_shifts, sample
 

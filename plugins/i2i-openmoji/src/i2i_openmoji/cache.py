@@ -11,14 +11,12 @@ import json
 import logging
 import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import platformdirs
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-
-from i2i.atomic import write_bytes
-from i2i.errors import ResourceError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +73,15 @@ def _digest(names: list[str], pairs: Tensor | None = None) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
+    """Write a file beside `path` and rename it, so that a reader finds the old one or the new one, whole."""
+    unfinished = None
     try:
-        write_bytes(path, data)
-    except ResourceError as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=".i2i-", delete=False) as file:
+            unfinished = Path(file.name)
+            file.write(data)
+        unfinished.replace(path)
+    except OSError as error:
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
         _log.warning("The rendered emojis cannot be kept and will be rendered again: %s", error)

@@ -1,0 +1,1 @@
+"""How is the answer of a benchmark shown?"""

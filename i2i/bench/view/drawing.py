@@ -1,0 +1,329 @@
+"""The drawings of a benchmark's page: intervals against zero, quality over cost, curves with bands.
+
+A variant looks the same in all of them: a colour that people who see few colours can tell, a dash and a
+marker of its own. Values that are out of all proportion are cut at the edge, and marked there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from i2i.bench.view.labels import Label, Rect, place
+from i2i.pages.charts import Axis, Box, Tick, strips, with_air
+from i2i.pages.numbers import Thinned, short
+
+COLOURS, DASHES, MARKERS = 6, 5, 7  # that the template knows, the baseline's own aside
+MOST_POINTS = 160  # of a curve
+MOST_MARKERS = 7  # on a curve, so that lines which cross can be told apart
+MOST_READINGS = 60
+LONGEST_LABEL = 30
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a variant is drawn: the numbers of its colour, dash and marker; 0 is the baseline's."""
+
+    number: int
+    name: str
+    colour: int
+    dash: int
+    marker: int
+
+
+def looks(names: Sequence[str], baseline: str) -> dict[str, Look]:
+    """Return a look for each variant; neighbours differ in all three."""
+    found = {baseline: Look(0, baseline, 0, 0, 0)}
+    for index, name in enumerate(name for name in names if name != baseline):
+        found[name] = Look(index + 1, name, 1 + index % COLOURS, index % DASHES, 1 + index % MARKERS)
+    return {name: found[name] for name in names}
+
+
+# --- intervals --------------------------------------------------------------------------------------
+
+BAR = Box(left=8, right=172, top=4, bottom=20)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A difference against zero: its mean, its interval, and that of the images, in the units of BAR.
+
+    An interval that goes on beyond the edge is `cut` there.
+    """
+
+    mean: float
+    interval: tuple[float, float] | None
+    images: tuple[float, float] | None
+    cut: tuple[bool, bool]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The differences of one metric on a common scale, by variant, and where zero is."""
+
+    zero: float
+    bars: Mapping[str, Bar]
+
+
+def bars(table: Sequence[Mapping[str, Any]], metric: str) -> Bars:
+    """Return a bar for each variant that has a difference; zero is in the middle."""
+    cells = {row["variant"]: row["metrics"].get(metric, {}) for row in table}
+    found = {
+        name: cell for name, cell in cells.items() if (cell.get("difference") or {}).get("mean") is not None
+    }
+    means = [abs(cell["difference"]["mean"]) for cell in found.values()]
+    intervals = [cell["difference"] for cell in found.values()] + [
+        cell["images"] for cell in found.values() if cell.get("images")
+    ]
+    ends = [abs(one[end]) for one in intervals for end in ("low", "high") if one[end] is not None]
+    # One interval from two seeds can be a hundred times as wide as the others.
+    usual = max(3 * max(means, default=0.0), 2 * median(ends or [0.0]))
+    reach = 1.08 * min(max(means + ends, default=0.0), usual) or 1.0
+    axis = Axis(-reach, reach, BAR.left, BAR.right)
+
+    def at(value: float) -> float:
+        return min(max(axis(value), BAR.left), BAR.right)
+
+    def drawn(cell: Mapping[str, Any]) -> Bar:
+        away, images = cell["difference"], cell.get("images")
+        low, high = away["low"], away["high"]
+        interval = None if low is None or high is None else (at(low), at(high))
+        return Bar(
+            mean=at(away["mean"]),
+            interval=interval,
+            images=None if images is None else (at(images["low"]), at(images["high"])),
+            cut=(False, False) if interval is None else (low < axis.low, high > axis.high),
+        )
+
+    return Bars(axis(0.0), {name: drawn(cell) for name, cell in found.items()})
+
+
+# --- quality over cost ------------------------------------------------------------------------------
+
+PLOT = Box(left=60, right=620, top=12, bottom=330)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A variant in the plot: where, and how far its deviation reaches up and down."""
+
+    look: Look
+    x: float
+    y: float
+    low: float
+    high: float
+    label: Label
+    text: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Quality over one cost."""
+
+    title: str
+    summary: str
+    points: Sequence[Point]
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    box: Box = PLOT
+
+
+def cost_plot(
+    title: str,
+    metric: str,
+    values: Mapping[str, tuple[float, float, float]],
+    found: Mapping[str, Look],
+) -> Plot | None:
+    """Return a plot of each variant's (cost, mean, deviation); None where there is nothing to weigh up."""
+    costs = [cost for cost, _, _ in values.values()]
+    if len(values) < 2 or min(costs) == max(costs):
+        return None
+    log = min(costs) > 0 and max(costs) > 12 * min(costs)
+    width = max(costs) - min(costs)
+    edges = (
+        (min(costs) / 1.4, max(costs) * 1.4) if log else (min(costs) - 0.08 * width, max(costs) + 0.1 * width)
+    )
+    x = Axis(*edges, PLOT.left, PLOT.right, log=log)
+    y = Axis(
+        *with_air(min(m - d for _, m, d in values.values()), max(m + d for _, m, d in values.values())),
+        PLOT.bottom,
+        PLOT.top,
+    )
+    spots = {name: (x(cost), y(mean), y(mean + d), y(mean - d)) for name, (cost, mean, d) in values.items()}
+    labels = place(
+        [(across, up, clipped(name)) for name, (across, up, _, _) in spots.items()],
+        [Rect(across - 3, top, across + 3, low) for across, _, top, low in spots.values()],
+        Rect(PLOT.left + 2, 0, PLOT.right + 12, PLOT.bottom - 2),
+    )
+    return Plot(
+        title=title,
+        summary=f"{metric} over {title}: "
+        + "; ".join(f"{name} {short(mean)} at {short(cost)}" for name, (cost, mean, _) in values.items())
+        + ".",
+        points=[
+            Point(
+                found[name],
+                across,
+                up,
+                low,
+                top,
+                label,
+                f"{name}: {short(values[name][1])}, {short(values[name][0])}",
+            )
+            for (name, (across, up, top, low)), label in zip(spots.items(), labels, strict=True)
+        ],
+        x_ticks=x.ticks(),
+        y_ticks=y.ticks(),
+    )
+
+
+def clipped(name: str) -> str:
+    """Return a name that fits beside a point: its beginning and its end."""
+    if len(name) <= LONGEST_LABEL:
+        return name
+    keep = LONGEST_LABEL // 2
+    return f"{name[: keep - 1]}…{name[-keep:]}"
+
+
+# --- curves -----------------------------------------------------------------------------------------
+
+CURVES = Box(left=52, right=436, top=12, bottom=226)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One variant's curve: the mean, the band from the lowest to the highest seed, and its markers."""
+
+    look: Look
+    line: str
+    band: str
+    markers: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A strip that the pointer finds, with what all variants had there."""
+
+    left: float
+    width: float
+    x: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One metric over steps, for all variants; `copied` is what copying the input scores."""
+
+    title: str
+    better: str | None
+    summary: str
+    series: Sequence[Series]
+    moments: Sequence[Moment]
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    copied: float | None
+    box: Box = CURVES
+
+
+Knot = tuple[int, float, float, float]
+"""Step, mean, lowest and highest."""
+
+
+def curves(
+    metric: Mapping[str, Any],
+    by_variant: Mapping[str, Mapping[str, Any]],
+    found: Mapping[str, Look],
+    copied: float | None,
+) -> Curves | None:
+    """Return the chart of one metric, or None when no variant has two points."""
+    name = metric["name"]
+    lines = {
+        variant: knots for variant in found if len(knots := _knots(by_variant.get(variant, {}).get(name))) > 1
+    }
+    if not lines:
+        return None
+    low, high = _usual([value for knots in lines.values() for _, *values in knots for value in values])
+    if copied is not None and low - 0.4 * (high - low) <= copied <= high + 0.4 * (high - low):
+        low, high = min(low, copied), max(high, copied)
+    elif copied is not None:
+        copied = None
+    x = Axis(0, max(knots[-1][0] for knots in lines.values()) or 1, CURVES.left, CURVES.right)
+    y = Axis(*with_air(low, high), CURVES.bottom, CURVES.top)
+    # The baseline is drawn last, on top of the others.
+    order = sorted(lines, key=lambda variant: found[variant].number, reverse=True)
+    ends = ", ".join(f"{variant} {short(knots[-1][1])}" for variant, knots in lines.items())
+    return Curves(
+        title=name,
+        better=metric["better"],
+        summary=f"{name} over steps, for each variant; at the end: {ends}.",
+        series=[_series(found[variant], lines[variant], x, y) for variant in order],
+        moments=_moments(lines, x),
+        x_ticks=x.whole_ticks(),
+        y_ticks=y.ticks(),
+        copied=None if copied is None else y(copied),
+    )
+
+
+def _knots(curve: Mapping[str, Any] | None) -> list[Knot]:
+    """Return the points that have all their values, thinned."""
+    kept: Thinned[Knot] = Thinned(MOST_POINTS)
+    if curve is not None:
+        for knot in zip(curve["steps"], curve["mean"], curve["low"], curve["high"], strict=True):
+            if None not in knot:
+                kept.add(knot)
+    return kept.items()
+
+
+def _usual(values: Sequence[float]) -> tuple[float, float]:
+    """Return the range of `values`, but for what lies far outside that of nine tenths of them."""
+    ordered = sorted(values)
+    twentieth = len(ordered) // 20
+    low, high = ordered[twentieth], ordered[-1 - twentieth]
+    air = 1.5 * (high - low) or abs(high)
+    return max(ordered[0], low - air), min(ordered[-1], high + air)
+
+
+def _series(look: Look, knots: Sequence[Knot], x: Axis, y: Axis) -> Series:
+    def inside(value: float) -> float:
+        return min(max(y(value), CURVES.top - 8), CURVES.bottom + 8)  # clipped there by the drawing
+
+    points = [(x(step), inside(mean)) for step, mean, _, _ in knots]
+    wide = any(low < high for _, _, low, high in knots)
+    edge = [(x(step), inside(high)) for step, _, _, high in knots]
+    edge += [(x(step), inside(low)) for step, _, low, _ in reversed(knots)]
+    every = max(1, round(len(points) / MOST_MARKERS))
+    first = look.number % every
+    return Series(
+        look=look,
+        line=_path(points),
+        band=_path(edge) if wide else "",
+        markers=[(across, up) for across, up in points[first::every] if CURVES.top <= up <= CURVES.bottom],
+    )
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x},{y}" for x, y in points)
+
+
+def _moments(lines: Mapping[str, Sequence[Knot]], x: Axis) -> list[Moment]:
+    steps: Thinned[int] = Thinned(MOST_READINGS)
+    values = {variant: {step: mean for step, mean, _, _ in knots} for variant, knots in lines.items()}
+    for step in sorted({step for found in values.values() for step in found}):
+        steps.add(step)
+    places = [x(step) for step in steps.items()]
+    return [
+        Moment(
+            left,
+            width,
+            at,
+            "\n".join(
+                [f"step {step:,}"]
+                + [f"{variant}: {short(found[step])}" for variant, found in values.items() if step in found]
+            ),
+        )
+        for (left, width), at, step in zip(
+            strips(places, CURVES.left, CURVES.right), places, steps.items(), strict=True
+        )
+    ]

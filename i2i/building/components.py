@@ -1,0 +1,189 @@
+"""From a resolved recipe to its parts: every slot under its own seed, every shape checked beforehand.
+
+Because a slot's seed depends on the recipe's seed and the slot's path alone, swapping one component
+leaves the initial weights of all others as they were.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, SupportsFloat
+
+import torch
+from torch import nn
+
+from i2i.building.blame import slot_at_fault
+from i2i.building.initialise import initialise
+from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
+from i2i.kinds import DiscriminatorSlot, MethodSlots, PairSpec
+from i2i.networks import Judge, Losses, LossTerm, Networks
+from i2i.recipe.recipe import Recipe, Slot
+from i2i.runs import weights
+from i2i.seeds import seeded
+from i2i.slot_keys import Place
+
+EVENTS = ("run_start", "step_end", "eval_end", "run_end")
+"""What the engine calls of a callback, where it has it."""
+
+
+def make(recipe: Recipe, slot: Slot, **given: Any) -> Any:
+    """Call a slot's factory with its parameters and the injected names that it takes, under its seed.
+
+    Data is the same whatever the recipe's seed, so that runs of other seeds can be compared.
+
+    Raises RecipeError, placed in the recipe, when the factory refuses its parameters, PluginError when it
+    fails in any other way.
+    """
+    injected = {name: value for name, value in given.items() if name in slot.injected}
+    seed = 0 if slot.kind == "data" else recipe.seed
+    with seeded(seed, slot.path), _faults(recipe, slot):
+        return slot.factory(**slot.params, **injected)
+
+
+@contextmanager
+def _faults(recipe: Recipe, slot: Slot) -> Iterator[None]:
+    """Say of what goes wrong in a component which one it was, and where."""
+    try:
+        yield
+    except I2IError:
+        raise
+    except ValueError as error:
+        raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref}: {error}")) from error
+    except (Exception, SystemExit) as error:
+        if ran_out_of_memory(error):
+            raise
+        raise slot_at_fault(recipe, slot, error) from error
+
+
+def method_slots(recipe: Recipe) -> MethodSlots:
+    """Return what the recipe's method declares."""
+    slots: MethodSlots = recipe.method.factory.slots  # type: ignore[attr-defined]
+    return slots
+
+
+def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Networks:
+    """Build and initialise every network of the recipe for data of `spec`.
+
+    Without `start` no `init_from` is read and no published weights are fetched: a checkpoint is about to
+    replace the weights.
+    """
+    generators, judges = {}, {}
+    for slot in recipe.section("generators"):
+        generators[slot.name] = _network(recipe, slot, _generator_channels(recipe, slot, spec), start)
+    for slot in recipe.section("discriminators"):
+        module = _network(recipe, slot, judge_channels(recipe, slot, spec), start)
+        judges[slot.name] = Judge(slot.name, module, is_conditional(recipe, slot))
+    return Networks(generators, judges)
+
+
+def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: bool) -> nn.Module:
+    begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
+    module = make(recipe, slot, fetch=begins, **channels)
+    if not isinstance(module, nn.Module):
+        raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref} did not return an nn.Module"))
+    with seeded(recipe.seed, slot.path, "init"), _faults(recipe, slot):
+        initialise(module, slot.settings.init)
+    if slot.settings.init_from is not None and start:
+        path = slot.settings.init_from.expanduser()
+        try:
+            file = weights.read(path)
+            if file.header.get("component") == slot.entry.ref:
+                weights.check_component(file, slot.entry)
+            weights.load_into(module, file.tensors, source=str(path), target=slot.entry.ref)
+        except I2IError as error:
+            problem = recipe.problem(f"{slot.path}.init_from", error.problems[0].message)
+            raise type(error)(problem) from error
+    return module
+
+
+def _generator_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
+    role = method_slots(recipe).generators[slot.name]
+    return {
+        "in_channels": spec.side(role.reads).channels,
+        "out_channels": spec.side(role.writes).channels,
+    }
+
+
+def judge_role(recipe: Recipe, slot: Slot) -> DiscriminatorSlot:
+    """Return what the recipe's method declares of a discriminator."""
+    roles = method_slots(recipe).discriminators
+    return roles if isinstance(roles, DiscriminatorSlot) else roles[slot.name]
+
+
+def is_conditional(recipe: Recipe, slot: Slot) -> bool:
+    """Whether a discriminator sees something beside the image: where there is such, unless told otherwise."""
+    return judge_role(recipe, slot).condition is not None and slot.settings.conditional is not False
+
+
+def judge_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
+    """Return the channels that a discriminator's factory may ask for, on data of `spec`."""
+    role = judge_role(recipe, slot)
+    beside = role.condition if is_conditional(recipe, slot) else None
+    extra = spec.side(beside).channels if beside else 0
+    return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
+
+
+def build_losses(recipe: Recipe, device: str) -> Losses:
+    """Build the losses; one that is a module moves to `device` and is never trained."""
+    names = frozenset(slot.name for slot in recipe.section("discriminators"))
+    terms = []
+    for slot in recipe.section("losses"):
+        loss = make(recipe, slot, fetch=True)  # its weights are in no checkpoint
+        if isinstance(loss, nn.Module):
+            loss = loss.to(device).eval().requires_grad_(False)
+        on = frozenset(getattr(slot.settings, "on", ())) or names
+        every = getattr(slot.settings, "every", 1)
+        terms.append(LossTerm(slot.name, slot.entry.kind, loss, slot.settings.weight, on, every))
+    return Losses(tuple(terms))
+
+
+def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.optim.Optimizer]:
+    """Build one optimizer for each network, by the network's path."""
+    optimizers = {}
+    for path, module in networks.modules():
+        slot = recipe.slot_for("optimizers", path)
+        assert slot is not None  # a recipe whose networks lack one is refused when it is read
+        trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        made = make(recipe, slot, params=trainable)
+        if not isinstance(made, torch.optim.Optimizer):
+            message = f"{slot.entry.ref} returned a {type(made).__name__}, and not a torch.optim.Optimizer"
+            raise PluginError(recipe.problem(slot.path, message))
+        optimizers[path] = made
+    return optimizers
+
+
+def build_schedules(
+    recipe: Recipe, networks: Networks, *, total_steps: int, steps_per_epoch: int
+) -> dict[str, Any]:
+    """Build a schedule for each network that has one, by the network's path."""
+    given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
+    slots = {path: recipe.slot_for("schedules", path) for path, _ in networks.modules()}
+    schedules = {path: make(recipe, slot, **given) for path, slot in slots.items() if slot is not None}
+    for path, schedule in schedules.items():
+        slot, factor = slots[path], schedule(0)
+        sound = isinstance(factor, SupportsFloat) and 0 <= float(factor) < math.inf
+        if slot is not None and not sound:
+            message = f"{slot.entry.ref} gives {factor!r} for step 0, and a factor is a number from 0 up"
+            raise PluginError(recipe.problem(slot.path, message))
+    return schedules
+
+
+def build_transforms(recipe: Recipe, *, at: Place) -> dict[str, Any]:
+    """Build the transforms that are applied at one place, by name, in the recipe's order."""
+    chosen = (slot for slot in recipe.section("transforms") if slot.settings.at == at)
+    return {slot.name: make(recipe, slot) for slot in chosen}
+
+
+def build_named(recipe: Recipe, section: str) -> dict[str, Any]:
+    """Build the metrics or callbacks, by name, in the recipe's order.
+
+    Raises PluginError for a callback with none of the events: nobody would ever call it.
+    """
+    built = {slot.name: make(recipe, slot) for slot in recipe.section(section)}
+    for slot in recipe.section(section):
+        if slot.kind == "callback" and not any(hasattr(built[slot.name], event) for event in EVENTS):
+            message = f"{slot.entry.ref} has none of the events that the engine calls: {', '.join(EVENTS)}"
+            raise PluginError(recipe.problem(slot.path, message))
+    return built

@@ -1,0 +1,158 @@
+"""What a person sees of a benchmark: its cells going by with the time left, and the table at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from i2i.bench.view import words
+from i2i.cli.render import print_table
+from i2i.errors import printable
+from i2i.pages.numbers import clock
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from i2i.bench.jobs import Event
+
+
+class View:
+    """Progress over all cells: bars on a terminal, a line for each cell that ends anywhere else."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._cells: Mapping[str, tuple[str, int, int]] = {}
+        self._seconds: Mapping[str, float] = {}
+        self._done = dict[str, float]()
+        self._ended = 0
+        self._begun = time.monotonic()
+        self._progress: Progress | None = None
+        self._whole: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def note(self, text: str) -> None:
+        """Print a remark."""
+        self._say(text)
+
+    def tried(self, variant: str) -> None:
+        """Say that a variant went through its dry pass."""
+        self._say(f"{variant}: one batch went through train, evaluate, save and load")
+
+    def begin(self, cells: Mapping[str, tuple[str, int, int]], seconds: Mapping[str, float]) -> None:
+        """Show how much there is to do."""
+        self._cells, self._seconds = cells, seconds
+        self._begun = time.monotonic()
+        about = clock(sum(seconds.values()))
+        self._say(f"{len(cells)} cells to train, about {about} of computing")
+        if self._live:
+            self._start_bars()
+
+    def event(self, event: Event) -> None:
+        """Take what an executor reports."""
+        variant, seed, steps = self._cells[event.key]
+        share = 1.0 if event.status == "done" else min(1.0, event.step / max(steps, 1))
+        self._done[event.key] = share
+        if event.status != "running":
+            self._ended += 1
+            self._tell_end(event, variant, seed)
+        if self._progress is not None and self._whole is not None:
+            self._move_bars(event, f"{variant}, seed {seed}", steps)
+
+    def end(self) -> None:
+        """Leave the terminal as it was."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _tell_end(self, event: Event, variant: str, seed: int) -> None:
+        count = f"{self._ended} of {len(self._cells)}"
+        if event.status == "done":
+            left = "" if self._live or self._ended == len(self._cells) else f", about {self._left()} left"
+            self._say(f"{count}  {variant}, seed {seed}: done{left}")
+        else:
+            self._say(f"{count}  {variant}, seed {seed}: {event.status}: {event.error.strip()}")
+
+    def _left(self) -> str:
+        total = sum(self._seconds.values())
+        done = sum(self._seconds[key] * share for key, share in self._done.items())
+        return clock((time.monotonic() - self._begun) * (total - done) / max(done, 1e-9))
+
+    def _start_bars(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            expand=True,
+            transient=True,
+        )
+        self._whole = self._progress.add_task("all", total=sum(self._seconds.values()), state="")
+        self._progress.start()
+
+    def _move_bars(self, event: Event, name: str, steps: int) -> None:
+        assert self._progress is not None
+        assert self._whole is not None
+        if event.key not in self._tasks:
+            self._tasks[event.key] = self._progress.add_task(name, total=steps, state="")
+        task = self._tasks[event.key]
+        if event.status == "running":
+            self._progress.update(task, completed=event.step, state=f"{event.step:,} of {steps:,}")
+        else:
+            self._progress.remove_task(self._tasks.pop(event.key))
+        done = sum(self._seconds[key] * share for key, share in self._done.items())
+        state = f"{self._ended} of {len(self._cells)} cells, {self._left()} left" if done else "starting"
+        self._progress.update(self._whole, completed=done, state=state)
+
+    def _say(self, text: str) -> None:
+        text = printable(text)
+        if self._progress is not None:
+            self._progress.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr)
+
+
+def print_results(results: Mapping[str, Any]) -> None:
+    """Print the table: the first figure in full, the others with their verdict, and what each costs."""
+    first, *others = results["metrics"]
+    decimals = {figure["name"]: _decimals(results["table"], figure["name"]) for figure in results["metrics"]}
+    headers = ["variant", _title(first), "against the baseline", "verdict", *map(_title, others)]
+    headers += ["G, D parameters", "a step"]
+    rows = []
+    for row in results["table"]:
+        found = row["metrics"][first["name"]]
+        places = decimals[first["name"]]
+        cells = [f"{row['variant']} *" if row["baseline"] else row["variant"]]
+        cells.append(words.measured(found["mean"], found["deviation"], places))
+        cells.append("" if row["baseline"] else words.difference(found["difference"], places))
+        cells.append("" if row["baseline"] else found["verdict"])
+        for other in (figure["name"] for figure in others):
+            mean = words.fixed(row["metrics"][other]["mean"], decimals[other])
+            cells.append(f"{mean} {words.SIGNS[row['metrics'][other]['verdict']]}")
+        networks = [row["cost"].get(f"{network}_parameters") for network in ("generator", "discriminator")]
+        cells += [", ".join(map(words.compact, networks)), words.duration(row["cost"].get("step_seconds"))]
+        rows.append(cells)
+    print_table(headers, rows)
+    signs = "  ".join(f"{sign} {verdict}" for verdict, sign in words.SIGNS.items())
+    count = len(results["seeds"])
+    print(
+        f"* the baseline; {count} seed{'s' if count > 1 else ''}; mean ± deviation; differences are paired by"
+    )
+    print(f"seed, with their 95 % interval.  {signs}")
+    for note in [words.answer(results), *results["notes"]]:
+        print(note)
+
+
+def _title(figure: Mapping[str, Any]) -> str:
+    way = {"min": " (lower)", "max": " (higher)"}.get(figure["better"] or "", "")
+    return f"{figure['name']}{way}"
+
+
+def _decimals(table: Sequence[Mapping[str, Any]], figure: str) -> int:
+    found = [row["metrics"][figure] for row in table]
+    return words.places([each["mean"] for each in found], [each["deviation"] for each in found])

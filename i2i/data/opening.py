@@ -1,0 +1,126 @@
+"""Opening data: the splits that a recipe needs, without what cannot be used, in memory where that pays.
+
+What to do about items that cannot be used is the recipe's choice: refuse them, or go on without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from i2i.building import components
+from i2i.data.inspection import inspect
+from i2i.data.stream import check_item
+from i2i.data.views import Cached, Usable
+from i2i.errors import DataError, Problem
+from i2i.recipe.recipe import Recipe
+from i2i.records import ImageSpec, PairSpec, Side, Split
+from i2i.slot_keys import DataSettings
+from i2i.system.facts import free_memory
+
+Note = Callable[[str], None]
+"""Takes a sentence for the person."""
+
+OpenData = Callable[[Recipe, Note], Mapping[str, Any]]
+"""Returns the splits that a recipe makes use of, by name, ready to be read."""
+
+MOST_TOLD = 20
+"""Problems that are spelled out before the others are only counted."""
+
+
+def open_data(recipe: Recipe, split: Split, note: Note = lambda text: None) -> Any:
+    """Return one split of the recipe's data; `note` is told what its `on_bad` left out."""
+    data = components.make(recipe, recipe.data, split=split)
+    return usable(data, on_bad=recipe.data.settings.on_bad, split=split, note=note)
+
+
+def open_splits(recipe: Recipe, note: Note) -> Mapping[str, Any]:
+    """Open the splits that the recipe makes use of, by name."""
+    data = {"train": open_data(recipe, "train", note)}
+    if recipe.section("metrics") or recipe.section("callbacks"):
+        data["val"] = open_data(recipe, "val", note)
+        check_alike(data["train"].spec, data["val"].spec, split="val")
+    settings = recipe.data.settings
+    for split, pairs in data.items():
+        check_usable(pairs, settings, split=split, ref=recipe.data.entry.ref)
+    return {split: cached(pairs, settings, note) for split, pairs in data.items()}
+
+
+def usable(data: Any, *, on_bad: Literal["refuse", "skip"], split: str, note: Note) -> Any:
+    """Return `data`, without what cannot be used if `on_bad` is "skip": a note counts and lists that.
+
+    To "refuse" costs nothing: what was found wrong when the data was opened raises DataError, and an
+    item that fails later does so then. To "skip" reads every item once.
+    """
+    known = tuple(getattr(data, "problems", ()))
+    if on_bad == "refuse":
+        if known:
+            raise DataError(*shortened(known))
+        return data
+    findings = list(inspect(data))
+    good = [finding.index for finding in findings if not finding.problems]
+    problems = [*known, *(problem for finding in findings for problem in finding.problems)]
+    if not good:
+        raise DataError(*shortened(problems), f"nothing in the split '{split}' can be used.")
+    if problems:
+        told = "\n".join(problem.render() for problem in shortened(problems))
+        note(f"The split '{split}' goes on with {len(good):,} pairs, and without these:\n{told}")
+    return data if len(good) == len(findings) else Usable(data, good)
+
+
+def shortened(problems: Sequence[Problem]) -> list[Problem]:
+    """Return the first of `problems`, and a last one that counts the rest."""
+    told = list(problems[:MOST_TOLD])
+    rest = len(problems) - len(told)
+    if rest > 0:
+        told.append(Problem(f"and {rest:,} more; `i2i data check` lists all of them."))
+    return told
+
+
+def check_alike(spec: PairSpec, other: PairSpec, *, split: str) -> None:
+    """Raise DataError when a split has other images than the training split, sizes apart."""
+    sides: tuple[Side, Side] = ("source", "target")
+    for side in sides:
+        one, two = spec.side(side), other.side(side)
+        kinds = [(s.channels, s.depth, s.low, s.high, s.palette, s.parts) for s in (one, two)]
+        if kinds[0] != kinds[1]:
+            raise DataError(
+                f"the {side} in the split '{split}' has {_kind(two)}, and in 'train' {_kind(one)}: "
+                "convert one of them."
+            )
+
+
+def _kind(spec: ImageSpec) -> str:
+    return f"{spec.channels} channel(s) of {spec.depth} from {spec.low:g} to {spec.high:g}"
+
+
+def cached(data: Any, settings: DataSettings, note: Note) -> Any:
+    """Return `data` behind the cache that `settings` ask for; unpaired data draw past it."""
+    if settings.cache == "none" or hasattr(data, "draw"):
+        return data
+    if settings.cache == "auto" and _decoded_bytes(data) > free_memory() / 4:
+        return data
+    kept = Cached(data)
+    if settings.workers:
+        kept.fill(note)
+    return kept
+
+
+def _decoded_bytes(data: Any) -> float:
+    """Estimate from the first item how much memory the decoded data set takes."""
+    if not len(data):
+        return 0.0
+    first = data[0]
+    check_item(first, data.spec)
+    sides: tuple[Side, Side] = ("source", "target")
+    return float(len(data) * sum(first[side].nbytes for side in sides))
+
+
+def check_usable(data: Any, settings: DataSettings, *, split: str, ref: str) -> None:
+    """Raise DataError when a split is too small to make one batch."""
+    wanted = settings.batch_size if split == "train" else 1
+    if len(data) < wanted:
+        raise DataError(
+            f"{ref}: the split '{split}' has {len(data)} pairs, and a batch takes {wanted}; "
+            "add pairs or lower data.batch_size."
+        )

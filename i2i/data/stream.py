@@ -1,0 +1,203 @@
+"""The stream of batches: its order a pure function of (seed, epoch), augmentation of
+(seed, transform, epoch, index), whether it happens in a worker or on the device.
+
+So a run that starts at step 1,000 sees what it would have seen had it started at step 0, and any
+number of worker processes delivers the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from i2i.augmentation import apply, transformed
+from i2i.errors import DataError, I2IError, PluginError
+from i2i.images import DTYPES, normalise
+from i2i.images.resizing import resize
+from i2i.kinds import Batch, ImageSpec, Pair, PairSpec, Side, Transform
+from i2i.seeds import generator_for
+from i2i.slot_keys import DataSettings
+from i2i.system.signals import leave_to_parent
+
+Key = tuple[int, int]
+"""Epoch and index: all that an item of the training stream depends on, beside the seed."""
+
+Item = tuple[Tensor, Tensor, str]
+"""Source, target and id of one pair, ready for a batch."""
+
+
+def epoch_order(count: int, *, seed: int, epoch: int) -> list[int]:
+    """Return the order in which `epoch` visits `count` items."""
+    order: list[int] = torch.randperm(count, generator=generator_for(seed, "order", epoch)).tolist()
+    return order
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Cuts the endless sequence of epochs into batches; the odd items at an epoch's end are left out."""
+
+    count: int
+    batch_size: int
+    seed: int
+
+    @property
+    def batches(self) -> int:
+        """Batches in an epoch."""
+        return self.count // self.batch_size
+
+    def keys(self, first: int, last: int) -> Iterator[list[Key]]:
+        """Yield the items of the batches numbered from `first` up to `last`, counted over all epochs."""
+        epoch, order = -1, []
+        for number in range(first, last):
+            if number // self.batches != epoch:
+                epoch = number // self.batches
+                order = epoch_order(self.count, seed=self.seed, epoch=epoch)
+            start = number % self.batches * self.batch_size
+            yield [(epoch, index) for index in order[start : start + self.batch_size]]
+
+
+class TrainingPairs(Dataset[Item | I2IError]):
+    """The training split as the engine sees it: augmented, normalised, of one size."""
+
+    def __init__(self, data: Any, transforms: Mapping[str, Transform], *, seed: int) -> None:
+        self._data = data
+        self._transforms = transforms
+        self._seed = seed
+
+    def __getitem__(self, key: Key) -> Item | I2IError:
+        try:
+            return self._item(key)
+        except I2IError as error:
+            if get_worker_info() is None:
+                raise
+            return error  # raised where it arrives: a loader would wrap it in the worker's traceback
+
+    def _item(self, key: Key) -> Item:
+        epoch, index = key
+        if hasattr(self._data, "draw"):
+            item = self._data.draw(index, generator_for(self._seed, "draw", epoch, index))
+        else:
+            item = self._data[index]
+        spec: PairSpec = self._data.spec
+        pair = as_pair(item, spec)
+        for name, transform in self._transforms.items():
+            rng = generator_for(self._seed, "augment", name, epoch, index)
+            pair = apply(name, transform, pair, size=spec.target.size, rng=rng)
+        return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
+
+
+class HeldOutPairs:
+    """A split as it is evaluated: no augmentation, a plain resize."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> Item:
+        item, spec = self._data[index], self._data.spec
+        pair = as_pair(item, spec)
+        return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
+
+
+def as_pair(item: Any, spec: PairSpec) -> Pair:
+    """Return an item of a data set with both sides as float32 in [-1,1].
+
+    Raises DataError when its channels or its depth are not what the data set said.
+    """
+    check_item(item, spec)
+    return Pair(normalise(item["source"], spec.source), normalise(item["target"], spec.target), spec)
+
+
+def check_item(item: Any, spec: PairSpec) -> None:
+    """Raise PluginError for what is no item, DataError for other channels or another depth than said."""
+    sides: tuple[Side, Side] = ("source", "target")
+    if not isinstance(item, Mapping) or not item.keys() >= {*sides, "id"}:
+        told = (
+            f"with {', '.join(map(str, item))}" if isinstance(item, Mapping) else f"a {type(item).__name__}"
+        )
+        raise PluginError(f"an item of the data is {told}, and has to be a mapping of source, target and id.")
+    for side in sides:
+        image, said = item[side], spec.side(side)
+        if not isinstance(image, Tensor) or image.dim() != 3:
+            told = f"of shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+            raise PluginError(f"the {side} of '{item['id']}' is {told}, and has to be a tensor (C,H,W).")
+        if (image.shape[0], image.dtype) != (said.channels, DTYPES[said.depth]):
+            raise DataError(
+                f"the {side} of '{item['id']}' has {image.shape[0]} channels of {image.dtype}, and the "
+                f"data set says {said.channels} of {said.depth}."
+            )
+
+
+def _fitted(image: Tensor, spec: ImageSpec) -> Tensor:
+    if tuple(image.shape[-2:]) == spec.size:
+        return image
+    return resize(image, spec.size, labels=spec.labels)
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Stack items to a batch."""
+    sources, targets, ids = zip(*items, strict=True)
+    return Batch(torch.stack(sources), torch.stack(targets), tuple(ids))
+
+
+def _collate_or_error(items: Sequence[Item | I2IError]) -> Batch | I2IError:
+    sound = [item for item in items if not isinstance(item, I2IError)]
+    return next((item for item in items if isinstance(item, I2IError)), None) or collate(sound)
+
+
+def training_batches(
+    data: Any,
+    transforms: Mapping[str, Transform],
+    settings: DataSettings,
+    *,
+    seed: int,
+    first: int,
+    last: int,
+    on_device: Mapping[str, Transform] = {},
+    place: Callable[[Batch], Batch] = lambda batch: batch,
+) -> Iterator[Batch]:
+    """Yield the batches numbered from `first` up to `last`, in `settings.workers` processes if any.
+
+    `place` brings a batch to the device, where the transforms of `on_device` follow those of the loading.
+    They draw what they would draw there, so that for pairs of one size the place makes no difference.
+    """
+    epochs = Epochs(len(data), settings.batch_size, seed)
+    loader = DataLoader(
+        TrainingPairs(data, transforms, seed=seed),
+        batch_sampler=epochs.keys(first, last),
+        num_workers=settings.workers,
+        collate_fn=_collate_or_error,
+        worker_init_fn=leave_to_parent,
+        pin_memory=torch.cuda.is_available(),
+        # Without a generator of its own, a loader draws from torch's global one.
+        generator=generator_for(seed, "loader"),
+    )
+    for batch, keys in zip(loader, epochs.keys(first, last), strict=True):
+        if isinstance(batch, I2IError):
+            raise batch
+        placed = place(batch)
+        yield place(_augmented(placed, data.spec, on_device, keys, seed=seed)) if on_device else placed
+
+
+def _augmented(
+    batch: Batch, spec: PairSpec, transforms: Mapping[str, Transform], keys: Sequence[Key], *, seed: int
+) -> Batch:
+    def rng(name: str, place: int) -> torch.Generator:
+        return generator_for(seed, "augment", name, *keys[place])
+
+    return Batch(*transformed(batch.source, batch.target, spec, transforms, rng), batch.ids)
+
+
+def held_out_batches(data: Any, settings: DataSettings, *, limit: int | None = None) -> Iterator[Batch]:
+    """Yield the whole split, or its first `limit` items, in order."""
+    pairs = HeldOutPairs(data)
+    count = len(pairs) if limit is None else min(limit, len(pairs))
+    for start in range(0, count, settings.batch_size):
+        yield collate([pairs[index] for index in range(start, min(start + settings.batch_size, count))])

@@ -1,0 +1,158 @@
+"""Looking at all of a data set before it is trained on: what is there, and what cannot be used.
+
+Every item of every split is read, as training would read it; any data set will do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from i2i.building import components
+from i2i.building.blame import components_blamed
+from i2i.data.inspection import Finding, ImageFacts, inspect
+from i2i.errors import DataError, MissingSplitError, Problem
+from i2i.kinds import ImageSpec, Side, Split
+from i2i.recipe.recipe import Recipe
+
+Watch = Callable[[Iterable[Finding], int, str], Iterable[Finding]]
+"""Shows the progress of an iteration: what is iterated, its length, and a word on it."""
+
+
+@dataclass
+class SideReport:
+    """The images of one side of a split: how many there are of each kind and size, and their values."""
+
+    spec: ImageSpec
+    kinds: Counter[str] = field(default_factory=Counter)
+    sizes: Counter[str] = field(default_factory=Counter)
+    least: float = float("inf")
+    most: float = float("-inf")
+    outside: int = 0
+
+    def add(self, image: ImageFacts) -> None:
+        """Count an image in; `outside` counts those with values that are no longer in [-1,1]."""
+        self.kinds[f"{image.channels} x {image.depth}"] += 1
+        self.sizes[f"{image.width}x{image.height}"] += 1
+        self.least, self.most = min(self.least, image.least), max(self.most, image.most)
+        self.outside += image.least < self.spec.low or image.most > self.spec.high
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "kinds": dict(self.kinds),
+            "sizes": dict(self.sizes.most_common()),
+            "values": [self.least, self.most] if self.sizes else None,
+            "range": [self.spec.low, self.spec.high],
+            "classes": self.spec.channels if self.spec.one_hot else None,
+            "outside": self.outside,
+        }
+
+
+@dataclass
+class SplitReport:
+    """One split: how many pairs it has, how many of them can be used, and what is on each side."""
+
+    pairs: int
+    sides: Mapping[Side, SideReport]
+    usable: int = 0
+
+
+@dataclass
+class DataReport:
+    """A whole data set; each problem comes with the split it is in, if it is known."""
+
+    ref: str
+    layout: str = ""
+    splits: dict[Split, SplitReport] = field(default_factory=dict)
+    problems: list[tuple[str, Problem]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def add(self, split: str, problems: Iterable[Problem]) -> None:
+        """Take in problems; one that several splits share counts once."""
+        known = {problem for _, problem in self.problems}
+        self.problems += [(split, problem) for problem in problems if problem not in known]
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "data": self.ref,
+            "layout": self.layout,
+            "splits": {
+                split: {
+                    "pairs": report.pairs,
+                    "usable": report.usable,
+                    **{side: images.record() for side, images in report.sides.items()},
+                }
+                for split, report in self.splits.items()
+            },
+            "problems": [
+                {"split": split, "file": p.file, "line": p.line, "message": p.message, "hint": p.hint}
+                for split, p in self.problems
+            ],
+            "remarks": self.remarks,
+        }
+
+
+def check(recipe: Recipe, *, watch: Watch = lambda findings, total, word: findings) -> DataReport:
+    """Read all of a recipe's data and return what was found.
+
+    Raises DataError when no split can be opened at all, PluginError when the data set itself fails.
+    """
+    with components_blamed(recipe):
+        return _checked(recipe, watch)
+
+
+def _checked(recipe: Recipe, watch: Watch) -> DataReport:
+    report = DataReport(recipe.data.entry.ref)
+    failures: list[DataError] = []
+    seen: dict[bytes, list[str]] = {}
+    for split in get_args(Split):
+        try:
+            data = components.make(recipe, recipe.data, split=split)
+        except MissingSplitError as error:
+            failures.append(error)
+            report.remarks.append(f"no {split}: {_sentence(error.problems[0])}")
+        except DataError as error:
+            failures.append(error)
+            report.add(split, error.problems)
+        else:
+            report.layout = getattr(data, "layout", "")
+            report.add(split, getattr(data, "problems", ()))
+            findings = watch(inspect(data), len(data), split)
+            report.splits[split] = _read(data, split, findings, report, seen)
+    if not report.splits:
+        raise next((error for error in failures if not isinstance(error, MissingSplitError)), failures[0])
+    report.remarks += [f"the same pair, value by value: {', '.join(names)}" for names in _twice(seen)]
+    return report
+
+
+def _read(
+    data: Any, split: Split, findings: Iterable[Finding], report: DataReport, seen: dict[bytes, list[str]]
+) -> SplitReport:
+    sides: tuple[Side, Side] = get_args(Side)
+    found = SplitReport(len(data), {side: SideReport(data.spec.side(side)) for side in sides})
+    for finding in findings:
+        report.add(split, finding.problems)
+        if finding.source and finding.target:
+            found.usable += 1
+            found.sides["source"].add(finding.source)
+            found.sides["target"].add(finding.target)
+            seen.setdefault(finding.digest, []).append(f"{finding.id} ({split})")
+    for side, images in found.sides.items():
+        if images.outside:
+            low, high = images.spec.low, images.spec.high
+            report.remarks.append(
+                f"{images.outside:,} {side} images of {split} have values outside of {low:g} to {high:g}"
+            )
+    return found
+
+
+def _twice(seen: Mapping[bytes, Sequence[str]]) -> Iterator[Sequence[str]]:
+    return (names for names in seen.values() if len(names) > 1)
+
+
+def _sentence(problem: Problem) -> str:
+    return f"{problem.message} ({problem.hint})" if problem.hint else problem.message

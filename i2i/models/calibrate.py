@@ -1,0 +1,96 @@
+"""Running statistics for batch norms, taken anew with the weights that training ended with.
+
+Training averages them as it goes, with weights that still move, and pix2pix does not use them at all: it
+normalises each image by itself. A calibrated model translates with fixed statistics instead, so that an
+answer no longer depends on how an image's own values are spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from i2i.data import stream
+from i2i.errors import RecipeError
+from i2i.kinds import TestSettings
+from i2i.models.evaluation import Watch, check_fit, open_split
+from i2i.models.trained import Trained
+from i2i.models.translate import load_model
+from i2i.plugins.catalog import Catalog
+from i2i.runs import weights
+from i2i.seeds import seeded
+from i2i.system.device import resolve
+
+
+@torch.no_grad()
+def calibrate(module: nn.Module, sources: Iterable[Tensor]) -> int:
+    """Replace the running statistics of every batch norm in `module` by the plain mean over batches.
+
+    Of each batch, (B,C,H,W), a norm takes the mean and the variance as in training; all batches weigh the
+    same. Everything else runs in the mode it is in: dropout that stays on at test stays on here, because the
+    statistics are for what a norm will see. Returns how many norms there are.
+    """
+    norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
+    before = [(norm, norm.momentum, norm.training) for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch's word for the plain mean
+        norm.train()
+    try:
+        for source in sources if norms else ():
+            module(source)
+    finally:
+        for norm, momentum, training in before:
+            norm.momentum = momentum
+            norm.train(training)
+    return len(norms)
+
+
+def calibrated_file(
+    trained: Trained,
+    *,
+    catalog: Catalog,
+    device: str = "auto",
+    dropout: bool | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    watch: Watch = lambda batches, count, what: batches,
+) -> bytes:
+    """Return a trained model, calibrated on its training sources, as a model file with test norm "running".
+
+    Sources come as for evaluation, not augmented, in batches of the recipe's size; a smaller last batch is
+    left out, as in training. `dropout` overrides what the file says, in the new file too.
+
+    Raises RecipeError for a model without batch norms, DataError for data that does not fit it.
+    """
+    recipe = trained.recipe
+    runtime = resolve(device, "fp32")
+    with runtime.active():
+        model = load_model(trained.path, device=runtime.device, catalog=catalog, dropout=dropout)
+        data = open_split(trained, "train", note)
+        check_fit(model, data, trained)
+        size = recipe.data.settings.batch_size
+        count = max(1, len(data) // size)
+        batches = stream.held_out_batches(data, recipe.data.settings, limit=count * size)
+        sources = (runtime.place(batch.source) for batch in watch(batches, count, "calibrating"))
+        with seeded(recipe.seed, "calibrate"):
+            norms = calibrate(model.module, sources)
+    if not norms:
+        raise RecipeError(f"{trained.path} has no batch norm with running statistics: nothing to calibrate.")
+    return weights.encode(model.module.state_dict(), _header(trained, dropout, len(data)))
+
+
+def _header(trained: Trained, dropout: bool | None, images: int) -> dict[str, Any]:
+    header = {key: value for key, value in trained.header.items() if key not in ("format_version", "sha256")}
+    test = replace(TestSettings(**header["test"]), norm="running")
+    if dropout is not None:
+        test = replace(test, dropout=dropout)
+    about = {"images": images, "batch_size": trained.recipe.data.settings.batch_size}
+    return header | {
+        "test": asdict(test),
+        "provenance": {**header.get("provenance", {}), "calibrated": about},
+    }

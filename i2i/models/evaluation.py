@@ -1,0 +1,191 @@
+"""A trained model scored on a split of its data: figures, each image's own, and what they mean.
+
+The model runs as `i2i translate` runs it: in float32, with the test settings of its file.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from statistics import stdev
+from typing import Any
+
+from i2i.building import components
+from i2i.building.blame import components_blamed
+from i2i.data import stream
+from i2i.data.opening import cached, open_data
+from i2i.engine import scoring
+from i2i.errors import DataError, MissingSplitError, RecipeError
+from i2i.images import resizing
+from i2i.kinds import Batch, Direction, ImageSpec, Side, Split
+from i2i.models.trained import Trained
+from i2i.models.translate import Model, load_model, translate
+from i2i.plugins.catalog import Catalog
+from i2i.system.device import resolve
+
+Watch = Callable[[Iterable[Batch], int, str], Iterable[Batch]]
+"""Passes batches on and shows how far they have come: (batches, how many, what they are for)."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a split.
+
+    `deviation` is the standard deviation over images (n - 1), None where a figure is of the whole set;
+    `copy_input` what the source scores as an answer, None where shapes do not allow it; `better` which
+    way is better, None for a figure to compare others with.
+    """
+
+    mean: float
+    deviation: float | None
+    n: int
+    copy_input: float | None
+    better: Direction | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was scored, how, and what came out; `definitions` are by the metric's name in the recipe."""
+
+    model: str
+    split: Split
+    seed: int
+    draws: Mapping[str, int]
+    image: ImageSpec
+    figures: Mapping[str, Figure]
+    definitions: Mapping[str, str]
+    scores: scoring.Scores
+    credit: str
+    notes: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return all but the images' own figures as JSON values; what is not finite becomes None."""
+        return {
+            "model": self.model,
+            "split": self.split,
+            "images": len(self.scores.ids),
+            "size": list(self.image.size),
+            "depth": self.image.depth,
+            "resize": resizing.PLAIN,
+            "seed": self.seed,
+            "draws": dict(self.draws),
+            "figures": {
+                name: {key: _json(value) for key, value in asdict(figure).items()}
+                for name, figure in self.figures.items()
+            },
+            "definitions": dict(self.definitions),
+            **({"credit": self.credit} if self.credit else {}),
+        }
+
+
+def evaluate_trained(
+    trained: Trained,
+    *,
+    split: Split,
+    catalog: Catalog,
+    device: str = "auto",
+    draws: int | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    watch: Watch = lambda batches, count, what: batches,
+) -> Evaluation:
+    """Score a trained model on one split with the metrics of its recipe; `draws` overrides theirs.
+
+    Raises RecipeError when there is no metric, DataError when the data does not fit the model, PluginError
+    when a metric or the data set fails.
+    """
+    recipe = trained.recipe
+    settings = recipe.data.settings
+    runtime = resolve(device, "fp32")
+    metrics = components.build_named(recipe, "metrics")
+    if not metrics:
+        raise RecipeError(f"there is no metric to score {trained.path} with: add one, like --metric mae.")
+    directions = scoring.directions(metrics)
+    try:
+        data = open_split(trained, split, note)
+    except MissingSplitError as error:
+        another = "--split scores another"
+        raise MissingSplitError(
+            *(replace(p, hint=f"{p.hint}; {another}" if p.hint else another) for p in error.problems)
+        ) from error
+    with runtime.active(), components_blamed(recipe):
+        model = load_model(trained.path, device=runtime.device, catalog=catalog)
+        check_fit(model, data, trained)
+        needy = {name: metric for name, metric in metrics.items() if hasattr(metric, "prepare")}
+        if needy:
+            train = open_split(trained, "train", note)
+            for name, metric in needy.items():
+                note(f"{name} prepares itself on the training split.")
+                metric.prepare(train)
+        drawn = {slot.name: draws or slot.settings.draws for slot in recipe.section("metrics")}
+
+        def score(what: str, function: Callable[..., scoring.Scores], *answer: Any) -> scoring.Scores:
+            batches = stream.held_out_batches(data, settings)
+            return function(
+                *answer,
+                watch(batches, -(-len(data) // settings.batch_size), what),
+                metrics,
+                spec=data.spec,
+                runtime=runtime,
+                seed=recipe.seed,
+                draws=drawn,
+            )
+
+        copied = score("copying the input", scoring.copy_input)
+        scores = score("translating", scoring.evaluate, lambda source: translate(model, source))
+    return Evaluation(
+        model=str(trained.path),
+        split=split,
+        seed=recipe.seed,
+        draws=drawn,
+        image=data.spec.target,
+        figures=_figures(scores, copied, directions),
+        definitions={name: definition(metric) for name, metric in metrics.items()},
+        scores=scores,
+        credit=getattr(data, "credit", ""),
+        notes=model.notes,
+    )
+
+
+def open_split(trained: Trained, split: Split, note: Callable[[str], None]) -> Any:
+    """Open one split of the data that a model belongs to, cached as the data's settings say."""
+    recipe = trained.recipe
+    data = open_data(recipe, split, note)
+    if not len(data):
+        raise DataError(f"{recipe.data.entry.ref}: the split '{split}' is empty.")
+    return cached(data, recipe.data.settings, note)
+
+
+def check_fit(model: Model, data: Any, trained: Trained) -> None:
+    """Raise DataError when the images of a data set have other channels than the model's."""
+    sides: tuple[Side, Side] = ("source", "target")
+    for side in sides:
+        has, wants = data.spec.side(side).channels, model.spec.side(side).channels
+        if has != wants:
+            raise DataError(
+                f"{trained.path} was trained with {wants} channels on the {side} side, and "
+                f"{trained.recipe.data.entry.ref} has {has} there: give it the kind of data it knows."
+            )
+
+
+def definition(metric: Any) -> str:
+    """Return how a metric defines its figures: its `definition`, else its class's docstring."""
+    written = getattr(metric, "definition", "") or inspect.cleandoc(type(metric).__doc__ or "")
+    return " ".join(written.partition("\nArgs:")[0].split())
+
+
+def _figures(
+    scores: scoring.Scores, copied: scoring.Scores, directions: Mapping[str, Direction]
+) -> dict[str, Figure]:
+    figures = {}
+    for name, mean in scores.figures.items():
+        own = scores.images.get(name, [])
+        deviation = stdev(own) if len(own) > 1 and all(map(math.isfinite, own)) else None
+        copy = copied.figures.get(name)
+        figures[name] = Figure(mean, deviation, len(scores.ids), copy, directions.get(name))
+    return figures
+
+
+def _json(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

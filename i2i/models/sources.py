@@ -1,0 +1,94 @@
+"""Image files as a trained model takes them: what its source was like in training decides.
+
+More is taken than in training: grey for colour and the other way round, 8 bits for 16. What the values
+of an image mean is never guessed: integers stand for no floating-point values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from i2i.errors import DataError, Problem
+from i2i.images import (
+    DEPTHS,
+    LOSSY_SUFFIXES,
+    image_spec,
+    naming,
+    normalise,
+    one_hot,
+    read_image,
+    to_channels,
+)
+from i2i.images.listing import by_stem
+from i2i.kinds import ImageSpec, Part
+
+Files = Path | tuple[Path, ...]
+"""One image file, or one for each of the parts that a source is stacked from."""
+
+
+def read_source(files: Files, spec: ImageSpec) -> Tensor:
+    """Return an image (C,H,W) in [-1,1] as a source of `spec`, of its own size.
+
+    Raises DataError, naming the file, where it cannot be that.
+    """
+    if isinstance(files, Path):
+        return _labels(files, spec) if spec.one_hot else _values(files, spec)
+    images = [_values(file, part) for file, part in zip(files, spec.parts, strict=True)]
+    sizes = [f"{image.shape[2]}x{image.shape[1]}" for image in images]
+    if len(set(sizes)) > 1:
+        message = f"the images of one source have different sizes: {', '.join(sizes)}."
+        raise DataError(Problem(message, file=str(files[0])))
+    return torch.cat(images)
+
+
+def parts_in(folder: Path, spec: ImageSpec) -> list[tuple[Path, ...]]:
+    """Return the files of each source in a folder that has one folder for each part, and else nothing.
+
+    Raises DataError, naming the files, where a part is missing.
+    """
+    folders = [folder / part.name for part in spec.parts]
+    if not all(place.is_dir() for place in folders):
+        return []
+    listings = [by_stem(place) for place in folders]
+    problems = [problem for _, shared in listings for problem in shared.values()]
+    found: list[tuple[Path, ...]] = []
+    names = [images for images, _ in listings]
+    for stem in dict.fromkeys(stem for images in names for stem in images):
+        files = [place / images[stem] for place, images in zip(folders, names, strict=True) if stem in images]
+        if len(files) == len(folders):
+            found.append(tuple(files))
+        else:
+            message = f"there is no image '{stem}' in each of {', '.join(part.name for part in spec.parts)}."
+            problems.append(Problem(message, file=str(files[0])))
+    if problems:
+        raise DataError(*problems)
+    return found
+
+
+def _labels(path: Path, spec: ImageSpec) -> Tensor:
+    with naming(path):
+        image = read_image(path, indices=not spec.palette)
+        return normalise(one_hot(image, spec, lossy=path.suffix.lower() in LOSSY_SUFFIXES), spec)
+
+
+def _values(path: Path, wanted: ImageSpec | Part) -> Tensor:
+    with naming(path):
+        image = read_image(path)
+        parts = wanted.parts if isinstance(wanted, ImageSpec) else ()
+        if parts and image.shape[0] != wanted.channels:
+            names = ", ".join(part.name for part in parts)
+            message = (
+                f"one image of {image.shape[0]} channel(s) cannot stand for a source stacked from {names}."
+            )
+            raise DataError(Problem(message, hint="give the folder that holds a folder for each"))
+        stored = to_channels(image, wanted.channels)
+        depth = DEPTHS[stored.dtype]
+        if depth == wanted.depth:
+            return normalise(stored, wanted)
+        if "float32" in (depth, wanted.depth):
+            trained = f"{wanted.depth} from {wanted.low:g} to {wanted.high:g}"
+            raise DataError(f"the image holds {depth}, and the model was trained on {trained}.")
+        return normalise(stored, image_spec(stored))

@@ -1,0 +1,87 @@
+"""A trained model with the data and the metrics it belongs to, from a run's folder or its file alone.
+
+A run's folder holds both in full. A model file carries them without the paths of the machine it was
+made on, so those are asked for; a recipe given beside it takes their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from i2i.errors import DataError, RecipeError
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.versions import recorded
+from i2i.recipe.recipe import Recipe, load_sections
+from i2i.runs import weights
+from i2i.runs.folder import RunFolder
+
+SECTIONS = ("data", "metrics")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model file, what its header says, its data and metrics as a recipe, and its run's folder if any."""
+
+    path: Path
+    header: Mapping[str, Any]
+    recipe: Recipe
+    folder: Path | None
+
+
+def find_trained(
+    path: Path,
+    *,
+    catalog: Catalog,
+    recipe: str | None = None,
+    set: Sequence[str] = (),  # noqa: A002 - the name of the option
+    unset: Sequence[str] = (),
+    seed: int | None = None,
+    sections: Sequence[str] = SECTIONS,
+) -> Trained:
+    """Return the model that `path`, a file or a run's folder, stands for.
+
+    Its data and metrics are those of `recipe` (a file or a shipped name), of its run, or of the model
+    file, in this order, with `set` and `unset` on top; `sections` can leave the metrics out.
+
+    Raises DataError when there is no model, RecipeError when it is not known which data it belongs to.
+    """
+    run = RunFolder(path if path.is_dir() else path.parent)
+    if path.is_dir():
+        if not run.holds_run():
+            raise DataError(f"{path} holds no run; give the folder of one, or a model file.")
+        path = run.model
+    header = weights.read(path).header
+    of_run = path.name == run.model.name and run.holds_run()
+    source: str | Path | Mapping[str, Any]
+    if recipe is not None:
+        source = recipe
+    elif of_run:
+        source = run.root / "resolved.toml"
+    else:
+        source = _from_header(header)
+    found = load_sections(
+        source,
+        sections,
+        shown=str(path),
+        written=recorded(header.get("provenance")),
+        set=set,
+        unset=unset,
+        seed=seed,
+        catalog=catalog,
+    )
+    if "data" not in found.slots:
+        raise RecipeError(
+            f"{path} does not say which data it belongs to: give --recipe FILE, or --data use=NAME and the "
+            "keys of that data set."
+        )
+    return Trained(path, header, found, run.root if of_run else None)
+
+
+def _from_header(header: Mapping[str, Any]) -> dict[str, Any]:
+    about = header.get("provenance")
+    about = about if isinstance(about, Mapping) else {}
+    table = {section: header[section] for section in SECTIONS if section in header}
+    return {"name": about.get("recipe", "model"), "seed": about.get("seed", 0), **table}

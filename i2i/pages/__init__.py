@@ -1,0 +1,1 @@
+"""How is a page made that opens from disk?"""

@@ -1,0 +1,264 @@
+"""The page of a run: one file, report.html, that opens from disk and asks nothing of the network.
+
+It shows held-out pictures over time, curves, the recipe and where the figures come from. Curves are
+thinned to a fixed number of points, and pictures to a fixed number of rows and columns, so that an
+update costs the same at any length of run. Pictures larger than 512 pixels are shown smaller; the
+files they come from are untouched.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from i2i.pages.charts import Axis, Box, Reading, strips, with_air
+from i2i.pages.numbers import Scores, Thinned, short
+from i2i.pages.pictures import Picture
+from i2i.pages.template import template
+from i2i.system.atomic import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+    from i2i.records import Direction
+
+MOST_POINTS = 400  # of a curve
+MOST_READINGS = 80  # of a curve: places where the pointer finds a value
+MOST_COLUMNS = 8  # points in time at which pictures are shown
+MOST_ROWS = 8  # pictures at each of them
+LARGEST_PICTURE = 512
+
+Point = tuple[int, float]
+
+
+class Report:
+    """Gathers what a run reports, and writes it as a page.
+
+    Args:
+        path: The file to write.
+        name: The run's name.
+        recipe: The resolved recipe, as TOML.
+        environment: Label and text of what the run ran on.
+        plugins: For each plug-in in use its ``namespace``, ``distribution`` and ``version``.
+        credits: Attributions of data and weights, a sentence each.
+        total_steps: How many steps the whole run has.
+        directions: For each metric which way is better; without it no value is called best.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        recipe: str,
+        environment: Mapping[str, str],
+        plugins: Sequence[Mapping[str, str]],
+        credits: Sequence[str],  # noqa: A002
+        total_steps: int,
+        directions: Mapping[str, Direction] | None = None,
+    ) -> None:
+        self._path = path
+        self._fixed = {
+            "name": name,
+            "recipe": recipe,
+            "environment": dict(environment),
+            "plugins": [dict(plugin) for plugin in plugins],
+            "credits": list(credits),
+            "total_steps": total_steps,
+        }
+        self._status, self._facts = "running", dict[str, str]()
+        self._step, self._seconds = 0, 0.0
+        self._losses: dict[str, Thinned[Point]] = {}
+        self._metrics: dict[str, Thinned[Point]] = {}
+        self._scores = Scores(directions or {})
+        self._rows: dict[str, Row] = {}
+        self._columns: Thinned[Column] = Thinned(MOST_COLUMNS)
+        self._template = template("report.html.j2")
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take one object of metrics.jsonl."""
+        self._step, self._seconds = record["step"], record["seconds"]
+        if record["kind"] == "val":
+            self._scores.add(record)
+            _extend(self._metrics, record["step"], record["metrics"])
+        else:
+            _extend(self._losses, record["step"], record["losses"])
+
+    def add_strips(self, step: int, strips: Sequence[Path]) -> None:
+        """Take the pictures made at `step`: files of input, output and target side by side.
+
+        Each is cut in three equal parts; the file's stem is the picture's id. The first eight ids are
+        shown, and eight points in time: the first, the last, and some between.
+        """
+        outputs = {}
+        for strip in strips:
+            known = strip.stem in self._rows
+            if known or len(self._rows) < MOST_ROWS:
+                source, output, target = _thirds(strip)
+                outputs[strip.stem] = _embedded(output)
+                if not known:
+                    self._rows[strip.stem] = Row(strip.stem, _embedded(source), _embedded(target))
+        self._columns.add(Column(step, outputs))
+
+    def set_status(self, status: str, facts: Mapping[str, str]) -> None:
+        """Say how the run stands ("running", "done", "stopped", "failed"), with label and text of facts.
+
+        The fact "error" is a sentence and is shown as such.
+        """
+        self._status, self._facts = status, dict(facts)
+
+    def write(self) -> None:
+        """Write the page; whoever reads the file sees the old one or the new one, never a part."""
+        columns = self._columns.items()
+        baselines = {score.name: score.copied for score in self._scores}
+        best = {score.name: (score.best_step, score.best) for score in self._scores if score.best is not None}
+        page = self._template.render(
+            self._fixed,
+            status=self._status,
+            facts={label: text for label, text in self._facts.items() if label != "error"},
+            error=self._facts.get("error", ""),
+            step=self._step,
+            seconds=self._seconds,
+            scores=list(self._scores),
+            scores_step=self._scores.step,
+            columns=columns,
+            rows=list(self._rows.values()),
+            losses=[
+                _chart(name, curve.items(), smooth=True)
+                for name, curve in self._losses.items()
+                if len(curve) > 1
+            ],
+            metrics=[
+                _chart(name, curve.items(), baseline=baselines.get(name), best=best.get(name))
+                for name, curve in self._metrics.items()
+                if len(curve) > 1
+            ],
+        )
+        write_text(self._path, page)
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """One held-out image: what goes in and what should come out."""
+
+    id: str
+    source: Picture
+    target: Picture
+
+
+@dataclass(frozen=True)
+class Column:
+    """What came out at one point in time, by the image's id."""
+
+    step: int
+    outputs: Mapping[str, Picture]
+
+
+def _thirds(strip: Path) -> tuple[Image, Image, Image]:
+    from PIL import Image
+
+    with Image.open(strip) as file:
+        image = file.convert("RGB")
+    width, rest = divmod(image.width, 3)
+    if rest or not width:
+        raise ValueError(f"{strip} is {image.width} pixels wide: not three pictures of equal width")
+    left, middle, right = (image.crop((i * width, 0, (i + 1) * width, image.height)) for i in range(3))
+    return left, middle, right
+
+
+def _embedded(image: Image) -> Picture:
+    return Picture.of(image, largest=LARGEST_PICTURE)
+
+
+# --- curves ---------------------------------------------------------------------------------------
+
+BOX = Box(left=54, right=390, top=18, bottom=190)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A curve in the units of its drawing."""
+
+    title: str
+    summary: str
+    line: str
+    smooth: str
+    dots: Sequence[tuple[float, float]]
+    x_ticks: Sequence[tuple[float, str]]
+    y_ticks: Sequence[tuple[float, str]]
+    readings: Sequence[Reading]
+    baseline: float | None = None
+    best: tuple[float, float] | None = None
+    box: Box = BOX
+
+
+def _extend(curves: dict[str, Thinned[Point]], step: int, values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        if math.isfinite(value):
+            curves.setdefault(name, Thinned(MOST_POINTS)).add((step, value))
+
+
+def _chart(
+    title: str,
+    points: Sequence[Point],
+    *,
+    smooth: bool = False,
+    baseline: float | None = None,
+    best: tuple[int, float] | None = None,
+) -> Chart:
+    """Return the drawing of at least two points; `baseline` is a level to compare them with."""
+    steps, values = [step for step, _ in points], [value for _, value in points]
+    levels = values if baseline is None or not math.isfinite(baseline) else [*values, baseline]
+    last = max(*steps, 1)
+    x = Axis(0, last, BOX.left, BOX.right)
+    y = Axis(*with_air(min(levels), max(levels)), BOX.bottom, BOX.top)
+
+    def path(heights: Sequence[float]) -> str:
+        return " ".join(f"{x(step)},{y(value)}" for step, value in zip(steps, heights, strict=True))
+
+    every = math.ceil(len(points) / MOST_READINGS)
+    places = [*points[:-1:every], points[-1]]
+    areas = strips([x(step) for step, _ in places], BOX.left, BOX.right)
+    summary = (
+        f"{title}: {short(values[0])} at step {steps[0]:,}, {short(values[-1])} at step {steps[-1]:,}, "
+        f"between {short(min(values))} and {short(max(values))}."
+    )
+    if baseline is not None:
+        summary += f" Copying the input scores {short(baseline)}."
+    return Chart(
+        title=title,
+        summary=summary,
+        line=path(values),
+        smooth=path(_smoothed(values)) if smooth and len(values) >= 20 else "",
+        dots=[(x(step), y(value)) for step, value in points] if len(points) <= 40 and not smooth else [],
+        x_ticks=x.whole_ticks(),
+        y_ticks=y.ticks(),
+        readings=[
+            Reading(left=left, width=width, x=x(step), y=y(value), text=f"step {step:,}: {short(value)}")
+            for (left, width), (step, value) in zip(areas, places, strict=True)
+        ],
+        baseline=y(baseline) if baseline is not None and math.isfinite(baseline) else None,
+        best=(x(best[0]), y(best[1])) if best and math.isfinite(best[1]) else None,
+    )
+
+
+def _smoothed(values: Sequence[float]) -> list[float]:
+    """Return the mean over a window around each value, a twentieth of the whole wide.
+
+    It is narrower at the beginning, where curves fall fastest, and one-sided at the end.
+    """
+    sums = [0.0, *accumulate(values)]
+    smoothed = []
+    for index in range(len(values)):
+        reach = min(len(values) // 40, index)
+        end = min(index + reach + 1, len(values))
+        smoothed.append((sums[end] - sums[index - reach]) / (end - index + reach))
+    return smoothed

@@ -1,0 +1,196 @@
+"""A recipe: read, merged, checked, and ready to build.
+
+`load_recipe` runs no code from the recipe and imports only the plug-ins it names. Everything wrong
+with it comes out as one error that lists each problem with its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from i2i.errors import Problem
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
+from i2i.recipe.crosschecks import cross_check, slot_for
+from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_settings
+from i2i.recipe.merge import Draft, read_draft
+from i2i.recipe.origins import Findings, dotted
+from i2i.recipe.resolve import resolve
+from i2i.recipe.slots import Slot, TrainSettings
+from i2i.recipe.toml_lines import KeyPath
+
+__all__ = ["Recipe", "Slot", "TrainSettings", "differences", "load_recipe", "load_sections", "read_resolved"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One checked recipe: its slots in file order, by path, and the settings of its training.
+
+    `table` is the whole recipe with parents merged and defaults filled in, as resolved.toml holds it;
+    `notes` tell what a change of `use` dropped; `source` is the file it was read from.
+    """
+
+    name: str
+    seed: int
+    train: TrainSettings
+    slots: Mapping[str, Slot]
+    table: Mapping[str, Any]
+    notes: tuple[str, ...]
+    source: str
+    _draft: Draft = field(repr=False, compare=False)
+
+    @property
+    def text(self) -> str:
+        """What stands in the recipe's own file."""
+        return self._draft.text
+
+    @property
+    def data(self) -> Slot:
+        """The data's slot."""
+        return self.slots["data"]
+
+    @property
+    def method(self) -> Slot:
+        """The method's slot."""
+        return self.slots["method"]
+
+    def section(self, section: str) -> tuple[Slot, ...]:
+        """Return the slots of one section, like ``losses``, in file order."""
+        return tuple(slot for slot in self.slots.values() if slot.path.startswith(f"{section}."))
+
+    def slot_for(self, section: str, network: str) -> Slot | None:
+        """Return the optimizer or schedule in charge of a network's path.
+
+        That is the one under the network's own path, else its group's, else, for ``schedules``, the
+        one for all; None where there is no schedule.
+        """
+        name = slot_for(section, network, {slot.name for slot in self.section(section)})
+        return None if name is None else self.slots[f"{section}.{name}"]
+
+    def problem(self, path: str, message: str, hint: str = "") -> Problem:
+        """Return a problem placed where `path` stands, a slot's path with or without a key after it."""
+        slot = max((known for known in self.slots if f"{path}.".startswith(f"{known}.")), key=len, default="")
+        keys = [key for key in path[len(slot) :].split(".") if key]
+        return self._draft.origin((*filter(None, slot.split(".", 1)), *keys)).problem(message, hint)
+
+    def to_toml(self) -> str:
+        """Return the resolved recipe as a TOML text that `load_recipe` reads back to the same table."""
+        return tomli_w.dumps(self.table)
+
+
+def load_recipe(
+    source: str | Path,
+    *,
+    set: Sequence[str] | Mapping[str, Any] = (),  # noqa: A002 - the name of the option
+    unset: Sequence[str] = (),
+    steps: int | None = None,
+    seed: int | None = None,
+    over: Sequence[Layer] = (),
+    catalog: Catalog | None = None,
+) -> Recipe:
+    """Read and check a recipe: a path ending in ``.toml``, or the name of a shipped one.
+
+    Args:
+        source: the file or the name; a `Path` is always a file.
+        set: keys to set on top, as ``"a.b=VALUE"`` texts or as a mapping from ``"a.b"`` to a value.
+        unset: keys to take away first.
+        steps: the length of training, in place of the recipe's steps or epochs.
+        seed: in place of the recipe's seed.
+        over: layers that lie between the recipe and `set`.
+        catalog: where components come from; the installed plug-ins by default.
+
+    Raises RecipeError, or PluginError where plug-ins are all that is wrong.
+    """
+    catalog = catalog or Catalog(discover())
+    findings = Findings()
+    draft = read_draft(
+        source, catalog, findings, settings=set, unset=unset, steps=steps, seed=seed, over=over
+    )
+    resolved = resolve(draft, catalog, findings)
+    cross_check(draft, resolved, findings)
+    findings.raise_any()
+    assert resolved.head is not None
+    assert resolved.train is not None
+    return Recipe(
+        name=resolved.head.name,
+        seed=resolved.head.seed,
+        train=resolved.train,
+        slots=resolved.slots,
+        table=resolved.table,
+        notes=tuple(draft.notes),
+        source=draft.source,
+        _draft=draft,
+    )
+
+
+def load_sections(
+    source: str | Path | Mapping[str, Any],
+    sections: Sequence[str],
+    *,
+    shown: str = "",
+    written: Mapping[str, str] = {},
+    set: Sequence[str] = (),  # noqa: A002 - the name of the option
+    unset: Sequence[str] = (),
+    seed: int | None = None,
+    catalog: Catalog,
+) -> Recipe:
+    """Read some sections of a recipe, such as its data and its metrics, and leave the rest aside.
+
+    So a trained model can be used without the plug-ins it was trained with. `source` may also be a table
+    in the form of `Recipe.table`, which errors call `shown` and which was `written` with some versions of
+    the plug-ins. The recipe that comes back has no other slots, and its training settings are the defaults.
+
+    Raises RecipeError, also for a setting of another section, or PluginError.
+    """
+    findings = Findings()
+    whole = from_table(source, shown=shown, written=written) if isinstance(source, Mapping) else source
+    changes = read_settings(set, unset, steps=None, seed=None)
+    changed = {section: changes.origins[section,] for section in changes.table}
+    changed |= {path[0]: origin for path, origin in changes.unset}
+    for section in changed.keys() - sections:
+        findings.add(changed[section], f"here only {' and '.join(sections)} can be changed")
+    findings.raise_any()
+    draft = read_draft(whole, catalog, findings, settings=set, unset=unset, seed=seed)
+    for section in draft.table.keys() - {"name", "seed", *sections}:
+        del draft.table[section]
+    resolved = resolve(draft, catalog, findings)
+    findings.raise_any()
+    assert resolved.head is not None
+    return Recipe(
+        name=resolved.head.name,
+        seed=resolved.head.seed,
+        train=TrainSettings(),
+        slots=resolved.slots,
+        table=resolved.table,
+        notes=tuple(draft.notes),
+        source=draft.source,
+        _draft=draft,
+    )
+
+
+def read_resolved(path: Path) -> dict[str, Any]:
+    """Return the table of a resolved.toml, to compare with `Recipe.table`."""
+    return {"recipe": FORMAT, **read_file(path, shown=str(path), rank=0).table}
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return each key in which two tables differ, with both values; None where one lacks it."""
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    return [
+        (dotted(path), before.get(path), after.get(path))
+        for path in {**before, **after}
+        if before.get(path) != after.get(path)
+    ]
+
+
+def _leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key), value

@@ -1,0 +1,54 @@
+"""The answer as a page of Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from i2i.bench.results import Figure, Outcome, tabulate
+from i2i.bench.view.markdown import markdown
+
+
+def page(**changes) -> str:
+    outcomes = [
+        Outcome(name, seed, Path(name), "done", metrics={"mae": 0.1 * seed + start})
+        for name, start in {"plain": 0.5, "a|b": 0.4}.items()
+        for seed in (0, 1)
+    ]
+    table = tabulate(
+        outcomes,
+        variants=["plain", "a|b"],
+        baseline="plain",
+        figures=[Figure("mae", "min")],
+        costs={"plain": {"step_seconds": 0.066, "generator_parameters": 1234567}},
+    )
+    environment = {"processor": "Some CPU", "cores": 2, "device": "cpu", "precision": "fp32", "threads": 2}
+    results = {
+        "name": "demo",
+        "summary": "Which?",
+        "baseline": "plain",
+        "seeds": [0, 1],
+        "metrics": [{"name": "mae", "better": "min"}],
+        "table": table,
+        "variants": [{"name": "plain", "steps": 10}, {"name": "a|b", "steps": 20}],
+        "environment": {**environment, "i2i": "0.1.0", "torch": "2.15.0", "platform": "Linux"},
+        "notes": ["Few seeds."],
+        "credit": "",
+    }
+    return markdown(results | changes, picture="demo.png")
+
+
+def test_it_has_the_answer_the_figures_the_costs_and_the_conditions():
+    text = page()
+    assert text.startswith("# demo\n\nWhich?\n\n**a|b beats plain on mae.**")
+    assert "-0.100 [-0.100, -0.100]<br>better" in text
+    assert "1,234,567" in text
+    assert "66.0 ms" in text
+    assert "10 to 20 steps a run; seeds 0, 1" in text
+    assert "![" in text
+    assert "Few seeds." in text
+
+
+def test_a_name_with_a_bar_stays_in_its_cell():
+    rows = [line for line in page().splitlines() if line.startswith("| a")]
+    assert all(row.startswith("| a\\|b |") for row in rows)
+    assert len(rows) == 2

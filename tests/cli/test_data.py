@@ -1,0 +1,283 @@
+"""`i2i data`: what check tells people and programs, and what get leaves on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import json
+import tarfile
+import threading
+import zlib
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2i.data.download import record_of
+from i2i.data.public import RECORD, get
+from i2i.data.public_sets import SETS
+from i2i.errors import ResourceError
+
+
+def picture(path: Path, *, size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: str = "") -> None:
+    """Write an image of noise, the same for the same seed, and another for each path without one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(zlib.crc32((seed or str(path)).encode()))
+    Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).convert(mode).save(path)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four sound pairs for training and two for validation."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("train", "val"):
+        for number in range(4 if name == "train" else 2):
+            for side in "AB":
+                picture(Path("pairs") / name / side / f"{number}.png")
+    return Path("pairs")
+
+
+def test_sound_data_is_described(i2i, pairs):
+    ended = i2i("data", "check", "pairs")
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+    assert lines[0] == "core/paired-images: folders train/A, …, train/B"
+    assert lines[1].split() == ["split", "pairs", "source", "target"]
+    assert lines[2].startswith("train  4      3 x uint8, ")
+    assert "8x8" in lines[3]
+    assert "note: no test: 'pairs' has pairs for train and val, and none for test." in ended.out
+    assert lines[-1] == "no problem; 6 of 6 pairs can be used"
+
+
+@pytest.fixture
+def flawed(pairs):
+    picture(pairs / "train/A/lonely.png")
+    picture(pairs / "train/A/1.jpg")
+    picture(pairs / "train/B/2.png", mode="L")
+    picture(pairs / "train/A/9.png", size=(8, 5))
+    picture(pairs / "train/B/9.png", size=(8, 8))
+    (pairs / "val/B/1.png").write_bytes(b"broken")
+    return pairs
+
+
+FLAWS = {
+    ("train", "pairs/train/A/1.jpg"): "1.jpg and 1.png have one name, and names tell pairs apart.",
+    ("train", "pairs/train/A/lonely.png"): "there is no image 'lonely' in pairs/train/B.",
+    ("train", "pairs/train/B/2.png"): (
+        "the target has 1 channel(s) of uint8, but that of the first pair, 0.png, has 3 of uint8."
+    ),
+    ("train", "pairs/train/B/9.png"): "the source is 8x5 pixels and the target 8x8.",
+    ("val", "pairs/val/B/1.png"): "this is not an image in a format that i2i reads.",
+}
+
+
+def test_every_problem_is_listed_with_its_file(i2i, flawed):
+    ended = i2i("data", "check", "pairs")
+    assert ended.code == 3
+    for (split, file), message in FLAWS.items():
+        (line,) = (line for line in ended.out.splitlines() if line.split()[1:2] == [file])
+        assert line.startswith(split)
+        assert line.endswith(message)
+    assert "1 of these: the files of a pair have one name." in ended.out
+    assert ended.out.splitlines()[-1] == "5 problems; 3 of 6 pairs can be used"
+
+
+def test_programs_get_the_same_as_json(i2i, flawed):
+    ended = i2i("data", "check", "pairs", "--json")
+    assert ended.code == 3
+    report = json.loads(ended.out)
+    assert {(p["split"], p["file"]): p["message"] for p in report["problems"]} == FLAWS
+    assert report["layout"] == "folders train/A, …, train/B"
+    train = report["splits"]["train"]
+    assert (train["pairs"], train["usable"]) == (4, 2)
+    assert train["source"]["kinds"] == {"3 x uint8": 2}
+    assert train["source"]["sizes"] == {"8x8": 2}
+    assert "test" not in report["splits"]
+
+
+def test_what_is_skipped_is_no_error(i2i, flawed):
+    ended = i2i("data", "check", "pairs", "--on-bad", "skip")
+    assert ended.code == 0
+    assert "5 problems; 3 of 6 pairs can be used" in ended.out
+
+
+def test_keys_of_the_data_can_be_set(i2i, pairs):
+    swapped = i2i("data", "check", "pairs", "--data", "direction=b-to-a", "--data", "size=32")
+    assert swapped.code == 0
+    labels = i2i("data", "check", "pairs", "--data", "target_labels=12")
+    assert labels.code == 3
+    assert "in colour, and its classes are known by index" in labels.out
+    wrong = i2i("data", "check", "pairs", "--data", "sorce=x")
+    assert wrong.code == 2
+    assert "did you mean 'source'?" in wrong.err
+
+
+def test_any_recipe_s_data_can_be_checked(i2i, pairs):
+    Path("x.toml").write_text('recipe = 1\nname = "x"\n\n[data]\nuse = "paired-images"\nroot = "pairs"\n')
+    ended = i2i("data", "check", "x.toml")
+    assert ended.code == 0, ended.err
+    assert "6 of 6 pairs" in ended.out
+
+
+def test_the_same_pair_twice_is_remarked_upon(i2i, pairs):
+    for side in "AB":
+        picture(pairs / f"train/{side}/a.png", seed="one")
+        picture(pairs / f"val/{side}/b.png", seed="one")
+    ended = i2i("data", "check", "pairs")
+    assert ended.code == 0
+    assert "note: the same pair, value by value: a (train), b (val)" in ended.out
+
+
+def test_values_outside_of_the_range_are_remarked_upon(i2i, pairs):
+    ended = i2i("data", "check", "pairs", "--data", "target_range=[0, 100]")
+    assert ended.code == 0
+    assert "note: 4 target images of train have values outside of 0 to 100" in ended.out
+
+
+def test_a_manifest_that_cannot_be_read_says_so_and_not_that_a_split_is_empty(i2i, tmp_path):
+    (tmp_path / "manifest.jsonl").write_text('{"src": "a.png", "target": "b.png"}\n')
+    ended = i2i("data", "check", str(tmp_path))
+    assert ended.code == 3
+    assert "this row names no source; its columns: src, target." in ended.err
+
+
+def test_a_folder_that_is_none_is_one_sentence(i2i, tmp_path):
+    ended = i2i("data", "check", str(tmp_path / "nowhere"))
+    assert ended.code == 3
+    assert len(ended.err.strip().splitlines()) == 2
+    assert "there is no folder or manifest" in ended.err
+
+
+def test_names_that_no_terminal_should_print_are_spelled_out(i2i, pairs):
+    picture(pairs / "train/A/\x1b[31mred.png")
+    ended = i2i("data", "check", "pairs")
+    assert ended.code == 3
+    assert "\x1b" not in ended.out
+    assert "\\x1b[31mred.png" in ended.out
+
+
+# --- get
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Serve a small facades.tar.gz on this machine; return its address and its file."""
+    monkeypatch.setenv("I2I_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "served"
+    folder.mkdir()
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 8)).save(buffer, "JPEG")
+    with tarfile.open(folder / "facades.tar.gz", "w:gz") as file:
+        for name in ("facades/train/1.jpg", "facades/val/2.jpg"):
+            info = tarfile.TarInfo(name)
+            info.size = len(buffer.getvalue())
+            file.addfile(info, io.BytesIO(buffer.getvalue()))
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format, *args):  # noqa: A002
+            """Say nothing."""
+
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{running.server_port}/facades.tar.gz", folder / "facades.tar.gz"
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def test_a_data_set_is_fetched_unpacked_and_ready(i2i, server):
+    url, archive = server
+    ended = i2i("data", "get", "facades", "--url", url)
+    assert ended.code == 0, ended.err
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert ended.out.splitlines() == [
+        f"data/facades: {archive.stat().st_size:,} bytes from {url}",
+        f"sha256 {sha256}",
+        'In a recipe: use = "paired-images", root = "data/facades"',
+    ]
+    assert sorted(path.name for path in Path("data").iterdir()) == ["facades"]
+    assert json.loads(Path("data/facades", RECORD).read_text())["sha256"] == sha256
+    assert record_of(url).is_file()
+    checked = i2i("data", "check", "data/facades")
+    assert checked.code == 0
+    assert "2 of 2 pairs can be used" in checked.out
+
+
+def test_what_is_there_is_not_fetched_again(i2i, server):
+    url, archive = server
+    first = i2i("data", "get", "facades", "--url", url)
+    archive.unlink()
+    assert i2i("data", "get", "facades", "--url", url) == first
+
+
+def test_another_archive_under_the_same_address_is_refused(i2i, server):
+    url, archive = server
+    assert i2i("data", "get", "facades", "--url", url).code == 0
+    archive.write_bytes(archive.read_bytes() + b"more")
+    ended = i2i("data", "get", "facades", "--url", url, "--out", "elsewhere")
+    assert ended.code == 3
+    assert "is not the file that it was at its first download" in ended.err
+    assert list(Path("elsewhere").iterdir()) == []
+
+
+def test_an_evil_archive_leaves_no_data(i2i, server):
+    url, archive = server
+    with tarfile.open(archive, "w:gz") as file:
+        info = tarfile.TarInfo("../evil")
+        file.addfile(info, io.BytesIO())
+    ended = i2i("data", "get", "facades", "--url", url)
+    assert ended.code == 3
+    assert "a path outside of it, '../evil'" in ended.err
+    assert not Path("data/facades").exists()
+    assert not Path("evil").exists()
+
+
+def test_a_page_in_place_of_the_archive_is_no_first_download(i2i, server):
+    url, archive = server
+    whole = archive.read_bytes()
+    archive.write_bytes(b"<html>please log in</html>")
+    ended = i2i("data", "get", "facades", "--url", url)
+    assert ended.code == 3
+    assert len(ended.err.strip().splitlines()) == 2
+    assert "remove it and download it again" in ended.err
+    archive.write_bytes(whole)
+    Path("data/.facades.tar.gz").unlink()
+    assert i2i("data", "get", "facades", "--url", url).code == 0
+
+
+def test_a_folder_of_one_s_own_is_not_touched(i2i, server):
+    Path("data/facades").mkdir(parents=True)
+    ended = i2i("data", "get", "facades", "--url", server[0])
+    assert ended.code == 2
+    assert "is there already, and not from a download" in ended.err
+
+
+def test_offline_is_one_sentence(i2i, server):
+    ended = i2i("data", "get", "maps", "--url", "http://127.0.0.1:9/maps.tar.gz")
+    assert ended.code == 4
+    assert len(ended.err.strip().splitlines()) == 1
+    assert "cannot be reached" in ended.err
+
+
+def test_cityscapes_must_be_asked_for(tmp_path):
+    with pytest.raises(ResourceError, match=r"ask its owners for it \(https://www\.cityscapes"):
+        get("cityscapes", tmp_path)
+
+
+def test_a_name_that_is_none_is_corrected(i2i):
+    ended = i2i("data", "get", "facade")
+    assert ended.code == 2
+    assert "did you mean 'facades'?" in ended.err
+
+
+def test_the_public_addresses_are_those_of_the_paper():
+    base = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets"
+    names = ("facades", "maps", "edges2shoes", "edges2handbags", "night2day")
+    assert {name: SETS[name].url for name in names} == {name: f"{base}/{name}.tar.gz" for name in names}
+    assert set(SETS) == {*names, "cityscapes"}

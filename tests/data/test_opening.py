@@ -1,0 +1,133 @@
+"""Items that cannot be used: refused, or counted, listed and left out, whatever data set they are in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+
+from i2i.data.inspection import WORTH_A_PROCESS, inspect
+from i2i.data.opening import MOST_TOLD, check_alike, usable
+from i2i.errors import DataError, Problem
+from i2i.kinds import ImageSpec, PairSpec
+
+SPEC = PairSpec(ImageSpec(1, 2, 2), ImageSpec(3, 2, 2))
+
+
+class Numbers:
+    """Item i is the brightness i; those in `bad` cannot be had, and those in `odd` are not what was said."""
+
+    def __init__(self, count: int = 6, *, bad: tuple[int, ...] = (), odd: tuple[int, ...] = ()) -> None:
+        self.spec, self.count, self.bad, self.odd = SPEC, count, bad, odd
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index in self.bad:
+            raise DataError(Problem("it is broken.", file=f"{index}.png"))
+        channels = 4 if index in self.odd else 3
+        source = torch.full((1, 2, 2), index % 256, dtype=torch.uint8)
+        return {"source": source, "target": source.expand(channels, 2, 2), "id": str(index)}
+
+
+class Drawn(Numbers):
+    """The same, without pairs."""
+
+    def draw(self, index, rng):
+        return self[index]
+
+
+class Orphaned(Numbers):
+    """The same, with something wrong that no item shows."""
+
+    credit = "Numbers by nobody."
+    problems = (Problem("it has no partner.", file="orphan.png"),)
+
+
+def ids(data) -> list[str]:
+    return [data[index]["id"] for index in range(len(data))]
+
+
+def use(data, on_bad: str):
+    notes: list[str] = []
+    return usable(data, on_bad=on_bad, split="train", note=notes.append), notes
+
+
+def test_sound_data_comes_back_as_it_is():
+    data = Numbers()
+    for on_bad in ("refuse", "skip"):
+        assert use(data, on_bad) == (data, [])
+
+
+def test_to_refuse_reads_nothing_and_refuses_what_was_found_at_the_start():
+    broken = Numbers(bad=(0,))
+    assert use(broken, "refuse")[0] is broken
+    with pytest.raises(DataError, match=r"orphan\.png\n  it has no partner") as caught:
+        use(Orphaned(), "refuse")
+    assert caught.value.exit_code == 3
+
+
+def test_to_skip_leaves_out_counts_and_lists():
+    data, notes = use(Numbers(bad=(0, 4), odd=(2,)), "skip")
+    assert ids(data) == ["1", "3", "5"]
+    (note,) = notes
+    assert "goes on with 3 pairs" in note
+    assert "0.png\n  it is broken." in note
+    assert "the target of '2' has 4 channels" in note
+    assert "4.png" in note
+
+
+def test_problems_of_the_listing_are_listed_and_what_belongs_to_the_data_stays():
+    data, notes = use(Orphaned(bad=(1,)), "skip")
+    assert data.credit == "Numbers by nobody."
+    assert data.spec is SPEC
+    assert "orphan.png" in notes[0]
+    whole = Orphaned()
+    assert use(whole, "skip")[0] is whole
+
+
+def test_unpaired_data_draws_past_the_bad_ones():
+    data, _ = use(Drawn(bad=(0,)), "skip")
+    assert data.draw(0, None)["id"] == "1"
+    assert not hasattr(use(Numbers(bad=(0,)), "skip")[0], "draw")
+
+
+def test_nothing_left_is_an_error():
+    with pytest.raises(DataError, match="nothing in the split 'train' can be used"):
+        use(Numbers(2, bad=(0, 1)), "skip")
+
+
+def test_a_long_list_is_cut_short():
+    with pytest.raises(DataError) as caught:
+        use(Numbers(50, bad=tuple(range(50))), "skip")
+    assert len(caught.value.problems) == MOST_TOLD + 2
+    assert f"and {50 - MOST_TOLD} more" in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the class of a test cannot be sent to a new process")
+def test_many_items_are_read_in_order_by_several_processes(monkeypatch):
+    monkeypatch.setattr("i2i.data.inspection.usable_cores", lambda: 2)
+    before = torch.random.get_rng_state()
+    count = 2 * WORTH_A_PROCESS + 3
+    findings = list(inspect(Numbers(count, bad=(7, count - 1))))
+    assert [finding.index for finding in findings] == list(range(count))
+    assert [finding.index for finding in findings if finding.problems] == [7, count - 1]
+    assert findings[9].source.least == findings[9].target.most == 9
+    assert findings[7].problems[0].file == "7.png"
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_equal_items_have_equal_digests():
+    digests = [finding.digest for finding in inspect(Numbers(300))]
+    assert digests[3] == digests[259]
+    assert len(set(digests)) == 256
+
+
+def test_another_split_must_have_the_same_kind_of_images():
+    check_alike(SPEC, replace(SPEC, source=replace(SPEC.source, height=99)), split="val")
+    deep = replace(SPEC, source=replace(SPEC.source, depth="uint16", high=65535.0))
+    with pytest.raises(DataError, match=r"the source in .* 'val' has 1 .* uint16 .*'train' 1 .* uint8"):
+        check_alike(SPEC, deep, split="val")

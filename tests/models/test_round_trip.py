@@ -1,0 +1,245 @@
+"""What goes in comes out: an identity generator and `i2i translate`, bit by bit, in every format."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from i2i.images import read_image, write_image
+from i2i.kinds import Colour, ImageSpec, PairSpec, Part, TestSettings
+from i2i.runs import weights
+
+IDENTITY = """
+import torch
+
+from i2i import hookimpl
+
+i2i_api = 1
+
+
+@hookimpl
+def i2i_register(registry):
+    registry.generator("identity", ":Identity", "what goes in comes out")
+
+
+class Identity(torch.nn.Module):
+    size_multiple = 8
+
+    def __init__(self, *, in_channels: int, out_channels: int):
+        super().__init__()
+        self.one = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, source):
+        return source * self.one
+"""
+PALETTE: tuple[Colour, ...] = ((0, 0, 0), (200, 10, 10), (10, 200, 10), (10, 10, 200))
+RNG = np.random.default_rng(0)
+HEIGHT, WIDTH = 203, 301
+
+
+@pytest.fixture
+def translate(distribution, tmp_path, i2i):
+    """Return a function that writes an identity model for images of a spec and translates with it."""
+    distribution("i2i-same", "1.0", "same", {"i2i_same.py": IDENTITY})
+
+    def run(source: Path, target: Path, spec: ImageSpec):
+        header = {
+            "component": "same/identity",
+            "rev": 1,
+            "distribution": "i2i-same",
+            "version": "1.0",
+            "slot": {"use": "same/identity"},
+            "pair_spec": asdict(PairSpec(spec, spec)),
+            "test": asdict(TestSettings()),
+            "provenance": {},
+        }
+        model = tmp_path / "model.safetensors"
+        model.write_bytes(weights.encode({"one": torch.ones(())}, header))
+        return i2i("translate", str(model), str(source), str(target), "--device", "cpu")
+
+    return run
+
+
+def noise(*shape: int, dtype: str) -> np.ndarray:
+    if dtype == "float32":
+        return RNG.uniform(-1, 1, shape).astype(np.float32)
+    return RNG.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def same_pixels(one: Path, other: Path) -> bool:
+    before, after = read_image(one), read_image(other)
+    return before.dtype == after.dtype and torch.equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "spec"),
+    [
+        ("grey.png", noise(HEIGHT, WIDTH, dtype="uint8"), ImageSpec(1, 8, 8)),
+        ("colour.png", noise(HEIGHT, WIDTH, 3, dtype="uint8"), ImageSpec(3, 8, 8)),
+        ("alpha.png", noise(HEIGHT, WIDTH, 4, dtype="uint8"), ImageSpec(4, 8, 8)),
+        ("deep.png", noise(HEIGHT, WIDTH, dtype="uint16"), ImageSpec(1, 8, 8, depth="uint16", high=65535)),
+        ("deep.tif", noise(40, 50, 3, dtype="uint16"), ImageSpec(3, 8, 8, depth="uint16", high=65535)),
+        ("part.tif", noise(40, 50, dtype="uint16") % 4096, ImageSpec(1, 8, 8, depth="uint16", high=4095)),
+        ("float.tif", noise(40, 50, dtype="float32"), ImageSpec(1, 8, 8, depth="float32", low=-1, high=1)),
+        ("float.npy", noise(40, 50, 7, dtype="float32"), ImageSpec(7, 8, 8, depth="float32", low=-1, high=1)),
+        ("many.tif", noise(40, 50, 5, dtype="uint8"), ImageSpec(5, 8, 8)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_bit_survives(translate, tmp_path, name, array, spec):
+    source = tmp_path / "in" / name
+    source.parent.mkdir()
+    if name.endswith(".tif"):
+        tifffile.imwrite(source, array, photometric="minisblack" if spec.channels != 3 else "rgb")
+    elif name.endswith(".npy"):
+        np.save(source, array)
+    else:
+        Image.fromarray(array).save(source)
+    done = translate(source.parent, tmp_path / "out", spec)
+    assert done.code == 0, done.err
+    assert same_pixels(source, tmp_path / "out" / name)
+
+
+def test_16_bit_colour_png_survives(translate, tmp_path):
+    spec = ImageSpec(3, 8, 8, depth="uint16", high=65535)
+    write_image(tmp_path / "a.png", torch.from_numpy(noise(3, 20, 30, dtype="uint16")), spec=spec)
+    assert translate(tmp_path / "a.png", tmp_path / "b.png", spec).code == 0
+    assert same_pixels(tmp_path / "a.png", tmp_path / "b.png")
+
+
+def test_floats_of_any_range_survive_to_within_a_rounding(translate, tmp_path):
+    array = RNG.uniform(0, 80, (20, 30)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", array)
+    spec = ImageSpec(1, 8, 8, depth="float32", low=0, high=80)
+    assert translate(tmp_path / "a.tif", tmp_path / "b.tif", spec).code == 0
+    assert read_image(tmp_path / "b.tif")[0].numpy() == pytest.approx(array, abs=1e-5)
+
+
+def palette_image() -> Image.Image:
+    image = Image.fromarray(noise(HEIGHT, WIDTH, dtype="uint8") % 4)
+    image.putpalette([value for colour in PALETTE for value in colour])
+    return image
+
+
+def test_a_palette_survives_as_its_colours(translate, tmp_path):
+    palette_image().save(tmp_path / "a.png")
+    assert translate(tmp_path / "a.png", tmp_path / "b.png", ImageSpec(3, 8, 8)).code == 0
+    assert same_pixels(tmp_path / "a.png", tmp_path / "b.png")
+
+
+def test_a_palette_survives_as_classes_with_its_palette(translate, tmp_path):
+    before = palette_image()
+    before.save(tmp_path / "a.png")
+    spec = ImageSpec(4, 8, 8, high=1, labels=True, palette=PALETTE)
+    assert translate(tmp_path / "a.png", tmp_path / "b.png", spec).code == 0
+    with Image.open(tmp_path / "b.png") as after:
+        assert after.mode == "P"
+        assert np.array_equal(np.array(after), np.array(before))
+        assert np.array_equal(np.array(after.convert("RGB")), np.array(before.convert("RGB")))
+
+
+def test_classes_by_index_survive(translate, tmp_path):
+    array = noise(HEIGHT, WIDTH, dtype="uint8") % 4
+    Image.fromarray(array).save(tmp_path / "a.png")
+    spec = ImageSpec(4, 8, 8, high=1, labels=True)
+    assert translate(tmp_path / "a.png", tmp_path / "b.png", spec).code == 0
+    assert np.array_equal(np.array(Image.open(tmp_path / "b.png")), array)
+
+
+def test_a_rotated_photo_comes_out_upright(translate, tmp_path):
+    array = noise(HEIGHT, WIDTH, 3, dtype="uint8")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(array).save(tmp_path / "a.png", exif=exif)
+    assert translate(tmp_path / "a.png", tmp_path / "b.png", ImageSpec(3, 8, 8)).code == 0
+    with Image.open(tmp_path / "b.png") as after:
+        assert not after.getexif()
+        assert np.array_equal(np.array(after), np.rot90(array, -1))
+
+
+# --- names, and what does not fit
+
+
+def test_a_name_gets_a_suffix_that_can_hold_the_result(translate, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(noise(20, 30, dtype="uint8")).save(tmp_path / "in" / "a.jpg")
+    spec = ImageSpec(1, 8, 8, depth="uint16", high=65535)
+    assert translate(tmp_path / "in", tmp_path / "out", spec).code == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    assert read_image(tmp_path / "out/a.png").dtype == torch.uint16
+    chosen = translate(tmp_path / "in/a.jpg", tmp_path / "b.jpg", spec)
+    assert chosen.code == 3
+    assert "cannot hold 1 channel(s) of uint16" in chosen.err
+    Image.fromarray(noise(20, 30, dtype="uint8")).save(tmp_path / "in" / "a.png")
+    both = translate(tmp_path / "in", tmp_path / "out2", spec)
+    assert both.code == 2
+    assert "a.png: rename one" in both.err
+
+
+def test_integers_are_not_taken_for_floating_point_values(translate, tmp_path):
+    Image.fromarray(noise(20, 30, dtype="uint8")).save(tmp_path / "a.png")
+    done = translate(tmp_path / "a.png", tmp_path / "b.tif", ImageSpec(1, 8, 8, depth="float32", high=10))
+    assert done.code == 3
+    assert "a.png\n  the image holds uint8, and the model was trained on float32 from 0 to 10." in done.err
+
+
+STACK = ImageSpec(
+    4,
+    8,
+    8,
+    depth="float32",
+    low=-1,
+    high=1,
+    parts=(Part("rgb", 3, "uint8", 0, 255), Part("depth", 1, "float32", 0, 10)),
+)
+
+
+def test_stacked_sources_come_from_a_folder_for_each(translate, tmp_path):
+    for name in ("rgb", "depth"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    rgb = noise(20, 30, 3, dtype="uint8")
+    Image.fromarray(rgb).save(tmp_path / "in/rgb/1.png")
+    np.save(tmp_path / "in/depth/1.npy", np.full((20, 30), 2.5, np.float32))
+    done = translate(tmp_path / "in", tmp_path / "out", STACK)
+    assert done.code == 0, done.err
+    out = read_image(tmp_path / "out/1.tif")
+    assert out.shape == (4, 20, 30)
+    assert out[3].unique().tolist() == [-0.5]
+    assert out[:3].permute(1, 2, 0).numpy() == pytest.approx(rgb / 127.5 - 1, abs=1e-6)
+
+    Image.fromarray(rgb).save(tmp_path / "in/rgb/2.png")
+    done = translate(tmp_path / "in", tmp_path / "out", STACK)
+    assert done.code == 3
+    assert "2.png\n  there is no image '2' in each of rgb, depth." in done.err
+
+
+def test_one_picture_does_not_stand_for_a_stack_of_them(translate, tmp_path):
+    Image.new("RGB", (6, 5)).save(tmp_path / "1.png")
+    stack = ImageSpec(4, 8, 8, parts=(Part("rgb", 3, "uint8", 0, 255), Part("mask", 1, "uint8", 0, 255)))
+    done = translate(tmp_path / "1.png", tmp_path / "out", stack)
+    assert done.code == 3
+    assert "one image of 3 channel(s) cannot stand for a source stacked from rgb, mask." in done.err
+
+
+def test_stacked_sources_of_different_sizes_are_named(translate, tmp_path):
+    for name in ("rgb", "depth"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    Image.fromarray(noise(20, 30, 3, dtype="uint8")).save(tmp_path / "in/rgb/1.png")
+    np.save(tmp_path / "in/depth/1.npy", np.zeros((10, 15), np.float32))
+    done = translate(tmp_path / "in", tmp_path / "out", STACK)
+    assert done.code == 3
+    assert "different sizes: 30x20, 15x10" in done.err
+
+
+def test_a_spec_survives_a_model_file():
+    spec = PairSpec(STACK, ImageSpec(4, 8, 8, high=1, labels=True, palette=PALETTE))
+    assert PairSpec.from_json(json.loads(json.dumps(asdict(spec)))) == spec
+    old = {"channels": 3, "height": 8, "width": 8}
+    assert PairSpec.from_json({"source": old, "target": old}).source == ImageSpec(3, 8, 8)

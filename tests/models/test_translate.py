@@ -1,0 +1,205 @@
+"""Using a trained model: any size, names kept, the test settings of the file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from i2i import load_generator, run
+from i2i.errors import DataError, PluginError, RecipeError
+from i2i.images import read_image
+from i2i.models.translate import load_model, plan, translate, translate_all
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import discover
+
+
+@pytest.fixture
+def model(load, tmp_path) -> Path:
+    return run(load("train.steps=2"), tmp_path / "run").folder / "model.safetensors"
+
+
+def picture(path: Path, size: tuple[int, int] = (16, 16), mode: str = "RGB") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.effect_noise(size, 90).convert(mode).save(path)
+    return path
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "i2i", "translate", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120)
+
+
+def test_a_folder_is_translated_under_its_own_names_in_any_size(model, tmp_path):
+    sizes = {"a.png": (16, 16), "b.jpg": (301, 203), "deep/c.PNG": (7, 5), "deep/one.png": (1, 1)}
+    for name, size in sizes.items():
+        picture(tmp_path / "in" / name, size)
+    (tmp_path / "in" / "notes.txt").write_text("not an image")
+    done = command(model, tmp_path / "in", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().startswith("4 images translated to")
+    found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert found == set(sizes)
+    for name, size in sizes.items():
+        with Image.open(tmp_path / "out" / name) as image:
+            assert image.size == size
+
+
+def test_hidden_folders_and_folders_with_an_images_name_are_no_images(tmp_path):
+    for name in ("a.png", "shots.png/b.png", ".trash/c.png", "deep/.hidden.png"):
+        picture(tmp_path / "in" / name)
+    work = plan(tmp_path / "in", tmp_path / "out")
+    assert [str(result.relative_to(tmp_path / "out")) for _, result in work] == ["a.png", "shots.png/b.png"]
+
+
+def test_a_pickle_in_place_of_a_model_is_sent_to_import(tmp_path):
+    torch.save({"x": torch.zeros(1)}, tmp_path / "latest_net_G.pth")
+    with pytest.raises(DataError, match=r"is not a weights file: .+`i2i import` makes a weights file of one"):
+        load_model(tmp_path / "latest_net_G.pth")
+
+
+def test_a_single_file_goes_to_a_file_or_into_a_folder(model, tmp_path):
+    source = picture(tmp_path / "one.png")
+    assert command(model, source, tmp_path / "two.png").returncode == 0
+    assert command(model, source, tmp_path / "out").returncode == 0
+    assert (tmp_path / "two.png").read_bytes() == (tmp_path / "out" / "one.png").read_bytes()
+
+
+def test_the_same_seed_draws_the_same_answer_and_another_seed_another(model, tmp_path):
+    source = picture(tmp_path / "one.png")
+    loaded = load_model(model)
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        list(translate_all(loaded, [(source, tmp_path / f"{name}.png")], seed=seed))
+    a, b, c = (read_image(tmp_path / f"{name}.png") for name in "abc")
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_without_dropout_every_seed_gives_the_same_answer(model, tmp_path):
+    source = picture(tmp_path / "one.png")
+    for name, seed in (("a", 0), ("b", 1)):
+        assert (
+            command(model, source, tmp_path / f"{name}.png", "--seed", seed, "--no-dropout").returncode == 0
+        )
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_the_file_says_whether_dropout_stays_on(load, tmp_path):
+    settings = ("train.steps=1", "method.test_dropout=false", "method.test_norm=running")
+    quiet = run(load(*settings), tmp_path / "quiet").folder / "model.safetensors"
+    module = load_generator(quiet)
+    image = torch.rand(1, 3, 16, 16)
+    assert torch.equal(module(image), module(image))
+    assert not any(part.training for part in module.modules())
+
+
+def test_per_image_statistics_make_batching_change_nothing(load, tmp_path):
+    path = (
+        run(load("train.steps=1", "method.test_dropout=false"), tmp_path / "run").folder / "model.safetensors"
+    )
+    module = load_generator(path)
+    images = torch.rand(3, 3, 16, 16) * torch.tensor([0.1, 1.0, 0.5]).view(3, 1, 1, 1)
+    together = module(images)
+    apart = torch.cat([module(image[None]) for image in images])
+    assert torch.allclose(together, apart, atol=1e-6)
+
+
+def test_padding_is_cut_off_again_and_changes_nothing_inside(model):
+    loaded = load_model(model, dropout=False)
+    image = torch.rand(3, 8, 8) * 2 - 1
+    assert translate(loaded, image[:, :7, :5]).shape == (3, 7, 5)
+    assert torch.equal(translate(loaded, image), loaded.module(image[None])[0].detach())
+
+
+def test_a_grey_image_is_read_as_the_model_wants_it(model, tmp_path):
+    source = picture(tmp_path / "grey.png", mode="L")
+    assert command(model, source, tmp_path / "out.png").returncode == 0
+    assert read_image(tmp_path / "out.png").shape[0] == 3
+
+
+def test_one_unreadable_image_is_named_and_stops_none_of_the_others(model, tmp_path):
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nand then nothing")
+    picture(tmp_path / "in" / "z.png")
+    done = command(model, tmp_path / "in", tmp_path / "out")
+    assert done.returncode == 3
+    assert "broken.png" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "z.png"]
+
+
+def test_input_is_never_overwritten(model, tmp_path):
+    source = picture(tmp_path / "in" / "a.png")
+    before = source.read_bytes()
+    with pytest.raises(RecipeError, match="would be overwritten"):
+        plan(tmp_path / "in", tmp_path / "in")
+    assert command(model, source, source).returncode == 2
+    assert source.read_bytes() == before
+
+
+def test_an_empty_or_missing_input_is_one_sentence(model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for source, words in ((tmp_path / "empty", "holds no image"), (tmp_path / "missing", "does not exist")):
+        done = command(model, source, tmp_path / "out")
+        assert done.returncode == 3
+        assert words in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\x03\x04 a pickle, perhaps", b"\xff" * 64, (10).to_bytes(8, "little") + b'{"a": 1}  '],
+)
+def test_a_file_that_is_no_model_is_refused(tmp_path, content):
+    picture(tmp_path / "a.png")
+    (tmp_path / "model.safetensors").write_bytes(content)
+    done = command(tmp_path / "model.safetensors", tmp_path / "a.png", tmp_path / "b.png")
+    assert done.returncode == 3
+    assert "model.safetensors" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_discriminators_weights_are_no_model(model, tmp_path):
+    judge = model.parent / "checkpoints" / "000002" / "discriminators.judge.safetensors"
+    with pytest.raises(DataError, match="describes no generator"):
+        load_model(judge)
+
+
+def test_a_model_whose_plug_in_is_gone_names_it(model, tmp_path):
+    catalog = Catalog(discover(environ={"I2I_DISABLE": "toys"}))
+    with pytest.raises(PluginError, match="'toys/tiny' needs the plug-in 'toys'"):
+        load_model(model, catalog=catalog)
+
+
+def test_a_changed_revision_is_refused(model, monkeypatch):
+    import i2i_toys
+
+    source = i2i_toys.i2i_register
+
+    def newer(registry):
+        monkeypatch.setattr(
+            registry, "generator", lambda *a, **k: type(registry).component(registry, "generator", *a, rev=2)
+        )
+        source(registry)
+
+    from i2i import hookimpl
+
+    monkeypatch.setattr(i2i_toys, "i2i_register", hookimpl(newer))
+    with pytest.raises(RecipeError, match="revision 1, and installed is toys/tiny revision 2"):
+        load_model(model)
+
+
+def test_a_loaded_generator_is_an_ordinary_module(model):
+    import copy
+
+    module = load_generator(str(model))
+    assert isinstance(module, torch.nn.Module)
+    assert sum(p.numel() for p in module.parameters()) > 0
+    assert module(torch.zeros(2, 3, 16, 16)).shape == (2, 3, 16, 16)
+    twin = copy.deepcopy(module).train()
+    twin(torch.zeros(2, 3, 16, 16)).sum().backward()
+    assert all(p.grad is not None for p in twin.parameters())
