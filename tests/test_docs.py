@@ -1,15 +1,18 @@
 """The documents say what the code does: signatures, tables and messages are those of the code.
 
-The commands of the authors' book are run by tests/book.
+The commands of the plug-in book are run by tests/book.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -21,31 +24,38 @@ from i2i import hookspecs, testing
 from i2i.kinds import KINDS
 from i2i.plugins.schema import schema_of
 from i2i.registry import Registrar
-from i2i.testing.outcomes import PLUGIN, Check
+from i2i.testing.table import applies_to, updated
 
 ROOT = Path(__file__).parents[1]
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+BOOK = ROOT / "docs" / "plugins"
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+README, CONTRIBUTING = text_of(ROOT / "README.md"), text_of(ROOT / "CONTRIBUTING.md")
+PAGES = {path.stem: text_of(path) for path in sorted(BOOK.glob("*.md"))}
 
 
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.S | re.M)
 
 
-def section(heading: str) -> str:
-    """Return what stands in the authors' book from a heading to the next one."""
-    _, _, after = CONTRIBUTING.partition(f"\n{heading}\n")
-    assert after, f"the book has no heading '{heading}'"
+def section(page: str, heading: str) -> str:
+    """Return what stands on a page of the plug-in book from a heading to the next one."""
+    _, _, after = PAGES[page].partition(f"\n{heading}\n")
+    assert after, f"the page {page} has no heading '{heading}'"
     return re.split(r"^##+ ", after, maxsplit=1, flags=re.M)[0]
 
 
-# --- the authors' book: what it shows is what there is --------------------------------------------
+# --- the plug-in book: what it shows is what there is ----------------------------------------------
 
 
 def shown() -> dict[str, dict[str, Any]]:
     """Return what the book's blocks of signatures define, by the module that they are of."""
     found: dict[str, dict[str, Any]] = {}
-    for block in blocks(CONTRIBUTING, "python"):
+    for block in blocks("\n".join(PAGES.values()), "python"):
         if module := re.match(r"# (i2i[\w.]*)\n", block):
             stub: dict[str, Any] = {}
             exec(compile(f"from __future__ import annotations\n{block}", module[1], "exec"), stub)
@@ -109,7 +119,9 @@ def test_every_kind_is_in_the_book_with_all_that_is_called_on_it(kind):
 
 
 def test_the_table_of_kinds_is_that_of_the_code():
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", section("### The kinds"), flags=re.M)
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", section("contract", "## The kinds"), flags=re.M
+    )
     told = {name: (listed(injected), listed(keys)) for name, injected, keys in rows}
     real = {
         kind.name.replace("-", "_"): (
@@ -125,26 +137,62 @@ def listed(cell: str) -> set[str]:
     return set() if cell.strip() == "-" else {name.strip() for name in cell.split(",")}
 
 
+def test_the_table_of_checks_is_that_of_the_code():
+    page = BOOK / "testing.md"
+    command = f"python -m i2i.testing.table {page.relative_to(ROOT).as_posix()}"
+    made = updated(PAGES["testing"], testing.CHECKS.values())
+    assert made == PAGES["testing"], f"the table of checks is not that of the code. Run: {command}"
+    assert command in PAGES["testing"], "the page does not say how its table is made"
+
+
 def test_every_check_of_the_kit_is_in_the_book_with_its_purpose():
-    rows = re.findall(r"^\| `[\w-]+` \| .* \|$", section("## Testing"), flags=re.M)
+    rows = re.findall(r"^\| `[\w-]+` \| .* \|$", section("testing", "## The checks"), flags=re.M)
     checks = testing.CHECKS.values()
     assert rows == [f"| `{check.name}` | {applies_to(check)} | {check.purpose} |" for check in checks]
 
 
-def applies_to(check: Check) -> str:
-    others = [name for name in KINDS if name not in check.kinds]
-    if check.kinds == {PLUGIN} or len(others) > 2:
-        return ", ".join(name for name in (PLUGIN, *KINDS) if name in check.kinds)
-    return f"every kind but {', '.join(others)}" if others else "every kind"
-
-
 def test_everything_in_the_kit_is_in_the_book():
     for name in testing.__all__:
-        assert re.search(rf"\b{name}\b", section("## Testing")), name
+        assert re.search(rf"\b{name}\b", section("testing", "## The kit")), name
+
+
+def public() -> dict[str, list[str]]:
+    """Return the modules that authors may import, with the names that the contract gives of each."""
+    rows = re.findall(
+        r"^\| `(i2i[\w.]*)` \| (.+) \|$", section("contract", "## What you may import"), flags=re.M
+    )
+    return {module: re.findall(r"`(\w+)`", told) for module, told in rows}
+
+
+@pytest.mark.parametrize("module", public())
+def test_what_authors_may_import_is_there(module):
+    live = import_module(module)
+    assert [name for name in public()[module] if not hasattr(live, name)] == []
+
+
+def promised() -> set[str]:
+    """Return the dotted names of the modules that authors may import, and of what is in them."""
+    names = {*public(), *(f"i2i.{name}" for name in public()["i2i"])}
+    for module in public().keys() - {"i2i"}:
+        things = vars(import_module(module)) | dict.fromkeys(public()[module])
+        names |= {f"{module}.{name}" for name, thing in things.items() if not inspect.ismodule(thing)}
+    return names
+
+
+def test_the_book_shows_names_and_imports_only_what_authors_may_import():
+    used = {*SHOWN, *re.findall(r"`(i2i(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)?)", "\n".join(PAGES.values()))}
+    for block in blocks("\n".join(PAGES.values()), "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                used |= {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Import):
+                used |= {alias.name for alias in node.names}
+    assert {"i2i.hookimpl", "i2i.testtime", "i2i.errors.ResourceError"} <= used
+    assert {name for name in used if name.split(".")[0] == "i2i"} <= promised()
 
 
 def test_the_first_plug_in_has_twelve_lines():
-    assert sum(bool(line) for line in blocks(CONTRIBUTING, "python")[0].splitlines()) == 12
+    assert sum(bool(line) for line in blocks(PAGES["tutorial"], "python")[0].splitlines()) == 12
 
 
 # --- the README ------------------------------------------------------------------------------------
@@ -183,7 +231,7 @@ def test_the_readmes_recipe_for_own_pairs_trains(i2i, own_pairs):
 
 def test_with_the_first_plug_in_of_the_book_it_trains_too_and_the_model_translates(own_pairs):
     folder = own_pairs.parent
-    (folder / "mine.py").write_text(blocks(CONTRIBUTING, "python")[0])
+    (folder / "mine.py").write_text(blocks(PAGES["tutorial"], "python")[0])
     trained = i2i_process(
         *("run", "mine.toml", "--plugin", "mine.py", "--set", "generator.use=local/shallow", "--out", "out"),
         cwd=folder,
@@ -215,22 +263,91 @@ def test_both_commands_of_the_readme_name_files_that_are_there():
     assert "python -m pip install -e . -e plugins/i2i-openmoji && i2i run recipes/pix2pix.toml" in commands
     test_command = "python -m pip install -r requirements-dev.txt && python -m pytest"
     assert test_command in commands
-    assert blocks(section("## Working on i2i itself"), "console") == [f"{test_command}\n"]
+    assert blocks(CONTRIBUTING, "console")[0] == f"{test_command}\n"
     assert f"\n{test_command}\n" in (ROOT / ".ci" / "run").read_text()
 
 
-# --- both ------------------------------------------------------------------------------------------
+def test_the_readme_leads_to_the_first_plug_in():
+    own = README.partition("\n## Your own components\n")[2].partition("\n## ")[0]
+    assert "(docs/plugins/tutorial.md)" in own
+
+
+# --- how i2i itself is worked on -------------------------------------------------------------------
+
+
+def test_the_first_link_for_contributors_is_to_the_plug_in_book():
+    assert next(iter(links(ROOT / "CONTRIBUTING.md")))[0] == BOOK / "README.md"
+
+
+def test_the_style_that_contributors_are_told_of_is_the_one_that_is_checked():
+    style = blocks(CONTRIBUTING, "console")[1].splitlines()
+    assert [line.removeprefix("python -m ") for line in style] == [
+        "ruff check .",
+        "ruff format --check .",
+        "mypy",
+    ]
+    assert set(style) <= set((ROOT / ".ci" / "run").read_text().splitlines())
+
+
+def test_contributors_are_told_where_the_tests_look_for_real_data():
+    tests = [text_of(path) for folder in ("tests", "plugins") for path in (ROOT / folder).rglob("test_*.py")]
+    used = {name for text in tests for name in re.findall(r'"(I2I_TEST_\w+)"', text)}
+    assert used == {"I2I_TEST_DATA"}
+    assert "`I2I_TEST_DATA`" in CONTRIBUTING
+
+
+# --- all documents ---------------------------------------------------------------------------------
+
+PATTERNS = ("*.md", "docs/**/*.md", "plugins/*/README.md", "recipes/**/*.md")
+DOCUMENTS = {path.relative_to(ROOT).as_posix(): path for each in PATTERNS for path in sorted(ROOT.glob(each))}
+
+
+def prose(path: Path) -> str:
+    """Return a document without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", text_of(path), flags=re.S | re.M)
+
+
+def links(path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the file and the anchor of every link within the project; either may be the document's own."""
+    for target, anchor in re.findall(r"\]\((?![a-z]+:)([^)#]*)(?:#([^)]*))?\)", prose(path)):
+        yield (path.parent / target).resolve() if target else path, anchor
+
+
+def anchors(path: Path) -> set[str]:
+    """Return what the headings of a document can be linked to as."""
+    headings = re.findall(r"^#+ (.*)$", prose(path), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_blocks_of_toml_parse():
-    for block in (*blocks(CONTRIBUTING, "toml"), *blocks(README, "toml")):
+    found = [block for path in DOCUMENTS.values() for block in blocks(text_of(path), "toml")]
+    assert len(found) > 10
+    for block in found:
         assert tomllib.loads(block)
 
 
-def test_links_in_the_documents_lead_somewhere():
-    for text in (README, CONTRIBUTING):
-        headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M), flags=re.M)
-        anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", text):
-            assert (ROOT / target).exists(), target
-            assert not anchor or target or anchor in anchors, anchor
+@pytest.mark.parametrize("path", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_links_in_the_documents_lead_somewhere(path):
+    for target, anchor in links(path):
+        assert target.exists(), target
+        assert target.is_relative_to(ROOT), target
+        assert not anchor or anchor in anchors(target), f"{target}#{anchor}"
+
+
+def test_no_two_headings_of_a_document_that_is_linked_into_share_an_anchor():
+    for target in {target for path in DOCUMENTS.values() for target, anchor in links(path) if anchor}:
+        assert len(anchors(target)) == len(re.findall(r"^#+ ", prose(target), flags=re.M)), target
+
+
+def test_the_source_distribution_holds_all_that_its_documents_link_to(tmp_path):
+    build = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, text=True, timeout=300)
+    (archive,) = tmp_path.glob("i2i_toolkit-*.tar.gz")
+    with tarfile.open(archive) as file:
+        files = {Path(*Path(name).parts[1:]) for name in file.getnames()}
+    held = files | {folder for path in files for folder in path.parents}
+    assert {BOOK.relative_to(ROOT) / f"{page}.md" for page in PAGES} <= held
+    for path in DOCUMENTS.values():
+        assert path.relative_to(ROOT) in held
+        for target, _ in links(path):
+            assert target.relative_to(ROOT) in held, f"{path.name}: {target}"

@@ -1,10 +1,11 @@
-"""The authors' book is worked through as a reader would: files are written, commands run, outputs compared.
+"""The plug-in book is worked through as a reader would: files are written, commands run, outputs compared.
 
-A block that begins with ``# name.py`` or ``# name.toml`` is that file; one that begins with ``# i2i.module``
-shows signatures, which test_docs.py compares; any other Python is run. In a console block, lines after ``$ ``
-are commands and the others what they print: ``…`` stands for anything, and figures, times and durations may
-differ. A command ends with the exit code 0 unless ``echo $?`` shows another. What comes after the comment
-``<!-- slow -->`` is left to `-m slow`.
+Its pages are read in the order of `PAGES`, in one folder. A block that begins with ``# name.py`` or
+``# name.toml`` is that file; one that begins with ``# i2i.module`` shows signatures, which test_docs.py
+compares; any other Python is run. In a console block, lines after ``$ `` are commands and the others what
+they print: ``…`` stands for anything, and figures, times and durations may differ. A command ends with the
+exit code 0 unless ``echo $?`` shows another. What comes after the comment ``<!-- slow -->`` is left to
+`-m slow`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 
 import pytest
 
-BOOK = Path(__file__).parents[2] / "CONTRIBUTING.md"
+BOOK = Path(__file__).parents[2] / "docs" / "plugins"
+PAGES = ("README", "tutorial", "contract", "testing", "publishing")
 WARM = Path(__file__).with_name("warm.py")
-OURS = "Working on i2i itself"  # whose commands are those of the automatic check
 
 PIP = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--no-input")
 PLAIN = ("cat", "grep", "sed")
@@ -41,9 +42,10 @@ FIGURES = {
 
 @dataclass(frozen=True)
 class Block:
-    """One block of the book, and the heading that it stands under."""
+    """One block of the book, and the page and the heading that it stands under."""
 
     number: int
+    page: str
     section: str
     language: str
     text: str
@@ -52,7 +54,7 @@ class Block:
     @property
     def title(self) -> str:
         """What its first line says, to tell blocks apart."""
-        return f"{self.section}: {self.text.splitlines()[0]}"
+        return f"{self.page}: {self.section}: {self.text.splitlines()[0]}"
 
     @property
     def file(self) -> str:
@@ -77,11 +79,15 @@ class Block:
 def blocks() -> Iterator[Block]:
     """Yield the blocks of the book in order."""
     pattern = r"^##+ (?P<title>[^\n]*)$|(?P<slow>^<!-- slow -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$"
-    section = ""
-    for number, found in enumerate(re.finditer(pattern, BOOK.read_text(encoding="utf-8"), re.M | re.S)):
-        section = found["title"] or section
-        if found["text"] is not None and section != OURS:
-            yield Block(number, section, found["language"], found["text"], bool(found["slow"]))
+    numbers = count()
+    for page in PAGES:
+        section = ""
+        text = (BOOK / f"{page}.md").read_text(encoding="utf-8")
+        for found in re.finditer(pattern, text, re.M | re.S):
+            section = found["title"] or section
+            if found["text"] is not None:
+                slow = bool(found["slow"])
+                yield Block(next(numbers), page, section, found["language"], found["text"], slow)
 
 
 BLOCKS = list(blocks())
@@ -203,6 +209,10 @@ def test_the_book_can_be_worked_through(reader, block):
     for (command, shown, code), (real_code, output) in zip(block.commands(), ended):
         assert alike(shown, output), differences(command, shown, output)
         assert real_code == code, f"$ {command}\n{output}"
+
+
+def test_every_page_of_the_book_is_worked_through():
+    assert {path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*")} == {f"{page}.md" for page in PAGES}
 
 
 def test_every_block_is_of_a_language_that_is_tested():
