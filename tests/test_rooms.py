@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -55,50 +56,31 @@ def test_no_file_imports_another_in_a_circle():
         raise AssertionError(" -> ".join(error.args[1])) from None
 
 
-FLOORS = (
-    ("_version", "errors", "maps", "seeds", "slot_keys"),
-    ("networks", "records", "system", "torch_files"),
-    ("context", "images"),
-    ("kinds", "pages", "testtime"),
-    ("augmentation", "registry"),
-    ("hookspecs",),
-    ("plugins",),
-    ("recipe",),
-    ("runs",),
-    ("building",),
-    ("data",),
-    ("engine",),
-    ("models",),
-    ("", "bench"),
-    ("core", "testing"),
-    ("cli",),
-    ("__main__",),
-)
-"""The rooms, from the ground up; "" is the package's own face, with its lazy names."""
+DOCS = ROOT.parent / "docs"
 
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-PUBLIC = {
-    "i2i",
-    "i2i.augmentation",
-    "i2i.bench.jobs",
-    "i2i.bench.processes",
-    "i2i.context",
-    "i2i.errors",
-    "i2i.hookspecs",
-    "i2i.images",
-    "i2i.kinds",
-    "i2i.maps",
-    "i2i.networks",
-    "i2i.records",
-    "i2i.registry",
-    "i2i.seeds",
-    "i2i.slot_keys",
-    "i2i.testing",
-    "i2i.testtime",
-    "i2i.torch_files",
-}
-"""What a component may import: what ships with i2i is held to it as everybody else is."""
+def floors() -> dict[str, int]:
+    """Return the floor of each room as the architecture's table gives it; "" is the package's own face."""
+    found: dict[str, int] = {}
+    for line in (DOCS / "architecture.md").read_text(encoding="utf-8").splitlines():
+        if row := re.match(r"\| (\d+) \| ([^|]+) \|", line):
+            rooms = re.findall(r"`(\w+)/?`", row[2])
+            assert not found.keys() & set(rooms)
+            found |= dict.fromkeys(("" if room == "i2i" else room for room in rooms), int(row[1]))
+    return found
+
+
+FLOOR_OF = floors()
+
+
+def public() -> set[str]:
+    """Return the modules that the contract lets authors import: what ships with i2i is held to it too."""
+    page = (DOCS / "plugins" / "contract.md").read_text(encoding="utf-8")
+    section = page.partition("## What you may import")[2].partition("\n## ")[0]
+    return set(re.findall(r"^\| `(i2i[\w.]*)` \|", section, flags=re.M))
+
+
+PUBLIC = public()
 
 
 def room_of(module: str) -> str:
