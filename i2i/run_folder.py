@@ -20,7 +20,7 @@ import torch
 import i2i
 from i2i.atomic import TEMPORARY, sync, sync_folder, write_text
 from i2i.errors import DataError, RecipeError, ResourceError
-from i2i.held import held
+from i2i.held import LOCK_FILE, held
 from i2i.recipe import Recipe, differences, read_resolved
 from i2i.runtime import Runtime
 from i2i.skew import RESOLVED, beside
@@ -135,7 +135,8 @@ class RunFolder:
         """
         # What a start that was cut off leaves behind is no reason to refuse.
         begun = ("provenance.json", TEMPORARY)
-        if any(not path.name.startswith(begun) for path in self.root.iterdir()):
+        names = {path.name for path in self.root.iterdir()} - {LOCK_FILE}
+        if any(not name.startswith(begun) for name in names):
             raise RecipeError(f"{self.root} is not empty and holds no run; choose another --out.")
         write_text(self.root / "provenance.json", _json(provenance), durable=True)
         write_text(self.root / "resolved.toml", recipe.to_toml(), durable=True)  # now it holds a run

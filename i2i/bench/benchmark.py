@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import i2i
-from i2i.atomic import write_text
+from i2i.atomic import TEMPORARY, write_text
 from i2i.bench.definition import Definition
 from i2i.bench.jobs import Event, Job
 from i2i.bench.results import SCHEMA, Figure, Outcome, read_outcome
 from i2i.catalog import Catalog
 from i2i.draft import read_draft
 from i2i.errors import DataError, Interrupted, Problem, RecipeError, did_you_mean
+from i2i.held import LOCK_FILE
 from i2i.layers import read_settings
 from i2i.origins import Findings
 from i2i.signals import Signals, watched
@@ -199,7 +200,8 @@ class Benchmark:
         """Return what an earlier call wrote; refuse a folder of something else."""
         path = self._root / STATE
         if not path.is_file():
-            if self._root.is_dir() and any(not p.name.startswith(".i2i-") for p in self._root.iterdir()):
+            found = {path.name for path in self._root.iterdir()} if self._root.is_dir() else set()
+            if any(not name.startswith(TEMPORARY) for name in found - {LOCK_FILE}):
                 raise RecipeError(f"{self._root} is not empty and holds no benchmark; choose another --out.")
             return {}
         try:
