@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "timm", "kornia", "PIL", "numpy", "pydantic"}
+HEAVY = {"torch", "torchvision", "timm", "kornia", "PIL", "numpy", "pydantic", "tifffile", "imagecodecs"}
 
 COMMAND = """
 from i2i.cli import main

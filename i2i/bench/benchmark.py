@@ -24,7 +24,8 @@ from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import read_settings
 from i2i.recipe.merge import read_draft
 from i2i.recipe.origins import Findings
-from i2i.system.atomic import write_text
+from i2i.system.atomic import TEMPORARY, write_text
+from i2i.system.lock import LOCK_FILE
 from i2i.system.signals import Signals, watched
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ class Benchmark:
         """Return what an earlier call wrote; refuse a folder of something else."""
         path = self._root / STATE
         if not path.is_file():
-            if self._root.is_dir() and any(not p.name.startswith(".i2i-") for p in self._root.iterdir()):
+            found = {path.name for path in self._root.iterdir()} if self._root.is_dir() else set()
+            if any(not name.startswith(TEMPORARY) for name in found - {LOCK_FILE}):
                 raise RecipeError(f"{self._root} is not empty and holds no benchmark; choose another --out.")
             return {}
         try:

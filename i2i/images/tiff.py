@@ -1,8 +1,9 @@
 """TIFF files of any number of channels, at 8 or 16 bits or as floats.
 
-Channels may be interleaved, in planes, or in pages of their own. Palettes, CMYK and other colour that
-must be converted, and compressions that need more than Python has, are left to Pillow where it keeps
-every bit; where it would not, the file is refused.
+Channels may be interleaved, in planes, or in pages of their own. Compressions that need more than Python
+has are decoded by the package imagecodecs, which is the extra `formats`. Palettes, CMYK and other colour
+that must be converted, and what needs imagecodecs where it is not installed, are left to Pillow where it
+keeps every bit; where it would not, the file is refused.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from i2i.errors import DataError, Problem
 
@@ -28,6 +30,10 @@ _CONVERTED: Mapping[int, int] = {
     tifffile.PHOTOMETRIC.SEPARATED: 4,
     tifffile.PHOTOMETRIC.YCBCR: 3,
 }
+_LOSSY = (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)
+_PILLOW_DECODES = frozenset(TiffImagePlugin.COMPRESSION_INFO) - {tifffile.COMPRESSION.WEBP}
+"""Compressions that every build of Pillow decodes; WebP inside a TIFF is left out of most."""
+_SAVED_ANEW = "save it at 8, 16 or 32 bits, without compression or by deflate, and without a predictor"
 
 
 def decode(data: bytes, *, name: str) -> tuple[np.ndarray[Any, Any], int] | None:
@@ -39,22 +45,17 @@ def decode(data: bytes, *, name: str) -> tuple[np.ndarray[Any, Any], int] | None
         series, page = file.series[0], file.pages.first
         _check_size(page, name)
         _check_alone(file, name)
-        if page.photometric in _AS_STORED and page.bitspersample >= 8:
-            try:
-                array = series.asarray()
-            except ValueError as error:
-                if "imagecodecs" not in str(error):  # the package with every compression there is
-                    raise
-                problem = str(error)
-            else:
-                tag = page.tags.get(_ORIENTATION)
-                return _channels_first(array, series.axes, name), int(tag.value) if tag else 1
-        else:
-            problem = f"{tifffile.PHOTOMETRIC(page.photometric).name} of {page.bitspersample} bits"
-        if len(series.pages) == 1 and _pillow_keeps(page):
+        pillow_keeps = len(series.pages) == 1 and _pillow_keeps(page)
+        if pillow_keeps and page.compression in _LOSSY:
+            return None  # decoders of JPEG may differ in a bit, so it is always the same one
+        array = _array(series) if _as_stored(page) else None
+        if array is not None:
+            tag = page.tags.get(_ORIENTATION)
+            return _channels_first(array, series.axes, name), int(tag.value) if tag else 1
+        if pillow_keeps:
             return None
-    message = f"this kind of TIFF cannot be read without loss: {problem.rstrip('.')}."
-    hint = "save it without compression, or compressed by deflate"
+        problem, hint = _loss(page)
+    message = f"this kind of TIFF cannot be read without loss: {problem}."
     raise DataError(Problem(message, file=name, hint=hint))
 
 
@@ -74,6 +75,38 @@ def encode(array: np.ndarray[Any, Any]) -> bytes:
         software=False,
     )
     return buffer.getvalue()
+
+
+def _array(series: tifffile.TiffPageSeries) -> np.ndarray[Any, Any] | None:
+    """Return what is stored, or None where decoding it needs imagecodecs, or more than that has."""
+    try:
+        return series.asarray(maxworkers=1)  # the processes that load data are enough
+    except ImportError:  # Zstandard, which Python has since version 3.14
+        return None
+    except (NotImplementedError, ValueError) as error:
+        if "imagecodecs" not in str(error):
+            raise
+        return None
+
+
+def _as_stored(page: tifffile.TiffPage) -> bool:
+    """Return whether the values of a page are those of the image's channels."""
+    return page.photometric in _AS_STORED and page.bitspersample >= 8
+
+
+def _loss(page: tifffile.TiffPage) -> tuple[str, str]:
+    """Say what it is in a page that is not read, and what to do about it."""
+    if not _as_stored(page):
+        return f"{tifffile.PHOTOMETRIC(page.photometric).name} of {page.bitspersample} bits", _SAVED_ANEW
+    stored = f"{tifffile.COMPRESSION(page.compression).name} of {page.bitspersample} bits"
+    if page.compression == tifffile.COMPRESSION.NONE:
+        stored = f"{page.bitspersample} bits a value"
+    if page.predictor > 1:
+        stored += f" with the predictor {tifffile.PREDICTOR(page.predictor).name}"
+    if find_spec("imagecodecs") is None:
+        stored += ", for which imagecodecs is missing"
+        return stored, f"install i2i-toolkit[formats], or {_SAVED_ANEW}"
+    return f"{stored}, which imagecodecs does not decode", _SAVED_ANEW
 
 
 def _channels_first(array: np.ndarray[Any, Any], axes: str, name: str) -> np.ndarray[Any, Any]:
@@ -114,7 +147,10 @@ def _check_size(page: tifffile.TiffPage, name: str) -> None:
 
 def _pillow_keeps(page: tifffile.TiffPage) -> bool:
     samples, bits = page.samplesperpixel, page.bitspersample
+    if page.compression not in _PILLOW_DECODES or (page.compression in _LOSSY and bits != 8):
+        return False
     if page.photometric == tifffile.PHOTOMETRIC.MINISBLACK and samples == 1:
-        return bits <= 8 or page.dtype in (np.dtype(np.uint16), np.dtype(np.float32))
+        deep = (page.dtype, bits) in ((np.dtype(np.uint16), 12), (np.dtype(np.uint16), 16))
+        return bits <= 8 or deep or page.dtype == np.dtype(np.float32)
     alpha = page.photometric == tifffile.PHOTOMETRIC.RGB and samples == 4 and page.extrasamples[0] in (1, 2)
     return bits <= 8 and (samples == _CONVERTED.get(page.photometric) or alpha)

@@ -24,7 +24,7 @@ from i2i.recipe.recipe import Recipe, differences, read_resolved
 from i2i.system.atomic import TEMPORARY, sync, sync_folder, write_text
 from i2i.system.device import Runtime
 from i2i.system.facts import processor
-from i2i.system.lock import held
+from i2i.system.lock import LOCK_FILE, held
 
 OWN_FILES = (
     "recipe.toml",
@@ -136,7 +136,8 @@ class RunFolder:
         """
         # What a start that was cut off leaves behind is no reason to refuse.
         begun = ("provenance.json", TEMPORARY)
-        if any(not path.name.startswith(begun) for path in self.root.iterdir()):
+        names = {path.name for path in self.root.iterdir()} - {LOCK_FILE}
+        if any(not name.startswith(begun) for name in names):
             raise RecipeError(f"{self.root} is not empty and holds no run; choose another --out.")
         write_text(self.root / "provenance.json", _json(provenance), durable=True)
         write_text(self.root / "resolved.toml", recipe.to_toml(), durable=True)  # now it holds a run

@@ -346,6 +346,13 @@ def test_the_folder_of_something_else_is_left_alone(i2i, desk):
     assert [path.name for path in (desk / "b").iterdir()] == ["thesis.txt"]
 
 
+def test_a_start_that_was_cut_off_does_not_stand_in_the_way(i2i, desk):
+    (desk / "b").mkdir()
+    (desk / "b" / ".i2i-abc").write_text("half a fi")
+    (desk / "b" / ".lock").touch()
+    assert i2i(*SWAP, "--steps", "2", "--seeds", "1", "--plan").code == 0
+
+
 def test_a_folder_of_another_version_is_left_alone(i2i, desk):
     (desk / "b").mkdir()
     state = json.dumps({"schema": 99, "name": "desk-l1", "base": "desk.toml"})

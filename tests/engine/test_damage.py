@@ -245,12 +245,14 @@ def test_two_runs_do_not_share_a_folder(load, tmp_path):
 def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
     with RunFolder.new("a", under=tmp_path) as one, RunFolder.new("a", under=tmp_path) as other:
         assert one.root != other.root
+    assert list(tmp_path.iterdir()) == []  # nothing was written there
 
 
 def test_a_start_that_was_cut_off_does_not_stand_in_the_way(load, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "provenance.json").write_text("{}")
     (tmp_path / "run" / ".i2i-abc").write_text("half a fi")
+    (tmp_path / "run" / ".lock").touch()
     assert run(load("train.steps=1"), tmp_path / "run").status == "done"
 
 

@@ -86,6 +86,23 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(load, gan, tmp_p
     assert figures_of(tmp_path / "killed") == figures_of(tmp_path / "whole")
 
 
+def test_a_killed_run_with_workers_is_resumed_at_once(load, gan, tmp_path):
+    folder, settings = tmp_path / "run", ("train.steps=4000", "train.save_every=2", "data.workers=2")
+    line = [sys.executable, "-c", TRAIN, str(gan), str(folder), *settings]
+    with (tmp_path / "errors.txt").open("w") as errors:
+        process = subprocess.Popen(line, stdout=errors, stderr=errors)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if any(path.name.isdigit() for path in (folder / "checkpoints").glob("*")):  # a finished one
+            break
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, (tmp_path / "errors.txt").read_text()
+    begun = checkpoint.newest(folder / "checkpoints").step
+    again = run(load(*settings), folder, stop_at=begun + 1)
+    assert (again.status, again.summary["steps"]) == ("stopped", begun + 1)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_ends_with_its_exit_code(load, gan, tmp_path, signum):
     settings = ("train.steps=4000", "train.save_every=100000", "train.eval_every=100000")
