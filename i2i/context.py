@@ -6,7 +6,7 @@ gradient (accumulation, scaling, clipping, the check that it is finite) happens 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i.errors import DivergedError, PluginError
+from i2i.errors import DivergedError, PluginError, described
 from i2i.records import Batch
 from i2i.seeds import seed_for, seeded
 from i2i.system.device import Runtime
 
 Objective = tuple[Tensor, Mapping[str, Tensor]]
 """A scalar to minimise, and the parts of it that are worth logging."""
+
+Show = Callable[[int, Batch, Tensor], None]
+"""Takes the step, a batch and its translations, and keeps pictures of them."""
+
+MOST_WATCHED = 1 << 10
+"""Objectives, their parts and gradients that a run can tell apart."""
+
+_CURES = 'Lower optimizers.*.lr, set train.clip = 1.0, or train.precision = "fp32"; what was saved is kept.'
+
+MOST_IMAGES = 8
+"""Ids of a batch that are named when a loss is not finite."""
 
 
 class Run:
@@ -41,7 +52,7 @@ class Run:
         total_steps: int,
         exported: Callable[[], AbstractContextManager[Callable[[Tensor], Tensor]]],
         held_out: Callable[[int], Batch],
-        show: Callable[[Batch, Tensor], None],
+        show: Show,
     ) -> None:
         self.seed = seed
         self.runtime = runtime
@@ -57,7 +68,9 @@ class Run:
         self._exported = exported
         self._held_out = held_out
         self._show = show
-        self._first_bad_step = torch.full((), -1, dtype=torch.int64, device=runtime.device)
+        self._watched: list[str] = []
+        self._unsound = torch.zeros((), dtype=torch.int64, device=runtime.device)
+        self._batches: dict[int, Sequence[str]] = {}
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context in which networks run at this run's precision."""
@@ -70,6 +83,10 @@ class Run:
         `objectives` holds `parts` items, one a batch; each is computed under autocast when its turn
         comes and freed after its backward pass.
 
+        Where an objective or a gradient is not finite, the networks stay as they are, and `check_finite`
+        tells of it. On a CPU that is asked before each step; other devices see to it by themselves, as
+        asking them would make them wait.
+
         Raises PluginError for an objective that is no single number with a gradient, and for a part that
         is no single number.
         """
@@ -81,24 +98,42 @@ class Run:
         for _ in range(parts):
             with self.autocast():
                 loss, logs = _checked(slot, next(iterator))
-            self._note_if_bad(loss.detach())
-            self.scaler.scale(loss / parts).backward()  # type: ignore[no-untyped-call]
             for name, value in logs.items():
+                self._watch(value.detach(), f"the part '{name}' of what {slot} minimise")
                 part = value.detach().float() / parts
                 sums[name] = sums[name] + part if name in sums else part
+            self._watch(loss.detach(), f"what {slot} minimise")
+            self.scaler.scale(loss / parts).backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
-            self.scaler.unscale_(optimizer)
-            if self._clip:
-                parameters = [p for group in optimizer.param_groups for p in group["params"]]
-                norm = nn.utils.clip_grad_norm_(parameters, self._clip)
-                if not self.scaler.is_enabled():  # a scaled gradient may overflow: that step is skipped
-                    self._note_if_bad(norm)
-            self.scaler.step(optimizer)
+            self._step(slot, optimizer)
             # Nobody may find these gradients later: not the next update, not a method's own step.
             optimizer.zero_grad(set_to_none=True)
         if self.scaler.is_enabled():
             self.scaler.update()
         return sums
+
+    def _step(self, slot: str, optimizer: torch.optim.Optimizer) -> None:
+        """Let an optimizer step, unless something was not finite in this step or before."""
+        self.scaler.unscale_(optimizer)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if self._clip:
+            nn.utils.clip_grads_with_norm_(parameters, self._clip, norm)
+        if not self.scaler.is_enabled():  # a scaled gradient may overflow: the scaler leaves that step out
+            self._watch(norm, f"a gradient of {slot}")
+        if self._unsound.is_cpu:
+            if not self._unsound:
+                self.scaler.step(optimizer)
+        elif getattr(optimizer, "_step_supports_amp_scaling", False) and not self.scaler.is_enabled():
+            # What a scaler does: fused kernels look at this number by themselves.
+            optimizer.found_inf = self._unsound.clamp(max=1).float()  # type: ignore[attr-defined]
+            try:
+                optimizer.step()
+            finally:
+                del optimizer.found_inf  # type: ignore[attr-defined]
+        elif not self._unsound.item():
+            self.scaler.step(optimizer)
 
     @contextmanager
     def frozen(self, *modules: nn.Module) -> Iterator[None]:
@@ -123,32 +158,56 @@ class Run:
 
     def show(self, batch: Batch, fake: Tensor) -> None:
         """Keep pictures of translations: files under samples/, and in the report."""
-        self._show(batch, fake)
+        self._show(self.step, batch, fake)
 
-    def begin(self, step: int, epoch: float) -> None:
-        """Make dropout and every other draw of this step a function of (seed, step)."""
+    def begin(self, step: int, epoch: float, *, ids: Sequence[str] = ()) -> None:
+        """Make dropout and every other draw of this step, on the images `ids`, a function of (seed, step)."""
         self.step, self.epoch = step, epoch
+        self._batches[step] = ids
         torch.manual_seed(seed_for(self.seed, "step", step))
 
     def finish(self) -> None:
         """Close the step."""
         self.step += 1
 
+    @property
+    def watches_for_free(self) -> bool:
+        """Whether `check_finite` can be asked after each step: reading from this device costs no waiting."""
+        return self._unsound.is_cpu
+
     def check_finite(self, modules: Iterable[tuple[str, nn.Module]] = ()) -> None:
-        """Raise DivergedError when a loss so far, or a parameter of `modules`, is not finite.
+        """Raise DivergedError where an objective, a gradient, or a weight of `modules` is not finite.
 
-        Reads from the device, so it is called only where something is logged or saved.
+        Says it once: the step's update was left out, and what is there can be saved. Reads from the device,
+        so where that means waiting it is called only where something is logged or saved.
         """
-        bad = int(self._first_bad_step.item())
-        if bad >= 0:
-            raise DivergedError(_diverged(f"the loss stopped being finite at step {bad + 1}"))
+        unsound = int(self._unsound.item())
+        batches, self._batches = self._batches, {}
+        if unsound:
+            self._unsound.zero_()
+            step, what = divmod(unsound - 1, MOST_WATCHED)
+            images = list(batches.get(step, ()))
+            more = f" and {len(images) - MOST_IMAGES} more" if len(images) > MOST_IMAGES else ""
+            named = f" (images: {', '.join(images[:MOST_IMAGES])}{more})" if images else ""
+            raise DivergedError(
+                f"training diverged: {self._watched[what]} stopped being finite at step {step + 1}{named}. "
+                f"That update was left out. {_CURES}"
+            )
         for path, module in modules:
-            if not all(bool(p.isfinite().all()) for p in module.parameters()):
-                raise DivergedError(_diverged(f"{path} has weights that are not finite at step {self.step}"))
+            for name, tensor in module.state_dict().items():
+                if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                    raise DivergedError(
+                        f"training diverged: {path} has weights that are not finite at step {self.step}, "
+                        f"such as '{name}'. {_CURES}"
+                    )
 
-    def _note_if_bad(self, value: Tensor) -> None:
-        fresh = ~value.isfinite() & (self._first_bad_step < 0)
-        self._first_bad_step = torch.where(fresh, self.step, self._first_bad_step)
+    def _watch(self, value: Tensor, what: str) -> None:
+        """Remember on the device the first step, and what it was, where a value is not finite."""
+        if what not in self._watched:
+            self._watched.append(what)
+        number = self.step * MOST_WATCHED + self._watched.index(what) + 1
+        fresh = ~value.isfinite() & (self._unsound == 0)
+        self._unsound = torch.where(fresh, number, self._unsound)
 
     def _optimizers_of(self, slot: str) -> list[torch.optim.Optimizer]:
         found = [o for path, o in self.optimizers.items() if path == slot or path.startswith(f"{slot}.")]
@@ -163,11 +222,9 @@ def _checked(slot: str, objective: Objective) -> Objective:
     for name, value in {**parts, "": total}.items():
         if not isinstance(value, Tensor) or value.dim():
             what = f"the part '{name}' of what {slot} minimise" if name else f"what {slot} minimise"
-            told = (
-                f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-            )
             raise PluginError(
-                f"{what} is {told}, and has to be a tensor of a single number: let the loss take the mean."
+                f"{what} is {described(value)}, and has to be a tensor of a single number: let the loss take "
+                "the mean."
             )
     if not total.requires_grad:
         raise PluginError(
@@ -175,10 +232,3 @@ def _checked(slot: str, objective: Objective) -> Objective:
             "returns, or computes it under torch.no_grad()."
         )
     return objective
-
-
-def _diverged(what: str) -> str:
-    return (
-        f"training diverged: {what}. Lower optimizers.*.lr or set train.clip = 1.0; "
-        "what was saved before is kept."
-    )

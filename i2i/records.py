@@ -7,7 +7,7 @@ No torch at import.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,9 +106,13 @@ class Batch:
     target: Tensor
     ids: tuple[str, ...]
 
+    def moved(self, place: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with both sides as `place` gives them: on a device, in its layout."""
+        return Batch(place(self.source), place(self.target), self.ids)
+
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory, for a loader that feeds a GPU."""
-        return Batch(self.source.pin_memory(), self.target.pin_memory(), self.ids)
+        return self.moved(lambda image: image.pin_memory())
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from i2i.bench.view.page import write_page
 from i2i.building import components
 from i2i.building.probe import probe
 from i2i.data.opening import open_data
-from i2i.engine import scoring
+from i2i.engine.scoring import directions
 from i2i.errors import DataError, I2IError, RecipeError
 from i2i.kinds import PairSpec
 from i2i.models.evaluation import definition
@@ -205,7 +205,7 @@ def _common(variants: Sequence[Variant]) -> list[str]:
 def _figures(names: Sequence[str], trained: Trained) -> tuple[list[Figure], dict[str, str]]:
     """Return what the baseline's metrics say of each figure, and the name of the metric behind each."""
     metrics = components.build_named(trained.recipe, "metrics")
-    ways = scoring.directions(metrics)
+    ways = directions(metrics)
     owners = {figure: name for name, metric in metrics.items() for figure in metric.directions}
     figures = [
         Figure(name, ways.get(name), definition(metrics[owners[name]]) if name in owners else "")

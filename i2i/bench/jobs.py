@@ -23,8 +23,7 @@ from i2i.system.atomic import write_text
 
 if TYPE_CHECKING:
     from i2i.data.opening import Note
-    from i2i.engine.observer import Record, Status
-    from i2i.kinds import Direction
+    from i2i.engine.observer import Record, RunStart, Status
     from i2i.recipe.recipe import Recipe
 
 __all__ = ["CellStatus", "Event", "Job", "Report", "Worker"]
@@ -133,17 +132,8 @@ class _Watch:
         self.step = 0
         self._key, self._report, self._last = key, report, 0.0
 
-    def start(
-        self,
-        *,
-        name: str,
-        folder: Path,
-        first_step: int,
-        total_steps: int,
-        facts: Mapping[str, str],
-        directions: Mapping[str, Direction] | None = None,
-    ) -> None:
-        self.step = first_step
+    def start(self, run: RunStart) -> None:
+        self.step = run.first_step
         self._tell()
 
     def note(self, text: str) -> None:

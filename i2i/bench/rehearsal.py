@@ -169,10 +169,10 @@ def _perform(pipe: Connection, job: Job) -> None:
             "images_per_step": images,
             "steps_per_epoch": session.steps_per_epoch,
             "total_steps": session.total_steps,
-            "directions": {**dict.fromkeys(session.figures), **session.directions},
+            "directions": {**dict.fromkeys(session.figures), **session.scorer.directions},
             "definitions": {
                 figure: definition(metric)
-                for metric in session.metrics.values()
+                for metric in session.scorer.metrics.values()
                 for figure in _figures_of(metric)
             },
             "credit": getattr(data["train"], "credit", ""),

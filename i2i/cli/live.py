@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from i2i.engine.observer import Observer, Record, Status
+from i2i.engine.observer import Observer, Record, RunStart, Status
 from i2i.errors import printable
 from i2i.pages.numbers import Scores, Trend, clock, short
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console, RenderableType
     from rich.live import Live
     from rich.table import Table
     from rich.text import Text
 
-    from i2i.kinds import Direction
     from i2i.pages.numbers import Score
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -60,20 +57,11 @@ class Lines:
         self._printed: float | None = None
         self._waiting: Record | None = None
 
-    def start(
-        self,
-        *,
-        name: str,
-        folder: Path,
-        first_step: int,
-        total_steps: int,
-        facts: Mapping[str, str],
-        directions: Mapping[str, Direction] | None = None,
-    ) -> None:
-        self._started, self._step, self._total = self._now(), first_step, total_steps
-        self._scores = Scores(directions or {})
-        self._say(_headline(name, first_step, total_steps))
-        for label, text in _aligned([("folder", str(folder)), *facts.items()]):
+    def start(self, run: RunStart) -> None:
+        self._started, self._step, self._total = self._now(), run.first_step, run.total_steps
+        self._scores = Scores(run.directions)
+        self._say(_headline(run))
+        for label, text in _aligned([("folder", str(run.folder)), *run.facts.items()]):
             self._say(f"  {label}  {text}")
 
     def note(self, text: str) -> None:
@@ -134,26 +122,17 @@ class View:
         self._losses: dict[str, Trend] = {}
         self._scores = Scores({})
 
-    def start(
-        self,
-        *,
-        name: str,
-        folder: Path,
-        first_step: int,
-        total_steps: int,
-        facts: Mapping[str, str],
-        directions: Mapping[str, Direction] | None = None,
-    ) -> None:
+    def start(self, run: RunStart) -> None:
         from rich.live import Live
         from rich.table import Table
         from rich.text import Text
 
         self._started = self._now()
-        self._first, self._step, self._total = first_step, first_step, total_steps
-        self._scores = Scores(directions or {})
-        self._console.print(Text(printable(_headline(name, first_step, total_steps)), style="bold"))
+        self._first, self._step, self._total = run.first_step, run.first_step, run.total_steps
+        self._scores = Scores(run.directions)
+        self._console.print(Text(printable(_headline(run)), style="bold"))
         grid = Table.grid(padding=(0, 2, 0, 0))
-        for label, text in [("folder", str(folder)), *facts.items()]:
+        for label, text in [("folder", str(run.folder)), *run.facts.items()]:
             grid.add_row(Text(printable(label), style="dim"), Text(printable(text), overflow="fold"))
         self._console.print(grid)
         self._console.print()
@@ -285,10 +264,10 @@ class View:
 # --- words ------------------------------------------------------------------------------------------
 
 
-def _headline(name: str, first_step: int, total_steps: int) -> str:
-    if first_step:
-        return f"{name}: resumed after step {first_step:,} of {total_steps:,}"
-    return f"{name}: {total_steps:,} steps"
+def _headline(run: RunStart) -> str:
+    if run.first_step:
+        return f"{run.name}: resumed after step {run.first_step:,} of {run.total_steps:,}"
+    return f"{run.name}: {run.total_steps:,} steps"
 
 
 def _last_sentence(status: Status, step: int, total: int, seconds: float) -> str:

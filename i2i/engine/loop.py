@@ -1,13 +1,13 @@
-"""Running a recipe: rehearse, train, validate, save, report; resumable to the bit.
+"""Running a recipe: rehearse, train, save, validate, report; resumable to the bit.
 
 The loop knows nothing of GANs: a method takes the step. What is written down at a step is a function
 of the recipe and of that step alone, so a run that was killed and resumed ends where an undisturbed
-one would.
+one would. A step's state is saved before callbacks and validation, so that nothing that fails there
+costs any training.
 """
 
 from __future__ import annotations
 
-import gc
 import tempfile
 import traceback
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from i2i.building import components
 from i2i.building.blame import components_blamed
@@ -25,8 +26,8 @@ from i2i.data import stream
 from i2i.data.opening import OpenData, open_splits
 from i2i.engine.observer import Observer, Silent
 from i2i.engine.recorder import Recorder
-from i2i.engine.session import Session
-from i2i.engine.throughput import Pace
+from i2i.engine.session import TRAINER, Duties, Session
+from i2i.engine.throughput import Throughput
 from i2i.errors import (
     DivergedError,
     I2IError,
@@ -36,8 +37,9 @@ from i2i.errors import (
     ResourceError,
     ran_out_of_memory,
 )
-from i2i.kinds import Batch
+from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
+from i2i.records import Batch
 from i2i.runs import checkpoint
 from i2i.runs.folder import RunFolder, provenance
 from i2i.system.atomic import write_bytes, write_text
@@ -105,7 +107,7 @@ def _run_in(
         if not resumed:
             if not rehearsed:
                 dry_pass(recipe, data, runtime)
-                _release()
+                _empty_cache()
             if fresh:
                 folder.clear()
             folder.start(recipe, provenance(recipe, runtime))
@@ -125,7 +127,7 @@ def rehearse(recipe: Recipe, *, device: str = "auto", observer: Observer | None 
         data = open_splits(recipe, (observer or Silent()).note)
         facts = probe(recipe, data["train"].spec)
         dry_pass(recipe, data, runtime)
-        _release()
+    _empty_cache()
     return facts
 
 
@@ -135,13 +137,14 @@ class _Training:
     def __init__(
         self,
         recipe: Recipe,
-        data: Mapping[str, Any],
+        data: Mapping[str, Data],
         runtime: Runtime,
         folder: RunFolder,
         observer: Observer,
         signals: Signals,
     ) -> None:
         self._recipe, self._folder, self._observer, self._signals = recipe, folder, observer, signals
+        self._recorder = Recorder(recipe, folder, observer, data)
         about = folder.provenance()
         self._session = Session(
             recipe,
@@ -150,29 +153,28 @@ class _Training:
             provenance={key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
             folder=folder.root,
             start=checkpoint.newest(folder.checkpoints) is None,
-            show=lambda batch, fake: self._recorder.show(batch, fake),
+            show=self._recorder.show,
         )
-        self._recorder = Recorder(
-            recipe,
-            folder,
-            observer,
-            credit=getattr(data["train"], "credit", ""),
-            session=self._session,
-        )
+        self._duties = Duties()
+        self._saved_at = 0  # no state is worth keeping before the first step
+        self._steps_whole = True  # False while a step is being made
 
     def begin(self, facts: list[NetworkFacts]) -> None:
         """Go on from the newest checkpoint, if there is one, and say so."""
+        session = self._session
         found = checkpoint.newest(self._folder.checkpoints)
         for damaged in checkpoint.drop_after(self._folder.checkpoints, found.step if found else -1):
             self._observer.note(f"{damaged} is damaged; going on from before it.")
+        notes: list[str] = []
         if found:
-            for note in self._session.load(found.folder):
-                self._observer.note(note)
-        for note in self._recorder.replay(self._session.step):
+            self._duties, notes = session.load(found.folder)
+            self._saved_at = session.step
+        notes += self._recorder.open(session, validated=not self._duties.validation)
+        for note in notes:
             self._observer.note(note)
         self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
-        self._pace = Pace(found.seconds if found else 0.0)
-        self._recorder.begin(facts)
+        self._throughput = Throughput(found.seconds if found else 0.0)
+        self._recorder.begin(session, facts)
 
     def run(self, stop_at: int | None) -> Result:
         """Train to the end, or to `stop_at`, and close the books whatever happens."""
@@ -181,15 +183,161 @@ class _Training:
         error: BaseException | None = None
         try:
             self._tell("run_start")
+            if self._duties:
+                self._settle()
+                self._save()
             self._train(stop)
         except BaseException as caught:
             error = caught
+            self._rescue(caught)
             self._keep_traceback(caught)
             raise
         finally:
             status = _status(error, finished=session.step >= session.total_steps)
             summary = self._close(status, error)
         return Result(self._folder.root, status, summary)
+
+    def _train(self, stop: int) -> None:
+        session, throughput = self._session, self._throughput
+        images = self._recipe.data.settings.batch_size * session.accumulate
+        batches = training_batches(session, last=stop * session.accumulate)
+        throughput.restart()
+        while session.step < stop:
+            with throughput.waiting():
+                chosen = [next(batches) for _ in range(session.accumulate)]
+            self._steps_whole = False
+            logs = session.advance(chosen)
+            self._steps_whole = True
+            throughput.add(images)
+            self._recorder.progress(session, throughput)
+            self._follow_up(logs, stop)
+
+    def _follow_up(self, logs: Mapping[str, Tensor], stop: int) -> None:
+        """Do what is due after a step: log it, save it, tell the callbacks, validate."""
+        session, train = self._session, self._recipe.train
+        step, last = session.step, session.step == session.total_steps
+        callbacks = self._recipe.section("callbacks")
+        self._duties = Duties(
+            [slot.name for slot in callbacks if step % slot.settings.every == 0],
+            validation=last or step % train.eval_every == 0,
+            logs=logs,
+        )
+        logged = step == 1 or last or step % train.log_every == 0
+        if logged or session.run.watches_for_free:
+            session.run.check_finite()
+        if logged:
+            self._recorder.train(session, logs, self._throughput)
+            self._throughput.close()
+        signal = self._signals.received
+        ends = step == stop or signal is not None
+        if ends or self._duties.validation or step % train.save_every == 0:
+            self._save(self._duties)
+        if signal is not None and not last:
+            raise Interrupted(
+                signal,
+                f"interrupted after step {step:,}; the state is saved. "
+                f"To go on, run the same recipe with --out {self._folder.root}",
+            )
+        owed = bool(self._duties)
+        self._settle()
+        if ends and owed:
+            self._save()  # with nothing left to do: whoever resumes here does none of it again
+
+    def _settle(self) -> None:
+        """Do what the step just made still asks for, in the order of `Duties`."""
+        duties = self._duties
+        while duties.callbacks:
+            self._tell("step_end", duties.logs, only=duties.callbacks[0])
+            del duties.callbacks[0]
+        if duties.validation:
+            with self._throughput.paused():
+                self._validate()
+            duties.validation = False
+
+    def _validate(self) -> None:
+        session = self._session
+        session.run.check_finite(session.networks.modules())
+        if session.scorer.metrics:
+            metrics, copied = session.evaluate()
+            session.observe(metrics)
+            self._recorder.validation(session, metrics, copied, self._throughput)
+            best = session.is_best()
+            if best:
+                write_bytes(self._folder.model, session.model_file(), durable=True)
+            if best or self._recipe.train.save_best is None:
+                write_text(self._folder.images, session.scores.csv())
+        self._tell("eval_end", dict(session.figures))
+        self._recorder.write_report()
+
+    def _save(self, duties: Duties | None = None) -> None:
+        """Save the step just made, before its `duties`."""
+        session = self._session
+        with self._throughput.paused():
+            files = session.files(duties)
+            # The model first: a run killed in between goes on from an older checkpoint, and writes it again.
+            if not session.best:
+                write_bytes(self._folder.model, session.model_file(), durable=True)
+            self._recorder.sync()
+            seconds = self._throughput.seconds
+            checkpoint.save(self._folder.checkpoints, session.step, files, seconds=seconds)
+            self._saved_at = session.step
+            checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep)
+            self._recorder.write_report()
+
+    def _rescue(self, error: BaseException) -> None:
+        """Save the last whole step after an error outside of it, with what it still asks for.
+
+        Someone who asks a second time for an end wants it at once.
+        """
+        step, owed = self._session.step, self._session.step > self._saved_at
+        if not owed or not self._steps_whole or isinstance(error, KeyboardInterrupt):
+            return
+        try:
+            if isinstance(error, DivergedError):
+                self._keep_networks()
+            else:
+                self._save(self._duties)
+                self._observer.note(f"The state after step {step:,} is saved.")
+        except (I2IError, OSError) as later:
+            self._observer.note(f"After that, step {step:,} could not be saved: {later}")
+
+    def _keep_networks(self) -> None:
+        """Keep the networks as they were before the update that was left out.
+
+        They are no checkpoint: a step without one of its updates is none that a run goes on from.
+        """
+        for name, content in self._session.files().items():
+            if name != TRAINER:
+                write_bytes(self._folder.diverged / name, content, durable=True)
+        last = (
+            f"the last checkpoint is of step {self._saved_at:,}"
+            if self._saved_at
+            else "there is no checkpoint"
+        )
+        self._observer.note(
+            f"The networks as they were before that are in {self._folder.diverged}, for init_from; {last}."
+        )
+
+    def _tell(self, event: str, *details: Any, only: str | None = None) -> None:
+        """Call `event` on the callbacks that have it."""
+        for name, callback in self._session.callbacks.items():
+            if only in (None, name) and hasattr(callback, event):
+                getattr(callback, event)(self._session.run, *details)
+
+    def _close(self, status: str, error: BaseException | None) -> dict[str, Any]:
+        """Write the summary and the report; what goes wrong here does not hide `error`."""
+        try:
+            try:
+                self._tell("run_end", error)
+            finally:
+                summary = self._recorder.end(self._session, status, self._throughput, error=_sentence(error))
+        except Exception as later:
+            if error is None:
+                self._keep_traceback(later)
+                raise
+            self._observer.note(f"After that, {type(later).__name__}: {later}")
+            return {}
+        return summary
 
     def _keep_traceback(self, error: BaseException) -> None:
         """Leave the whole story of what nobody foresaw in the folder, for whoever mends it."""
@@ -200,98 +348,14 @@ class _Training:
             write_text(self._folder.traceback, "".join(traceback.format_exception(error)))
             self._observer.note(f"The whole traceback is in {self._folder.traceback}")
 
-    def _close(self, status: str, error: BaseException | None) -> dict[str, Any]:
-        """Write the summary and the report; what goes wrong here does not hide `error`."""
-        try:
-            try:
-                self._tell("run_end", error)
-            finally:
-                summary = self._recorder.end(status, self._pace, error=_sentence(error))
-        except Exception as later:
-            if error is None:
-                self._keep_traceback(later)
-                raise
-            self._observer.note(f"After that, {type(later).__name__}: {later}")
-            return {}
-        return summary
 
-    def _train(self, stop: int) -> None:
-        session, train, pace = self._session, self._recipe.train, self._pace
-        images = self._recipe.data.settings.batch_size * session.accumulate
-        batches = training_batches(session, last=stop * session.accumulate)
-        pace.restart()
-        while session.step < stop:
-            with pace.waiting():
-                chosen = [next(batches) for _ in range(session.accumulate)]
-            logs = session.advance(chosen)
-            pace.add(images)
-            step, last = session.step, session.step == session.total_steps
-            self._recorder.progress(pace)
-
-            if step == 1 or last or step % train.log_every == 0:
-                session.run.check_finite()
-                self._recorder.train(logs, pace)
-                pace.close()
-            for slot in self._recipe.section("callbacks"):
-                if step % slot.settings.every == 0:
-                    self._tell("step_end", logs, only=slot.name)
-            if last or step % train.eval_every == 0:
-                pace.close()
-                self._validate()
-                pace.restart()
-            signal = self._signals.received
-            if step == stop or signal is not None or step % train.save_every == 0:
-                pace.close()
-                self._save()
-                pace.restart()
-            if signal is not None and not last:
-                raise Interrupted(
-                    signal,
-                    f"interrupted after step {step:,}; the state is saved. "
-                    f"To go on, run the same recipe with --out {self._folder.root}",
-                )
-
-    def _validate(self) -> None:
-        session = self._session
-        session.run.check_finite(session.networks.modules())
-        if session.metrics:
-            metrics, copied = session.evaluate()
-            session.observe(metrics)
-            self._recorder.validation(metrics, copied, self._pace)
-            best = session.is_best()
-            if best:
-                write_bytes(self._folder.model, session.model_file(), durable=True)
-            if best or self._recipe.train.save_best is None:
-                write_text(self._folder.images, session.scores.csv())
-        self._tell("eval_end", dict(session.figures))
-        self._recorder.write_report()
-
-    def _save(self) -> None:
-        session = self._session
-        files = session.files()
-        # The model first: a run that is killed in between takes up an older checkpoint and writes it again.
-        if not session.best:
-            write_bytes(self._folder.model, session.model_file(), durable=True)
-        self._recorder.sync()
-        checkpoint.save(self._folder.checkpoints, session.step, files, seconds=self._pace.seconds)
-        checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep)
-        self._recorder.write_report()
-
-    def _tell(self, event: str, *details: Any, only: str | None = None) -> None:
-        """Call `event` on the callbacks that have it."""
-        for name, callback in self._session.callbacks.items():
-            if only in (None, name) and hasattr(callback, event):
-                getattr(callback, event)(self._session.run, *details)
-
-
-def dry_pass(recipe: Recipe, data: Mapping[str, Any], runtime: Runtime) -> Session:
+def dry_pass(recipe: Recipe, data: Mapping[str, Data], runtime: Runtime) -> Session:
     """Take one batch through train, evaluate, save and load, and return what did so, one step on."""
     session = Session(recipe, data=data, runtime=runtime, provenance={})
     batches = training_batches(session, last=session.accumulate)
     session.advance([next(batches) for _ in range(session.accumulate)])
     session.run.check_finite()
-    if session.metrics:
-        session.evaluate(limit=recipe.data.settings.batch_size)
+    session.try_metrics()
     with tempfile.TemporaryDirectory() as folder:
         saved = checkpoint.save(Path(folder), session.step, session.files())
         session.load(saved.folder)
@@ -299,9 +363,8 @@ def dry_pass(recipe: Recipe, data: Mapping[str, Any], runtime: Runtime) -> Sessi
     return session
 
 
-def _release() -> None:
-    """Free what a dry pass leaves: a session and its context refer to each other until collected."""
-    gc.collect()
+def _empty_cache() -> None:
+    """Give back the memory that a dry pass took on a GPU, where the training may want it in other pieces."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -317,7 +380,7 @@ def training_batches(session: Session, *, last: int) -> Iterator[Batch]:
         first=session.step * session.accumulate,
         last=last,
         on_device=components.build_transforms(recipe, at="device"),
-        place=session.placed,
+        place=lambda batch: batch.moved(session.runtime.place),
     )
 
 

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from i2i.records import Direction
 
 Record = Mapping[str, Any]
+"""One object of metrics.jsonl."""
+
 Status = Literal["done", "interrupted", "failed"]
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """What is about to run: after `first_step` steps of `total_steps`, into `folder`.
+
+    `facts` are label and sentence, for people; `directions` says for each figure which way is better, and
+    without it no value is called best.
+    """
+
+    name: str
+    folder: Path
+    first_step: int
+    total_steps: int
+    facts: Mapping[str, str] = field(default_factory=dict)
+    directions: Mapping[str, Direction] = field(default_factory=dict)
 
 
 class Observer(Protocol):
     """Whoever watches a run. The engine calls `start` once, then the others, and always `end`."""
 
-    def start(
-        self,
-        *,
-        name: str,
-        folder: Path,
-        first_step: int,
-        total_steps: int,
-        facts: Mapping[str, str],
-        directions: Mapping[str, Direction] | None = None,
-    ) -> None:
-        """Training is about to begin after `first_step` steps; `facts` are label and sentence.
-
-        `directions` says for each metric which way is better; without it no value is called best.
-        """
+    def start(self, run: RunStart) -> None:
+        """Training is about to begin, or to go on."""
 
     def note(self, text: str) -> None:
         """Take a sentence for the person; may come before `start`."""
@@ -52,16 +59,7 @@ class Observer(Protocol):
 class Silent:
     """An observer that shows nothing."""
 
-    def start(
-        self,
-        *,
-        name: str,
-        folder: Path,
-        first_step: int,
-        total_steps: int,
-        facts: Mapping[str, str],
-        directions: Mapping[str, Direction] | None = None,
-    ) -> None: ...
+    def start(self, run: RunStart) -> None: ...
 
     def note(self, text: str) -> None: ...
 

@@ -8,13 +8,14 @@ from typing import Any
 from torch import Tensor
 
 from i2i.building.probe import NetworkFacts
-from i2i.engine.observer import Observer, Status
+from i2i.engine.observer import Observer, RunStart, Status
 from i2i.engine.session import Session
-from i2i.engine.throughput import Pace
+from i2i.engine.throughput import Throughput
 from i2i.images.previews import strip_png
-from i2i.kinds import Batch
+from i2i.kinds import Data
 from i2i.pages.report import Report
 from i2i.recipe.recipe import Recipe
+from i2i.records import Batch
 from i2i.runs.folder import RunFolder
 from i2i.system.atomic import write_bytes
 from i2i.system.device import peak_memory_mb
@@ -26,26 +27,31 @@ class Recorder:
     """Writes the run folder and the report, and passes each record on to the observer."""
 
     def __init__(
-        self, recipe: Recipe, folder: RunFolder, observer: Observer, *, credit: str, session: Session
+        self, recipe: Recipe, folder: RunFolder, observer: Observer, data: Mapping[str, Data]
     ) -> None:
-        self._folder, self._observer, self._session = folder, observer, session
-        about = folder.provenance()
+        self._recipe, self._folder, self._observer, self._data = recipe, folder, observer, data
+
+    def open(self, session: Session, *, validated: bool) -> list[str]:
+        """Begin the report, with the records and pictures of earlier sessions up to the session's step.
+
+        Without `validated`, that step is yet to be validated, and an earlier record of that is dropped.
+        Returns notes on damage.
+        """
+        about = self._folder.provenance()
+        credit: str = getattr(self._data["train"], "credit", "")
         self._report = Report(
-            folder.report,
-            name=recipe.name,
-            recipe=recipe.to_toml(),
+            self._folder.report,
+            name=self._recipe.name,
+            recipe=self._recipe.to_toml(),
             environment={key: str(about[key]) for key in ("i2i", "python", "torch", "platform", "processor")}
             | {"device": about["device"]}
             | {key: str(value) for key, value in about["runtime"].items() if key != "device"},
             plugins=about["plugins"],
             credits=[credit] if credit else [],
             total_steps=session.total_steps,
-            directions=session.directions,
+            directions=session.scorer.directions,
         )
-
-    def replay(self, step: int) -> list[str]:
-        """Take up the records and pictures of an earlier session, up to `step`; return notes on damage."""
-        records, notes = self._folder.rewind(step)
+        records, notes = self._folder.rewind(session.step, validated=validated)
         for record in records:
             self._report.add(record)
         for shown_at, strips in self._folder.strips():
@@ -59,11 +65,10 @@ class Recorder:
         """Wait until the records so far are on the disk."""
         self._folder.sync()
 
-    def begin(self, facts: Sequence[NetworkFacts]) -> None:
+    def begin(self, session: Session, facts: Sequence[NetworkFacts]) -> None:
         """Tell the observer what is about to run."""
-        session = self._session
-        runtime, pairs = session.runtime, len(session.data["train"])
-        lines = {"data": f"{session.recipe.data.entry.ref}, {pairs:,} training pairs"}
+        runtime, pairs = session.runtime, len(self._data["train"])
+        lines = {"data": f"{self._recipe.data.entry.ref}, {pairs:,} training pairs"}
         for fact in facts:
             lines[fact.path.removesuffix(".main").replace("generators", "generator", 1)] = (
                 f"{fact.ref}, {fact.parameters:,} parameters"
@@ -71,66 +76,73 @@ class Recorder:
         threads = f"{runtime.threads} thread{'' if runtime.threads == 1 else 's'}"
         lines["device"] = f"{runtime.device}, {runtime.precision}, {threads}"
         self._observer.start(
-            name=session.recipe.name,
-            folder=self._folder.root,
-            first_step=session.step,
-            total_steps=session.total_steps,
-            facts=lines,
-            directions=session.directions,
+            RunStart(
+                self._recipe.name,
+                self._folder.root,
+                session.step,
+                session.total_steps,
+                lines,
+                session.scorer.directions,
+            )
         )
 
-    def progress(self, pace: Pace) -> None:
+    def progress(self, session: Session, throughput: Throughput) -> None:
         """Pass on that another step is done."""
-        session = self._session
         self._observer.progress(
             session.step,
-            images_per_second=pace.images_per_second,
-            data_wait=pace.data_wait,
+            images_per_second=throughput.images_per_second,
+            data_wait=throughput.data_wait,
             epoch=session.epoch,
         )
 
-    def train(self, logs: Mapping[str, Tensor], pace: Pace) -> None:
+    def train(self, session: Session, logs: Mapping[str, Tensor], throughput: Throughput) -> None:
         """Record the losses of the step just taken."""
-        record = self._record("train", pace) | {
-            "images_per_second": round(pace.images_per_second, 2),
-            "data_wait": round(pace.data_wait, 4),
+        record = _record("train", session, throughput) | {
+            "images_per_second": round(throughput.images_per_second, 2),
+            "data_wait": round(throughput.data_wait, 4),
             "losses": {name: float(value) for name, value in logs.items()},
-            "learning_rates": self._session.learning_rates(),
+            "learning_rates": session.learning_rates(),
         }
         self._keep(record)
         self._observer.train(record)
 
-    def validation(self, metrics: Mapping[str, float], copied: Mapping[str, float], pace: Pace) -> None:
+    def validation(
+        self,
+        session: Session,
+        metrics: Mapping[str, float],
+        copied: Mapping[str, float],
+        throughput: Throughput,
+    ) -> None:
         """Record what a validation found."""
-        record = self._record("val", pace) | {"metrics": dict(metrics), "copy_input": dict(copied)}
+        found = {"metrics": dict(metrics), "copy_input": dict(copied)}
+        record = _record("val", session, throughput) | found
         self._keep(record)
         self._observer.validation(record)
 
-    def show(self, batch: Batch, fake: Tensor) -> None:
+    def show(self, step: int, batch: Batch, fake: Tensor) -> None:
         """Keep pictures of translations, in files and in the report."""
-        session = self._session
-        paths = []
+        spec, paths = self._data["train"].spec, []
         for index, name in enumerate(batch.ids):
-            path = self._folder.strip(session.step, name)
-            picture = strip_png(batch.source[index], fake[index], batch.target[index], session.spec)
-            write_bytes(path, picture)
+            path = self._folder.strip(step, name)
+            write_bytes(path, strip_png(batch.source[index], fake[index], batch.target[index], spec))
             paths.append(path)
-        self._report.add_strips(session.step, paths)
+        self._report.add_strips(step, paths)
 
     def write_report(self) -> None:
         """Bring report.html up to date."""
         self._report.write()
 
-    def end(self, status: str, pace: Pace, *, error: str = "") -> dict[str, Any]:
+    def end(
+        self, session: Session, status: str, throughput: Throughput, *, error: str = ""
+    ) -> dict[str, Any]:
         """Write the summary, the final report and the last lines; return the summary."""
-        session = self._session
-        seconds = pace.seconds
+        seconds = throughput.seconds
         memory = peak_memory_mb(session.runtime.device)
         summary: dict[str, Any] = {
             "status": status,
             "steps": session.step,
             "seconds": round(seconds, 3),
-            "images_per_second": round(pace.overall, 2),
+            "images_per_second": round(throughput.overall, 2),
             "peak_memory_mb": None if memory is None else round(memory, 1),
             "metrics": session.best or session.figures,
             "model": self._folder.model.name if self._folder.model.is_file() else None,
@@ -138,7 +150,7 @@ class Recorder:
         if error:
             summary["error"] = error
         self._folder.summarise(summary)
-        facts = {"training speed": f"{pace.overall:,.1f} images/s"}
+        facts = {"training speed": f"{throughput.overall:,.1f} images/s"}
         if memory is not None:
             facts["peak memory"] = f"{memory:,.0f} MB"
         if error:
@@ -149,14 +161,15 @@ class Recorder:
         self._observer.end(status=seen, lines=self._folder.last_lines())
         return summary
 
-    def _record(self, kind: str, pace: Pace) -> dict[str, Any]:
-        return {
-            "kind": kind,
-            "step": self._session.step,
-            "epoch": round(self._session.epoch, 4),
-            "seconds": round(pace.seconds, 3),
-        }
-
     def _keep(self, record: Mapping[str, Any]) -> None:
         self._folder.append(record)
         self._report.add(record)
+
+
+def _record(kind: str, session: Session, throughput: Throughput) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "step": session.step,
+        "epoch": round(session.epoch, 4),
+        "seconds": round(throughput.seconds, 3),
+    }

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from i2i.errors import PluginError, RecipeError
+from i2i.abilities import Prepares
+from i2i.errors import PluginError, RecipeError, described
 from i2i.images import as_saved
-from i2i.kinds import Batch, Direction, PairSpec
+from i2i.kinds import Metric
+from i2i.records import Batch, Direction, PairSpec
 from i2i.seeds import seeded
 from i2i.system.device import Runtime
 
@@ -43,49 +45,78 @@ class Scores:
         return text.getvalue()
 
 
-@torch.no_grad()
-def evaluate(
-    translate: Translate,
-    batches: Iterable[Batch],
-    metrics: Mapping[str, Any],
-    *,
-    spec: PairSpec,
-    runtime: Runtime,
-    seed: int,
-    draws: Mapping[str, int],
-) -> Scores:
-    """Return every figure of `metrics`, by its name, over all batches.
+class Scorer:
+    """Scores answers by the metrics of a recipe, the same way whoever asks.
 
-    Each answer is drawn under a seed of its own, so that two evaluations of the same weights agree;
-    metrics with more than one draw see all of them, stacked.
+    `draws` says for each metric how many answers to a source it sees: with more than one they come stacked,
+    (draws,B,C,H,W). `directions` says for each figure which way is better.
     """
-    scores = Scores()
-    most = max(draws.values(), default=1)
-    for metric in metrics.values():
-        metric.reset()
-    for number, batch in enumerate(batches):
-        source = runtime.place(batch.source)
-        real = as_saved(batch.target, spec.target)
-        seen = as_saved(batch.source, spec.source)
-        answers = []
-        for draw in range(most):
-            with seeded(seed, "evaluate", number, draw):
-                answers.append(as_saved(translate(source).cpu(), spec.target))
-        scores.ids.extend(batch.ids)
-        for name, metric in metrics.items():
-            fake = torch.stack(answers[: draws[name]]) if draws[name] > 1 else answers[0]
-            for figure, values in (metric.update(seen, fake, real, batch.ids) or {}).items():
-                scores.images.setdefault(figure, []).extend(_one_each(name, figure, values, len(batch.ids)))
-    for name, metric in metrics.items():
-        scores.figures.update(_figures(name, metric))
-    return scores
+
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric],
+        spec: PairSpec,
+        runtime: Runtime,
+        *,
+        seed: int,
+        draws: Mapping[str, int],
+    ) -> None:
+        self.metrics = metrics
+        self.directions = directions(metrics)
+        self._spec, self._runtime = spec, runtime
+        self._seed, self._draws = seed, draws
+
+    @property
+    def unprepared(self) -> dict[str, Prepares]:
+        """The metrics that look at the training split before they can score."""
+        return {name: metric for name, metric in self.metrics.items() if isinstance(metric, Prepares)}
+
+    def without(self, names: Collection[str]) -> Scorer:
+        """Return a scorer that leaves some metrics out."""
+        metrics = {name: metric for name, metric in self.metrics.items() if name not in names}
+        return Scorer(metrics, self._spec, self._runtime, seed=self._seed, draws=self._draws)
+
+    @torch.no_grad()
+    def score(self, translate: Translate, batches: Iterable[Batch]) -> Scores:
+        """Return every figure, by its name, over all batches.
+
+        Each answer is drawn under a seed of its own, so that two evaluations of the same weights agree.
+        """
+        scores = Scores()
+        most = max((self._draws[name] for name in self.metrics), default=1)
+        for metric in self.metrics.values():
+            metric.reset()
+        for number, batch in enumerate(batches):
+            source = self._runtime.place(batch.source)
+            real = as_saved(batch.target, self._spec.target)
+            seen = as_saved(batch.source, self._spec.source)
+            answers = []
+            for draw in range(most):
+                with seeded(self._seed, "evaluate", number, draw):
+                    answers.append(as_saved(translate(source).cpu(), self._spec.target))
+            scores.ids.extend(batch.ids)
+            for name, metric in self.metrics.items():
+                draws = self._draws[name]
+                fake = torch.stack(answers[:draws]) if draws > 1 else answers[0]
+                for figure, values in (metric.update(seen, fake, real, batch.ids) or {}).items():
+                    own = scores.images.setdefault(figure, [])
+                    own.extend(_one_each(name, figure, values, len(batch.ids)))
+        for name, metric in self.metrics.items():
+            scores.figures.update(_figures(name, metric))
+        return scores
+
+    def copy_input(self, batches: Iterable[Batch]) -> Scores:
+        """Return what the source itself scores; empty where it could not be one of the target's."""
+        source, target = (
+            (side.channels, side.size, side.one_hot) for side in (self._spec.source, self._spec.target)
+        )
+        return self.score(lambda image: image, batches) if source == target else Scores()
 
 
 def _one_each(table: str, figure: str, values: Any, count: int) -> list[float]:
     """Return the values of a figure for the images of a batch, as numbers."""
     if not isinstance(values, Tensor) or tuple(values.shape) != (count,):
-        kind = type(values).__name__
-        told = f"of shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"as a {kind}"
+        told = described(values) if isinstance(values, Tensor) else f"as {described(values)}"
         raise PluginError(
             f"metrics.{table}: its update() gave '{figure}' {told} for {count} images: give a tensor with "
             "one number for each image, whatever the draws, or none at all."
@@ -94,7 +125,7 @@ def _one_each(table: str, figure: str, values: Any, count: int) -> list[float]:
     return numbers
 
 
-def _figures(table: str, metric: Any) -> dict[str, float]:
+def _figures(table: str, metric: Metric) -> dict[str, float]:
     """Return what a metric computed: a number for each figure that it declares, and maybe others."""
     computed = metric.compute()
     if not isinstance(computed, Mapping) or not metric.directions.keys() <= computed.keys():
@@ -116,23 +147,7 @@ def _figures(table: str, metric: Any) -> dict[str, float]:
     return figures
 
 
-def copy_input(
-    batches: Iterable[Batch],
-    metrics: Mapping[str, Any],
-    *,
-    spec: PairSpec,
-    runtime: Runtime,
-    seed: int,
-    draws: Mapping[str, int],
-) -> Scores:
-    """Return what the source itself scores as an answer; empty where it could not be one of the target's."""
-    source, target = ((side.channels, side.size, side.one_hot) for side in (spec.source, spec.target))
-    if source != target:
-        return Scores()
-    return evaluate(lambda image: image, batches, metrics, spec=spec, runtime=runtime, seed=seed, draws=draws)
-
-
-def directions(metrics: Mapping[str, Any]) -> dict[str, Direction]:
+def directions(metrics: Mapping[str, Metric]) -> dict[str, Direction]:
     """Return which way each figure is better: "min" or "max".
 
     Raises RecipeError when two metrics give a figure of one name, PluginError when one does not say.

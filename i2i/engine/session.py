@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
 from i2i.building import components
-from i2i.context import Run
+from i2i.context import Run, Show
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches
 from i2i.data.views import First
-from i2i.engine import scoring
 from i2i.engine.average import Average
+from i2i.engine.exported import Exported
+from i2i.engine.scoring import Scorer, Scores
 from i2i.errors import PluginError, RecipeError
-from i2i.kinds import Batch, PairSpec, Side
+from i2i.kinds import Data, Method
 from i2i.recipe.recipe import Recipe, Slot
+from i2i.records import Batch, PairSpec, Side
 from i2i.runs import state, weights
 from i2i.runs.header import portable, shareable
 from i2i.system.device import Runtime
@@ -36,19 +40,38 @@ FEW = 4
 """Training pairs that a metric is prepared on in a rehearsal."""
 
 
+@dataclass
+class Duties:
+    """What is still owed to the step just made, in this order: callbacks to tell of it, a validation.
+
+    A checkpoint is saved before any of it, and holds it: whoever resumes from there does it first.
+    """
+
+    callbacks: list[str] = field(default_factory=list)
+    validation: bool = False
+    logs: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.callbacks) or self.validation
+
+
 class Session:
-    """The built parts of a run: networks, losses, method, optimizers, schedules, metrics, callbacks."""
+    """The built parts of a run: networks, losses, method, optimizers, schedules, metrics, callbacks.
+
+    `run` makes what the method and the callbacks see of it, for who wants to look over its shoulder.
+    """
 
     def __init__(
         self,
         recipe: Recipe,
         *,
-        data: Mapping[str, Any],
+        data: Mapping[str, Data],
         runtime: Runtime,
         provenance: Mapping[str, Any],
         folder: Path | None = None,
         start: bool = True,
-        show: Callable[[Batch, Tensor], None] = lambda batch, fake: None,
+        show: Show = lambda step, batch, fake: None,
+        run: Callable[..., Run] = Run,
     ) -> None:
         self.recipe, self.runtime = recipe, runtime
         self.data, self._provenance = data, provenance
@@ -63,7 +86,7 @@ class Session:
             module.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
             module.train()
         self.losses = components.build_losses(recipe, runtime.device)
-        self.method = components.make(
+        self.method: Method = components.make(
             recipe,
             recipe.method,
             networks=self.networks,
@@ -78,16 +101,17 @@ class Session:
             total_steps=self.total_steps,
             steps_per_epoch=max(1, round(self.steps_per_epoch)),
         )
-        self.metrics = components.build_named(recipe, "metrics")
-        self._draws = {slot.name: slot.settings.draws for slot in recipe.section("metrics")}
-        self._copied: dict[str, float] | None = None
-        self._prepared = False
+        draws = {slot.name: slot.settings.draws for slot in recipe.section("metrics")}
+        metrics = components.build_named(recipe, "metrics")
+        self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
         self.callbacks = components.build_named(recipe, "callbacks")
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None
-        self.figures: dict[str, float] = {}
-        self.scores = scoring.Scores()
+        self.exported = Exported(self.method, self.average, runtime)
+        self.scores = Scores()
         self.best: dict[str, float] = {}
-        self.run = Run(
+        self._copied: dict[str, float] | None = None
+        self._prepared = False
+        self.run = run(
             seed=recipe.seed,
             runtime=runtime,
             optimizers=self.optimizers,
@@ -95,10 +119,10 @@ class Session:
             folder=folder,
             total_steps=self.total_steps,
             exported=self.exported,
-            held_out=self.held_out,
+            held_out=partial(_held_out, data, runtime),
             show=show,
         )
-        self.directions = scoring.directions(self.metrics)
+        self.figures: dict[str, float] = {}
         self._check_figures()
 
     # --- one step -------------------------------------------------------------------------------
@@ -114,14 +138,13 @@ class Session:
         return self.step / self.steps_per_epoch
 
     def advance(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
-        """Take one step on `batches` and return what the method logged, still on the device."""
+        """Take one step on `batches`, which are on the device; return what was logged, still there."""
         for path, schedule in self.schedules.items():
             factor = schedule(self.step)
             for group, rate in zip(self.optimizers[path].param_groups, self._base_rates[path], strict=True):
                 group["lr"] = rate * factor
-        self.run.begin(self.step, self.epoch)
-        placed = [self.placed(batch) for batch in batches]
-        logs: Mapping[str, Tensor] = self.method.step(placed, self.run)
+        self.run.begin(self.step, self.epoch, ids=[name for batch in batches for name in batch.ids])
+        logs = self.method.step(batches, self.run)
         if self.average:
             self.average.update()
         self.run.finish()
@@ -131,69 +154,46 @@ class Session:
         """Return the learning rate of each network in the step just taken."""
         return {path: optimizer.param_groups[0]["lr"] for path, optimizer in self.optimizers.items()}
 
-    # --- translating and scoring ---------------------------------------------------------------
+    # --- scoring --------------------------------------------------------------------------------
 
-    @contextmanager
-    def exported(self) -> Iterator[Callable[[Tensor], Tensor]]:
-        """Yield the function that the exported model will be: averaged weights, test settings."""
-
-        def translate(source: Tensor) -> Tensor:
-            with self.runtime.autocast():
-                output: Tensor = self.method.translate(source)
-            return output.float()
-
-        with self.average.swapped() if self.average else nullcontext():
-            yield translate
-
-    def held_out(self, count: int) -> Batch:
-        """Return `count` validation pairs, spread evenly over the split, as one batch on the device."""
-        pairs = HeldOutPairs(self.data["val"])
-        count = min(count, len(pairs))
-        return self.placed(collate([pairs[place * len(pairs) // count] for place in range(count)]))
-
-    def evaluate(self, *, limit: int | None = None) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the metrics of the exported model on the validation split, and those of its inputs.
-
-        `limit` scores only the first so many pairs. Metrics that must be prepared are so on a few pairs then,
-        for one that cannot be would be found out at the first validation, and left out of the scoring.
-        """
-        metrics = self.metrics
-        if limit is not None or not self._prepared:
-            train = self.data["train"]
-            for metric in metrics.values():
-                if hasattr(metric, "prepare"):
-                    metric.prepare(train if limit is None else First(train, FEW))
-            self._prepared = limit is None
-        if limit is not None:
-            metrics = {name: m for name, m in metrics.items() if not hasattr(m, "prepare")}
-        if not metrics:
-            return {}, {}
-
-        settings = self.recipe.data.settings
-
-        def score(function: Callable[..., scoring.Scores], *translate: Any) -> scoring.Scores:
-            batches = held_out_batches(self.data["val"], settings, limit=limit)
-            return function(
-                *translate,
-                batches,
-                metrics,
-                spec=self.spec,
-                runtime=self.runtime,
-                seed=self.recipe.seed,
-                draws=self._draws,
-            )
-
-        if self._copied is None or limit is not None:
-            self._copied = score(scoring.copy_input).figures
-        with self.exported() as translate:
-            self.scores = score(scoring.evaluate, translate)
+    def evaluate(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the figures of the exported model on the validation split, and those of its inputs."""
+        if not self._prepared:
+            for metric in self.scorer.unprepared.values():
+                metric.prepare(self.data["train"])
+            self._prepared = True
+        if self._copied is None:
+            self._copied = self.scorer.copy_input(self._held_out_batches()).figures
+        self.scores = self._scored(self.scorer)
         self.figures = self.scores.figures
         return self.figures, self._copied
+
+    def try_metrics(self) -> None:
+        """Score the first held-out batch, for a rehearsal.
+
+        A metric that must be prepared is so on a few pairs, as one that cannot be would be found out at the
+        first validation; it is left out of the scoring.
+        """
+        unprepared = self.scorer.unprepared
+        for metric in unprepared.values():
+            metric.prepare(First(self.data["train"], FEW))
+        scorer, limit = self.scorer.without(unprepared), self.recipe.data.settings.batch_size
+        if scorer.metrics:
+            scorer.copy_input(self._held_out_batches(limit))
+            self.scores = self._scored(scorer, limit)
+            self.figures = self.scores.figures
+
+    def _scored(self, scorer: Scorer, limit: int | None = None) -> Scores:
+        with self.exported() as translate:
+            return scorer.score(translate, self._held_out_batches(limit))
+
+    def _held_out_batches(self, limit: int | None = None) -> Iterator[Batch]:
+        return held_out_batches(self.data["val"], self.recipe.data.settings, limit=limit)
 
     def observe(self, metrics: Mapping[str, float]) -> None:
         """Tell the schedules that listen what the validation found."""
         for schedule in self.schedules.values():
-            if hasattr(schedule, "observe"):
+            if isinstance(schedule, Observes):
                 schedule.observe(metrics)
 
     def is_best(self) -> bool:
@@ -216,32 +216,32 @@ class Session:
             wanted["train.save_best"] = self.recipe.train.save_best.partition(":")[0]
         for path, schedule in self.schedules.items():
             slot = self.recipe.slot_for("schedules", path)
-            if slot is not None and hasattr(schedule, "watches"):
+            if slot is not None and isinstance(schedule, Watches):
                 wanted[slot.path] = schedule.watches
-        known = ", ".join(sorted(self.directions)) or "none"
+        directions = self.scorer.directions
+        known = ", ".join(sorted(directions)) or "none"
         problems = [
             self.recipe.problem(
                 path, f"no metric of this recipe gives a figure '{figure}'", f"figures: {known}"
             )
             for path, figure in wanted.items()
-            if figure not in self.directions
+            if figure not in directions
         ]
         if problems:
             raise RecipeError(*problems)
 
-    def placed(self, batch: Batch) -> Batch:
-        """Return a batch on the device, in its layout."""
-        return Batch(self.runtime.place(batch.source), self.runtime.place(batch.target), batch.ids)
-
     # --- writing down and reading back -----------------------------------------------------------
 
-    def files(self) -> dict[str, bytes]:
-        """Return the whole state as the files of a checkpoint; PluginError for what cannot be saved."""
+    def files(self, duties: Duties | None = None) -> dict[str, bytes]:
+        """Return the whole state as the files of a checkpoint, with the `duties` that its step still has.
+
+        Raises PluginError for what cannot be saved, DivergedError for networks that are not finite.
+        """
         self.run.check_finite(self.networks.modules())
         files = {}
         for path, module in self.networks.modules():
             header = self.describe(self.recipe.slots[path])
-            files[f"{self._file_name(path)}.safetensors"] = weights.encode(module.state_dict(), header)
+            files[f"{_file_name(path)}.safetensors"] = weights.encode(module.state_dict(), header)
         networks = [module for _, module in self.networks.modules()]
         whole = {
             "step": self.step,
@@ -249,6 +249,7 @@ class Session:
             "best": self.best,
             "scaler": self.run.scaler.state_dict(),
             "parts": {name: state.of(part, but=networks) for name, part in self._stateful().items()},
+            "duties": asdict(duties) if duties else None,
         }
         try:
             tensors, skeleton = state.pack(whole)
@@ -257,14 +258,14 @@ class Session:
         files[TRAINER] = weights.encode(tensors, {"trainer": skeleton})
         return files
 
-    def load(self, folder: Path) -> list[str]:
-        """Read the whole state back from a checkpoint's folder; return notes for the person.
+    def load(self, folder: Path) -> tuple[Duties, list[str]]:
+        """Read the whole state back from a checkpoint's folder; return its duties, and notes for the person.
 
         Raises RecipeError when a component's revision or parameters have changed since.
         """
         notes: list[str] = []
         for path, module in self.networks.modules():
-            file = weights.read(folder / f"{self._file_name(path)}.safetensors")
+            file = weights.read(folder / f"{_file_name(path)}.safetensors")
             slot = self.recipe.slots[path]
             notes += weights.check_component(file, slot.entry)
             weights.load_into(module, file.tensors, source=str(file.path), target=slot.entry.ref)
@@ -280,12 +281,13 @@ class Session:
             )
         for name, part in parts.items():
             state.restore(part, trainer["parts"][name])
-        return notes
+        duties = trainer.get("duties")  # an older i2i saved when all was done
+        return Duties(**duties) if duties else Duties(), notes
 
     def model_file(self) -> bytes:
         """Return the exported generator as a self-describing weights file."""
         name = components.method_slots(self.recipe).exported
-        module: nn.Module = self.networks.generators[name]
+        module = self.networks.generators[name]
         with self.average.swapped() if self.average else nullcontext():
             return weights.encode(module.state_dict(), self.describe(self.recipe.slots[f"generators.{name}"]))
 
@@ -311,10 +313,7 @@ class Session:
         section, _, name = path.partition(".")
         return self.recipe.table[section][name]
 
-    def _file_name(self, path: str) -> str:
-        return "generator" if path == "generators.main" else path
-
-    def _stateful(self) -> dict[str, Any]:
+    def _stateful(self) -> dict[str, Stateful]:
         """Every part with a state of its own, beside the networks."""
         parts: dict[str, Any] = {
             f"optimizers.{path}": optimizer for path, optimizer in self.optimizers.items()
@@ -324,6 +323,17 @@ class Session:
         parts |= {f"losses.{term.name}": term.loss for term in self.losses.terms}
         parts |= {"method": self.method, "average": self.average}
         return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+
+
+def _held_out(data: Mapping[str, Data], runtime: Runtime, count: int) -> Batch:
+    """Return `count` validation pairs, spread evenly over the split, as one batch on the device."""
+    pairs = HeldOutPairs(data["val"])
+    count = min(count, len(pairs))
+    return collate([pairs[place * len(pairs) // count] for place in range(count)]).moved(runtime.place)
+
+
+def _file_name(path: str) -> str:
+    return "generator" if path == "generators.main" else path
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Pace:
+class Throughput:
     """Counts images and waiting over a stretch of training; `before` is what earlier sessions took."""
 
     def __init__(self, before: float) -> None:
@@ -27,6 +27,15 @@ class Pace:
         self._trained_seconds += time.perf_counter() - self._since
         self._trained_images += self._images
         self.restart()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Close the stretch, and begin a new one after what is done within."""
+        self.close()
+        try:
+            yield
+        finally:
+            self.restart()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from i2i.building import components
 from i2i.building.blame import components_blamed
 from i2i.data import stream
 from i2i.data.opening import cached, open_data
-from i2i.engine import scoring
+from i2i.engine.scoring import Scorer, Scores, directions
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.images import resizing
 from i2i.kinds import Batch, Direction, ImageSpec, Side, Split
@@ -56,7 +56,7 @@ class Evaluation:
     image: ImageSpec
     figures: Mapping[str, Figure]
     definitions: Mapping[str, str]
-    scores: scoring.Scores
+    scores: Scores
     credit: str
     notes: tuple[str, ...]
 
@@ -101,7 +101,7 @@ def evaluate_trained(
     metrics = components.build_named(recipe, "metrics")
     if not metrics:
         raise RecipeError(f"there is no metric to score {trained.path} with: add one, like --metric mae.")
-    directions = scoring.directions(metrics)
+    ways = directions(metrics)  # refused before anything is opened
     try:
         data = open_split(trained, split, note)
     except MissingSplitError as error:
@@ -112,35 +112,27 @@ def evaluate_trained(
     with runtime.active(), components_blamed(recipe):
         model = load_model(trained.path, device=runtime.device, catalog=catalog)
         check_fit(model, data, trained)
-        needy = {name: metric for name, metric in metrics.items() if hasattr(metric, "prepare")}
-        if needy:
+        drawn = {slot.name: draws or slot.settings.draws for slot in recipe.section("metrics")}
+        scorer = Scorer(metrics, data.spec, runtime, seed=recipe.seed, draws=drawn)
+        if scorer.unprepared:
             train = open_split(trained, "train", note)
-            for name, metric in needy.items():
+            for name, metric in scorer.unprepared.items():
                 note(f"{name} prepares itself on the training split.")
                 metric.prepare(train)
-        drawn = {slot.name: draws or slot.settings.draws for slot in recipe.section("metrics")}
 
-        def score(what: str, function: Callable[..., scoring.Scores], *answer: Any) -> scoring.Scores:
-            batches = stream.held_out_batches(data, settings)
-            return function(
-                *answer,
-                watch(batches, -(-len(data) // settings.batch_size), what),
-                metrics,
-                spec=data.spec,
-                runtime=runtime,
-                seed=recipe.seed,
-                draws=drawn,
-            )
+        def batches(what: str) -> Iterable[Batch]:
+            count = -(-len(data) // settings.batch_size)
+            return watch(stream.held_out_batches(data, settings), count, what)
 
-        copied = score("copying the input", scoring.copy_input)
-        scores = score("translating", scoring.evaluate, lambda source: translate(model, source))
+        copied = scorer.copy_input(batches("copying the input"))
+        scores = scorer.score(lambda source: translate(model, source), batches("translating"))
     return Evaluation(
         model=str(trained.path),
         split=split,
         seed=recipe.seed,
         draws=drawn,
         image=data.spec.target,
-        figures=_figures(scores, copied, directions),
+        figures=_figures(scores, copied, ways),
         definitions={name: definition(metric) for name, metric in metrics.items()},
         scores=scores,
         credit=getattr(data, "credit", ""),
@@ -175,15 +167,13 @@ def definition(metric: Any) -> str:
     return " ".join(written.partition("\nArgs:")[0].split())
 
 
-def _figures(
-    scores: scoring.Scores, copied: scoring.Scores, directions: Mapping[str, Direction]
-) -> dict[str, Figure]:
+def _figures(scores: Scores, copied: Scores, ways: Mapping[str, Direction]) -> dict[str, Figure]:
     figures = {}
     for name, mean in scores.figures.items():
         own = scores.images.get(name, [])
         deviation = stdev(own) if len(own) > 1 and all(map(math.isfinite, own)) else None
         copy = copied.figures.get(name)
-        figures[name] = Figure(mean, deviation, len(scores.ids), copy, directions.get(name))
+        figures[name] = Figure(mean, deviation, len(scores.ids), copy, ways.get(name))
     return figures
 
 

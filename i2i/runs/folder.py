@@ -37,7 +37,7 @@ OWN_FILES = (
     "report.html",
     "model.safetensors",
 )
-OWN_FOLDERS = ("samples", "checkpoints", "eval")
+OWN_FOLDERS = ("samples", "checkpoints", "eval", "diverged")
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Where checkpoints stand, one folder a step."""
         return self.root / "checkpoints"
+
+    @property
+    def diverged(self) -> Path:
+        """Where the networks of a run that diverged are kept, as they were before."""
+        return self.root / "diverged"
 
     @property
     def model(self) -> Path:
@@ -181,14 +186,18 @@ class RunFolder:
                 f"{self.root / 'metrics.jsonl'} cannot be written: {error.strerror}."
             ) from error
 
-    def rewind(self, step: int) -> tuple[list[dict[str, Any]], list[str]]:
-        """Drop records after `step`, which the run will take again; return those that stay, and notes."""
+    def rewind(self, step: int, *, validated: bool = True) -> tuple[list[dict[str, Any]], list[str]]:
+        """Drop records after `step`, which the run will take again; return those that stay, and notes.
+
+        Without `validated`, the validation of `step` itself will be made again too.
+        """
         path, kept, notes = self.root / "metrics.jsonl", [], []
         lines = path.read_bytes().splitlines() if path.exists() else []
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
-                if record["step"] <= step:
+                again = not validated and record["kind"] == "val" and record["step"] == step
+                if record["step"] <= step and not again:
                     kept.append(record)
             except (ValueError, TypeError, KeyError):
                 if number < len(lines):  # the last one a killed process may have left unfinished

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from i2i.context import Run
 from i2i.data.opening import open_data
 from i2i.data.stream import HeldOutPairs, collate
 from i2i.engine.session import Session
@@ -22,6 +25,7 @@ from i2i.testing.tiny_run import TINY, load_table
 CHANNELS = {"source_channels": 1, "target_channels": 3}
 """The sides differ, so that a method that takes one for the other is found out."""
 
+CPU = resolve("cpu", "fp32")
 GENERATOR = {"use": "unet", "depth": 2, "width": 4}
 JUDGE = {"use": "patch", "layers": 1, "width": 4}
 LOSSES: Mapping[str, Mapping[str, Any]] = {
@@ -39,12 +43,13 @@ def method_session(
     judges: tuple[str, ...] | None = None,
     weights: Mapping[str, float] = {},
     folder: Path | None = None,
+    run: type[Run] = Run,
 ) -> Session:
     """Assemble what the method declares: networks for its slots, and one loss of each of its kinds.
 
     `judges` are the names of the discriminators where the method takes any number of them: one by default.
     Those that it names itself see the image alone, as it may have no pairs to take a condition from.
-    `weights` are of losses, by name, in place of 1.
+    `weights` are of losses, by name, in place of 1; `run` is what the method sees of the run.
     """
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
     names = _judges(slots) if judges is None else judges
@@ -62,22 +67,20 @@ def method_session(
     }
     if not names:
         del table["discriminators"], table["optimizers"]["discriminators"]
-    return _session(table, subject.catalog, folder)
+    return _session(table, subject.catalog, folder, run)
 
 
-def callback_session(catalog: Catalog, folder: Path | None = None) -> Session:
+def callback_session(catalog: Catalog, folder: Path | None = None, *, run: type[Run] = Run) -> Session:
     """Return a session of the tiny recipe, in which a callback can be called."""
-    return _session(TINY, catalog, folder)
+    return _session(TINY, catalog, folder, run)
 
 
-def unseeded(session: Session) -> Session:
-    """Let the steps of a session draw from torch's global generator as they find it."""
+class Unseeded(Run):
+    """A run whose steps draw from torch's global generator as they find it."""
 
-    def begin(step: int, epoch: float) -> None:
-        session.run.step, session.run.epoch = step, epoch
-
-    session.run.begin = begin  # type: ignore[method-assign]
-    return session
+    def begin(self, step: int, epoch: float, *, ids: Sequence[str] = ()) -> None:
+        with torch.random.fork_rng(devices=[]):
+            super().begin(step, epoch, ids=ids)
 
 
 def attend(callback: Any, session: Session, *, steps: int = 2) -> None:
@@ -101,11 +104,11 @@ def batch(session: Session, *indices: int) -> Batch:
     return collate([pairs[index % len(pairs)] for index in indices])
 
 
-def _session(table: Mapping[str, Any], catalog: Catalog, folder: Path | None) -> Session:
+def _session(table: Mapping[str, Any], catalog: Catalog, folder: Path | None, run: type[Run]) -> Session:
     try:
         recipe = load_table(table, with_tiny_data(catalog))
         data = {split: open_data(recipe, split) for split in ("train", "val")}
-        return Session(recipe, data=data, runtime=resolve("cpu", "fp32"), provenance={}, folder=folder)
+        return Session(recipe, data=data, runtime=CPU, provenance={}, folder=folder, run=run)
     except I2IError as error:
         # The place is one in a temporary file.
         raise type(error)(*(replace(problem, file="", line=None) for problem in error.problems)) from error

@@ -22,7 +22,7 @@ from i2i.plugins.catalog import Catalog
 from i2i.testing import samples
 from i2i.testing.subjects import Subject, side_for
 from i2i.testing.tiny_pairs import TinyPairs
-from i2i.testing.tiny_session import attend, batch, callback_session, method_session, unseeded
+from i2i.testing.tiny_session import Unseeded, attend, batch, callback_session, method_session
 
 Scored = tuple[Tensor, Tensor, Tensor, tuple[str, ...]]
 
@@ -144,7 +144,7 @@ class _Attendance:
 
     def __call__(self) -> None:
         with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
-            attend(self.callback, unseeded(callback_session(self.catalog, Path(folder))))
+            attend(self.callback, callback_session(self.catalog, Path(folder), run=Unseeded))
 
 
 def _step(session: Session, pairs: Batch) -> Any:
@@ -174,7 +174,7 @@ USES: Mapping[str, Use] = {
     "method": Use(
         lambda subject, session: (batch(session, 0, 1),),
         _step,
-        lambda subject: unseeded(method_session(subject)),
+        lambda subject: method_session(subject, run=Unseeded),
     ),
     "metric": Use(scored, _score, made_metric),
     "callback": Use(_nothing, _call, lambda subject: _Attendance(subject.build(), subject.catalog)),

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from i2i.cli.live import Lines, View, terminal
-from i2i.engine.observer import Silent
+from i2i.engine.observer import RunStart, Silent
 
 FOLDER = Path("runs/pix2pix-0001")
 LONG = "/far/away/" + "a-rather-long-folder-name/" * 6 + "report.html"
@@ -77,7 +77,7 @@ def start(observer, **changes):
         "facts": {"data": "toy, 12 training pairs", "device": "cpu"},
         "directions": {"mae": "min", "psnr": "max"},
     }
-    observer.start(**(options | changes))
+    observer.start(RunStart(**(options | changes)))
     return observer
 
 
@@ -370,7 +370,7 @@ def test_a_pipe_gets_plain_lines_even_where_colour_is_forced():
         from pathlib import Path
         from i2i.cli.live import terminal
         observer = terminal()
-        observer.start(name="x", folder=Path("."), first_step=0, total_steps=2, facts={})
+        observer.start(RunStart(name="x", folder=Path("."), first_step=0, total_steps=2, facts={}))
         observer.end(status="done", lines=[("report", "r.html")])
     """
     environ = os.environ | {"FORCE_COLOR": "1", "TERM": "xterm-256color", "TTY_COMPATIBLE": "1"}

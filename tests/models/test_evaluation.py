@@ -15,7 +15,7 @@ from PIL import Image
 from i2i import run
 from i2i.core.metrics.pixel import MAE
 from i2i.core.metrics.ssim import SSIM
-from i2i.engine.scoring import copy_input
+from i2i.engine.scoring import Scorer
 from i2i.kinds import Batch, ImageSpec, PairSpec
 from i2i.models.evaluation import definition, evaluate_trained
 from i2i.models.trained import find_trained
@@ -218,13 +218,13 @@ def test_a_picture_is_no_answer_where_classes_are_wanted():
     classes = ImageSpec(3, 4, 4, low=0.0, high=1.0, labels=True)
     source, target = torch.rand(1, 3, 4, 4) * 2 - 1, torch.zeros(1, 3, 4, 4).index_fill(1, torch.tensor(0), 1)
     batches = [Batch(source, target * 2 - 1, ("1",))]
-    given = {"runtime": resolve("cpu", "fp32"), "seed": 0, "draws": {"mae": 1}}
     for spec, figures in (
         (PairSpec(ImageSpec(3, 4, 4), classes), set()),
         (PairSpec(classes, classes), {"mae"}),
         (PairSpec(ImageSpec(3, 4, 4), ImageSpec(3, 4, 4)), {"mae"}),
     ):
-        assert copy_input(batches, {"mae": MAE()}, spec=spec, **given).figures.keys() == figures
+        scorer = Scorer({"mae": MAE()}, spec, resolve("cpu", "fp32"), seed=0, draws={"mae": 1})
+        assert scorer.copy_input(batches).figures.keys() == figures
 
 
 def test_two_metrics_with_one_figure_are_refused(i2i, trained):

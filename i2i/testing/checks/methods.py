@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from i2i import testtime
-from i2i.context import Objective
+from i2i.context import Objective, Run
 from i2i.engine.session import Session
 from i2i.errors import DivergedError, PluginError
 from i2i.kinds import KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
@@ -113,20 +113,19 @@ def every_network_learns(subject: Subject) -> None:
 @check("gradients-freed", "method", needs=["logs"])
 def gradients_freed(subject: Subject) -> None:
     """No step leaves a gradient, a frozen network or one in another mode behind."""
-    session = method_session(subject)
-    update = session.run.update
 
-    def watched(slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
-        found = update(slot, objectives, parts=parts)
-        for path, parameter in _parameters(session):
-            require(
-                parameter.grad is None,
-                f"after the update of {slot}, {path} holds a gradient: wrap what is not trained in "
-                "run.frozen(...), and detach fakes that discriminators see",
-            )
-        return found
+    class Watched(Run):
+        def update(self, slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
+            found = super().update(slot, objectives, parts=parts)
+            for path, parameter in _parameters(session):
+                require(
+                    parameter.grad is None,
+                    f"after the update of {slot}, {path} holds a gradient: wrap what is not trained in "
+                    "run.frozen(...), and detach fakes that discriminators see",
+                )
+            return found
 
-    session.run.update = watched  # type: ignore[method-assign]
+    session = method_session(subject, run=Watched)
     wanted = [parameter.requires_grad for _, parameter in _parameters(session)]
     modes = _modes(session)
     session.advance([batch(session, 0, 1)])
@@ -151,15 +150,15 @@ def gradients_freed(subject: Subject) -> None:
 @check("steps-by-run", "method", needs=["gradients-freed"])
 def steps_by_run(subject: Subject) -> None:
     """Every backward pass and every step of an optimizer is made by run.update, once for each."""
-    session = method_session(subject)
-    update, inside = session.run.update, False
+    inside = False
 
-    def watched(slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
-        nonlocal inside
-        inside = True
-        found = update(slot, map(untouched, objectives), parts=parts)
-        inside = False
-        return found
+    class Watched(Run):
+        def update(self, slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
+            nonlocal inside
+            inside = True
+            found = super().update(slot, map(untouched, objectives), parts=parts)
+            inside = False
+            return found
 
     def untouched(objective: Objective) -> Objective:
         require(
@@ -176,7 +175,7 @@ def steps_by_run(subject: Subject) -> None:
             "precision, clipping and accumulation",
         )
 
-    session.run.update = watched  # type: ignore[method-assign]
+    session = method_session(subject, run=Watched)
     for optimizer in session.run.optimizers.values():
         optimizer.register_step_pre_hook(step)
     session.advance([batch(session, 0, 1)])

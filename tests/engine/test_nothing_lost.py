@@ -1,0 +1,317 @@
+"""Whatever fails outside of a step, that step is saved, and what it still asks for is done later, once."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2i import load_recipe, run
+from i2i.errors import DivergedError, PluginError
+from i2i.runs import checkpoint, weights
+
+TRAPS = '''
+from pathlib import Path
+
+import torch
+
+from i2i import hookimpl
+from i2i.kinds import ImageSpec, PairSpec
+
+i2i_api = 1
+
+
+@hookimpl
+def i2i_register(registry):
+    registry.data("squares", ":Squares", "squares that may not be readable")
+    registry.metric("error", ":Error", "a metric that may fail")
+    registry.callback("watcher", ":Watcher", "a callback that may fail")
+    registry.schedule("listener", ":Listener", "a schedule that may fail as it listens")
+
+
+def pass_by(place):
+    """Fail where a file says so: at the `count`-th time that `place` is passed."""
+    trap = Path("trap.txt")
+    if not trap.is_file():
+        return
+    wanted, count = trap.read_text().split()
+    if wanted == place:
+        trap.write_text(f"{wanted} {int(count) - 1}")
+        if int(count) <= 1:
+            raise RuntimeError(f"a trap at {place}")
+
+
+class Squares:
+    def __init__(self, split):
+        self.spec = PairSpec(ImageSpec(3, 8, 8), ImageSpec(3, 8, 8))
+        self._split = split
+
+    def __len__(self):
+        return 8 if self._split == "train" else 3
+
+    def __getitem__(self, index):
+        pass_by(f"{self._split}-read")
+        rng = torch.Generator().manual_seed(index + (100 if self._split == "val" else 0))
+        image = torch.randint(0, 256, (3, 8, 8), generator=rng).to(torch.uint8)
+        return {"source": image, "target": 255 - image, "id": f"{self._split}-{index}"}
+
+
+class Error:
+    directions = {"error": "min"}
+
+    def reset(self):
+        pass_by("metric-reset")
+        self.seen = []
+
+    def update(self, source, fake, real, ids):
+        pass_by("metric-update")
+        self.seen.append((fake - real).abs().mean())
+
+    def compute(self):
+        pass_by("metric-compute")
+        return {"error": float(torch.stack(self.seen).mean())}
+
+
+class Watcher:
+    def __init__(self):
+        self.steps, self.figures = [], []
+
+    def run_start(self, run):
+        pass_by("run-start")
+
+    def step_end(self, run, logs):
+        pass_by("step-end")
+        self.steps.append(run.step)
+
+    def eval_end(self, run, metrics):
+        pass_by("eval-end")
+        self.figures.append([run.step, metrics["error"]])
+
+    def state_dict(self):
+        return {"steps": self.steps, "figures": self.figures}
+
+    def load_state_dict(self, state):
+        self.steps, self.figures = list(state["steps"]), list(state["figures"])
+
+
+class Listener:
+    """Half the rate after each validation."""
+
+    def __init__(self, total_steps):
+        self.factor = 1.0
+
+    def __call__(self, step):
+        return self.factor
+
+    def observe(self, metrics):
+        pass_by("observe")
+        self.factor *= 0.5
+
+    def state_dict(self):
+        return {"factor": self.factor}
+
+    def load_state_dict(self, state):
+        self.factor = state["factor"]
+'''
+TRAPS = TRAPS.replace("def __init__(self, total_steps):", "def __init__(self, *, total_steps: int) -> None:")
+TRAPS = TRAPS.replace("def __init__(self, split):", "def __init__(self, *, split: str) -> None:")
+
+RECIPE = """
+recipe = 1
+name = "trapped"
+extends = "shapes"
+unset = ["metrics", "schedules", "callbacks"]
+
+[data]
+use = "traps/squares"
+batch_size = 2
+cache = "none"
+
+[generator]
+depth = 2
+width = 4
+
+[discriminators.patch]
+width = 4
+
+[schedule]
+use = "traps/listener"
+
+[train]
+steps = 14
+precision = "fp32"
+log_every = 3
+eval_every = 4
+save_every = 6
+save_best = "error:min"
+
+[metrics.error]
+use = "traps/error"
+
+[callbacks.watcher]
+use = "traps/watcher"
+every = 2
+"""
+
+PLACES = (
+    "train-read",
+    "val-read",
+    "metric-reset",
+    "metric-update",
+    "metric-compute",
+    "observe",
+    "run-start",
+    "step-end",
+    "eval-end",
+)
+
+
+@pytest.fixture
+def desk(distribution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the recipe, and the plug-in that it needs."""
+    distribution("i2i-traps", "1.0", "traps", {"i2i_traps.py": TRAPS})
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    (folder / "trapped.toml").write_text(RECIPE)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def ended(folder: Path) -> tuple[dict, list[dict]]:
+    """All bits of a run's end, and its records without what depends on the clock."""
+    last = checkpoint.newest(folder / "checkpoints")
+    assert last is not None
+    bits = {path.name: path.read_bytes() for path in last.folder.glob("*.safetensors")}
+    bits["model"] = (folder / "model.safetensors").read_bytes()
+    records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    clock = ("seconds", "images_per_second", "data_wait")
+    return bits, [{key: value for key, value in record.items() if key not in clock} for record in records]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_error_at_any_place_outside_of_a_step_leaves_that_step_saved(desk, place):
+    recipe = load_recipe("trapped.toml")
+    run(recipe, "whole", rehearsed=True)
+    moments = random.Random(place)
+    for attempt in range(3):
+        times = 1 if place == "run-start" else 4  # a run passes the other places at least as often
+        (desk / "trap.txt").write_text(f"{place} {moments.randint(1, times)}")
+        out = desk / f"trapped-{attempt}"
+        with pytest.raises(PluginError, match="a trap at"):
+            run(recipe, out, rehearsed=True)
+        done = json.loads((out / "summary.json").read_text())["steps"]
+        saved = checkpoint.newest(out / "checkpoints")
+        assert (saved.step if saved else 0) == done
+        (desk / "trap.txt").unlink()
+        assert run(recipe, out).status == "done"
+        assert ended(out) == ended(desk / "whole")
+
+
+def test_an_id_that_cannot_be_a_files_name_costs_no_step(desk):
+    text = RECIPE + '\n[callbacks.samples]\nuse = "samples"\ncount = 1\n'
+    (desk / "trapped.toml").write_text(text)
+    run(load_recipe("trapped.toml"), "named", rehearsed=True)
+    assert checkpoint.newest(desk / "named" / "checkpoints").step == 14
+
+
+TRAIN = """
+import os, sys
+from i2i import load_recipe
+from i2i.engine.session import Session
+evaluate = Session.evaluate
+def die(self):
+    if self.step == 8 and not os.path.exists("died"):
+        open("died", "w").close()
+        os.kill(os.getpid(), 9)
+    return evaluate(self)
+Session.evaluate = die
+from i2i import run
+run(load_recipe("trapped.toml"), "killed", rehearsed=True)
+"""
+
+
+def test_a_kill_between_a_save_and_its_validation_changes_no_bit(desk):
+    run(load_recipe("trapped.toml"), "whole", rehearsed=True)
+    first = subprocess.run([sys.executable, "-c", TRAIN], cwd=desk, capture_output=True)
+    assert first.returncode == -signal.SIGKILL
+    assert checkpoint.newest(desk / "killed" / "checkpoints").step == 8
+    assert run(load_recipe("trapped.toml"), "killed").status == "done"
+    assert ended(desk / "killed") == ended(desk / "whole")
+
+
+def test_callbacks_and_schedules_see_each_step_once_however_often_a_run_is_stopped(desk):
+    recipe = load_recipe("trapped.toml")
+    for stop in (4, 6, 8, 12, None):
+        run(recipe, "parts", rehearsed=True, stop_at=stop)
+    run(recipe, "whole", rehearsed=True)
+    assert ended(desk / "parts") == ended(desk / "whole")
+
+
+def test_a_signal_ends_a_run_with_its_step_saved_and_no_bit_changed(desk):
+    code = "from i2i import load_recipe, run\nrun(load_recipe('trapped.toml'), 'stopped', rehearsed=True)"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=desk, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not (desk / "stopped" / "metrics.jsonl").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert run(load_recipe("trapped.toml"), "stopped").status == "done"
+    run(load_recipe("trapped.toml"), "whole", rehearsed=True)
+    assert ended(desk / "stopped") == ended(desk / "whole")
+
+
+# --- what is not a number -----------------------------------------------------------------------------
+
+
+def poisoned(load, *settings: str):
+    return load("losses.poison.use=toys/poison", "train.log_every=50", "train.save_every=60", *settings)
+
+
+def test_the_update_that_is_not_a_number_is_left_out_and_named(load, tmp_path):
+    with pytest.raises(DivergedError) as caught:
+        run(poisoned(load, "losses.poison.after=7", "train.eval_every=60"), tmp_path / "run")
+    told = str(caught.value)
+    assert "the part 'poison' of what generators minimise stopped being finite at step 8" in told
+    assert "images: s" in told
+    assert "optimizers.*.lr" in told
+    kept = weights.read(tmp_path / "run" / "diverged" / "generator.safetensors").tensors
+    assert all(tensor.isfinite().all() for tensor in kept.values())
+    # What was kept is what seven sound steps give.
+    run(poisoned(load, "losses.poison.after=7", "train.eval_every=60"), tmp_path / "seven", stop_at=7)
+    seven = weights.read(tmp_path / "seven" / "model.safetensors").tensors
+    trained = [name for name in seven if "running_" not in name and "num_batches" not in name]
+    assert all(torch.equal(kept[name], seven[name]) for name in trained)
+
+
+def test_what_was_kept_of_a_divergence_can_be_gone_on_from(load, tmp_path):
+    with pytest.raises(DivergedError):
+        run(poisoned(load, "losses.poison.after=3"), tmp_path / "run")
+    kept = tmp_path / "run" / "diverged" / "generator.safetensors"
+    gentler = load(f"generator.init_from={kept}")
+    assert run(gentler, tmp_path / "gentler").status == "done"
+
+
+def test_a_gradient_that_is_not_a_number_is_found_where_every_loss_is_one(load, tmp_path, distribution):
+    distribution(
+        "i2i-root",
+        "1.0",
+        "root",
+        {
+            "i2i_root.py": (
+                "from i2i import hookimpl\ni2i_api = 1\n@hookimpl\ndef i2i_register(registry):\n"
+                "    registry.paired_loss('root', ':Root', 'a root whose slope at 0 is infinite')\n"
+                "class Root:\n    def __call__(self, fake, real):\n"
+                "        return (fake - fake.detach()).float().square().sum().sqrt()\n"
+            )
+        },
+    )
+    with pytest.raises(DivergedError, match="a gradient of generators stopped being finite at step 1"):
+        run(load("losses.root.use=root/root"), tmp_path / "run", rehearsed=True)
