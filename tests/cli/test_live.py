@@ -369,6 +369,7 @@ def test_a_pipe_gets_plain_lines_even_where_colour_is_forced():
     program = """if True:
         from pathlib import Path
         from i2i.cli.live import terminal
+        from i2i.engine.observer import RunStart
         observer = terminal()
         observer.start(RunStart(name="x", folder=Path("."), first_step=0, total_steps=2, facts={}))
         observer.end(status="done", lines=[("report", "r.html")])
