@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +21,13 @@ def translate(
     dropout: Annotated[
         bool | None, typer.Option("--dropout/--no-dropout", help="Instead of what the model file says.")
     ] = None,
+    norm: Annotated[
+        Literal["batch", "running"] | None,
+        typer.Option(
+            help="Normalise with each image's own statistics, or with the running ones, instead of as the "
+            "model file says."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     plugin: PluginOption = None,
 ) -> None:
@@ -34,7 +41,7 @@ def translate(
     console = Console(stderr=True)
     console.quiet = not console.is_terminal
     catalog = open_catalog(plugin)
-    loaded = load_model(model, device=find_device(device), catalog=catalog, dropout=dropout)
+    loaded = load_model(model, device=find_device(device), catalog=catalog, norm=norm, dropout=dropout)
     work = plan(source, target, loaded.spec)
     for note in loaded.notes:
         typer.echo(note, err=True)

@@ -70,7 +70,9 @@ def calibrated_file(
     recipe = trained.recipe
     runtime = resolve(device, "fp32")
     with runtime.active():
-        model = load_model(trained.path, device=runtime.device, catalog=catalog, dropout=dropout)
+        model = load_model(
+            trained.path, device=runtime.device, catalog=catalog, norm="running", dropout=dropout
+        )
         data = open_split(trained, "train", note)
         check_fit(model, data, trained)
         size = recipe.data.settings.batch_size

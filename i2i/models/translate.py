@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import TypeAdapter
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i import testtime
-from i2i.errors import DataError, I2IError, Problem, RecipeError
+from i2i.errors import DataError, I2IError, PluginError, Problem, RecipeError
 from i2i.images import IMAGE_SUFFIXES, fitting, write_image
 from i2i.kinds import PairSpec, TestSettings
 from i2i.models.sources import Files, parts_in, read_source
@@ -28,6 +28,7 @@ from i2i.plugins.versions import then_and_now, told
 from i2i.registry import Entry
 from i2i.runs import weights
 from i2i.seeds import seeded
+from i2i.system.device import find_device
 
 Record = TypeVar("Record", PairSpec, TestSettings)
 
@@ -42,20 +43,45 @@ class Model:
     device: str = "cpu"
 
 
-def load_generator(path: str | Path) -> nn.Module:
-    """Return the generator in a model file as an ordinary module, on the CPU, in test mode.
+def load_generator(
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    norm: Literal["batch", "running"] | None = None,
+    dropout: bool | None = None,
+) -> nn.Module:
+    """Return the generator in a model file as an ordinary module on `device`, in test mode.
 
-    It maps (B,Cin,H,W) to (B,Cout,H,W), both in [-1,1], with dropout and normalisation as the file
-    says; height and width must be multiples of its `size_multiple`, if it has one. Raises DataError
-    for a file that is no model, PluginError when its component is not installed.
+    It maps (B,Cin,H,W) to (B,Cout,H,W), both in [-1,1]; height and width must be multiples of its
+    `size_multiple`, if it has one. What is None here is as the file says:
+
+    norm: the statistics of its batch norms in eval mode, each image's own ("batch"), so that an image is
+        translated alike in any batch, or the averages of training ("running").
+    dropout: whether it is on. Then its dropout modules, and nothing else, are in train mode.
+
+    Both are states of its modules, and it can be copied, pickled, compiled and exported with them.
+    `.train()` makes it train like a new one: batch norms take the statistics of the batch and average
+    them, and dropout is on. `.eval()` turns all dropout off, also if it was on at first; batch norms do
+    what `norm` says.
+
+    Raises DataError for a file that is no model, PluginError when its component is not installed or a
+    batch norm of it cannot take each image's own statistics, RecipeError for another `norm`,
+    ResourceError for a device that is not there.
     """
-    return load_model(path).module
+    return load_model(path, device=find_device(str(device)), norm=norm, dropout=dropout).module
 
 
 def load_model(
-    path: str | Path, *, device: str = "cpu", catalog: Catalog | None = None, dropout: bool | None = None
+    path: str | Path,
+    *,
+    device: str = "cpu",
+    catalog: Catalog | None = None,
+    norm: Literal["batch", "running"] | None = None,
+    dropout: bool | None = None,
 ) -> Model:
-    """Load a model file on `device`; `dropout` overrides what the file says."""
+    """Load a model file on `device`; `norm` and `dropout` override what the file says."""
+    if norm not in (None, "batch", "running"):
+        raise RecipeError(f"norm = {norm!r} is not known; use 'batch' or 'running'.")
     file = weights.read(Path(path))
     catalog = catalog or Catalog(discover())
     try:
@@ -79,7 +105,13 @@ def load_model(
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{path} is not a model that {entry.ref} can make: {error}") from error
     weights.load_into(module, file.tensors, source=str(path), target=entry.ref)
-    testtime.apply(module, test if dropout is None else TestSettings(dropout, test.norm))
+    instead: dict[str, Any] = {"norm": norm, "dropout": dropout}
+    test = replace(test, **{name: value for name, value in instead.items() if value is not None})
+    try:
+        testtime.apply(module, test)
+    except PluginError as error:
+        problems = (replace(problem, where=entry.ref, file=str(path)) for problem in error.problems)
+        raise PluginError(*problems) from error
     return Model(module.to(device), spec, tuple(notes), device)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -194,8 +196,6 @@ def test_a_changed_revision_is_refused(model, monkeypatch):
 
 
 def test_a_loaded_generator_is_an_ordinary_module(model):
-    import copy
-
     module = load_generator(str(model))
     assert isinstance(module, torch.nn.Module)
     assert sum(p.numel() for p in module.parameters()) > 0
@@ -203,3 +203,66 @@ def test_a_loaded_generator_is_an_ordinary_module(model):
     twin = copy.deepcopy(module).train()
     twin(torch.zeros(2, 3, 16, 16)).sum().backward()
     assert all(p.grad is not None for p in twin.parameters())
+
+
+def test_norm_and_dropout_can_be_other_than_the_file_says(model):
+    images = torch.rand(3, 3, 16, 16) * torch.tensor([0.1, 1.0, 0.5]).view(3, 1, 1, 1)
+    answers = {}
+    for norm in ("batch", "running"):
+        module = load_generator(model, norm=norm, dropout=False, device=torch.device("cpu"))
+        assert not any(part.training for part in module.modules())
+        answers[norm] = module(images)
+    assert not torch.allclose(answers["batch"], answers["running"], atol=1e-3)
+    assert torch.equal(load_generator(model, dropout=False)(images), answers["batch"])
+    drawing = load_generator(model, dropout=True)
+    assert [type(part) for part in drawing.modules() if part.training] == [torch.nn.Dropout]
+    with pytest.raises(RecipeError, match="norm = 'layer' is not known; use 'batch' or 'running'"):
+        load_generator(model, norm="layer")
+
+
+def test_a_loaded_generator_trains_and_evaluates_as_it_is_told(model):
+    image = torch.rand(2, 3, 16, 16)
+    module, other = (load_generator(model, norm=norm, dropout=True) for norm in ("batch", "running"))
+    trained = []
+    for each in (module, other):
+        torch.manual_seed(1)
+        trained.append(each.train()(image))
+    assert torch.equal(*trained)
+    norms = [part for part in module.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert [int(norm.num_batches_tracked) for norm in norms] == [3]  # two steps of training, and this one
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in module.state_dict().items())
+    assert torch.allclose(module.eval()(image)[:1], module(image[:1]), atol=1e-6)
+    assert torch.equal(module(image), pickle.loads(pickle.dumps(module))(image))
+    assert torch.equal(other.eval()(image), load_with(other, model)(image))
+
+
+def load_with(trained: torch.nn.Module, model: Path) -> torch.nn.Module:
+    module = load_generator(model, norm="running", dropout=False)
+    module.load_state_dict(trained.state_dict())
+    return module
+
+
+def test_the_command_normalises_as_it_is_told(model, tmp_path):
+    source = picture(tmp_path / "one.png")
+    for name, *options in (("file",), ("batch", "--norm", "batch"), ("running", "--norm", "running")):
+        done = command(model, source, tmp_path / f"{name}.png", "--no-dropout", *options)
+        assert done.returncode == 0, done.stderr
+    file, batch, running = ((tmp_path / f"{name}.png").read_bytes() for name in ("file", "batch", "running"))
+    assert file == batch
+    assert file != running
+    assert command(model, source, tmp_path / "out.png", "--norm", "layer").returncode == 2
+
+
+def test_a_norm_that_cannot_take_own_statistics_is_named_with_its_file_and_component(model, monkeypatch):
+    class ByHand(torch.nn.BatchNorm2d):
+        def forward(self, image):
+            return image - self.running_mean[:, None, None]
+
+    monkeypatch.setattr("i2i_toys.networks.nn.BatchNorm2d", ByHand)
+    told = (
+        r"model.safetensors  toys/tiny\n  'body.1' \(ByHand\) cannot take each image's own statistics: .+; "
+        r'use the running ones \(norm "running", in a recipe method.test_norm\)\.'
+    )
+    with pytest.raises(PluginError, match=told):
+        load_generator(model)
+    assert load_generator(model, norm="running")(torch.zeros(1, 3, 16, 16)).shape == (1, 3, 16, 16)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from i2i_timm.unet import TimmUNet
@@ -91,6 +94,22 @@ def test_each_images_own_statistics_leave_the_rest_of_a_norm_as_it_is(name):
             norm.momentum = 0.0
     with torch.no_grad():
         assert torch.allclose(network.train()(images[:1]), alone, atol=1e-3)
+
+
+def test_norms_that_activate_are_copied_and_exported_with_each_images_own_statistics():
+    network = TimmUNet(backbone="mobilenetv3_small_050", dropout=0.0, **SMALL)
+    names, kinds = list(network.state_dict()), [type(part) for part in network.modules()]
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    with testtime.applied(network, TestSettings(False, "batch")), torch.no_grad():
+        assert list(network.state_dict()) == names
+        answer = network(images)
+        for twin in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+            assert list(twin.state_dict()) == names
+            assert torch.equal(twin(images), answer)
+        program = torch.export.export(network, (images,))
+        assert torch.allclose(program.module()(images), answer, atol=1e-5)
+        assert sorted(program.state_dict) == sorted(names)
+    assert [type(part) for part in network.modules()] == kinds
 
 
 def test_init_is_for_the_decoder():
