@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -27,6 +25,7 @@ from i2i.cli import (
     run,
     translate,
 )
+from i2i.cli.streams import open_streams
 from i2i.errors import EXIT_RESOURCES, I2IError, exit_code_of, printable
 
 app = typer.Typer(
@@ -66,18 +65,9 @@ def _options(
     """Image-to-image translation from interchangeable parts."""
 
 
-def _open_streams() -> None:
-    """Let what the terminal's encoding lacks be written out, and what nobody reads be printed."""
-    if sys.stdout is None:  # closed by the shell
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; what a person can mend is told without a traceback."""
-    _open_streams()
+    open_streams()
     try:
         app(arguments)
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from i2i.cli.options import PluginOption, RecipeArgument, SetOption, UnsetOption, open_catalog
+from i2i.cli.streams import drop_output_when_full
 
 
 def run(
@@ -41,6 +42,7 @@ def run(
     loaded = load_recipe(
         recipe, set=settings or (), unset=unset or (), steps=steps, seed=seed, catalog=catalog
     )
+    drop_output_when_full()
     observer = terminal()
     if dry_run:
         for note in loaded.notes:

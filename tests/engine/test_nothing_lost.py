@@ -315,3 +315,34 @@ def test_a_gradient_that_is_not_a_number_is_found_where_every_loss_is_one(load, 
     )
     with pytest.raises(DivergedError, match="a gradient of generators stopped being finite at step 1"):
         run(load("losses.root.use=root/root"), tmp_path / "run", rehearsed=True)
+
+
+# --- who reads ----------------------------------------------------------------------------------------
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    script = f"{sys.executable} -m i2i {command}"
+    return subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_a_reader_who_goes_away_ends_no_training(desk):
+    ended = shell("run trapped.toml --out piped | head -1; exit ${PIPESTATUS[0]}", desk)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads((desk / "piped" / "summary.json").read_text())["status"] == "done"
+
+
+def test_a_full_disk_under_the_output_ends_no_training(desk):
+    ended = shell("run trapped.toml --out full > /dev/full", desk)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads((desk / "full" / "summary.json").read_text())["status"] == "done"
+
+
+def test_a_list_of_which_only_the_start_is_read_is_no_failure(desk):
+    ended = shell("components list | head -1; exit ${PIPESTATUS[0]}", desk)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_list_that_there_is_no_room_for_is_one(desk):
+    ended = shell("components list > /dev/full", desk)
+    assert ended.returncode == 4
+    assert "no space is left" in ended.stderr
