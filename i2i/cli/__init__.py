@@ -69,7 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; what a person can mend is told without a traceback."""
     open_streams()
     try:
-        app(arguments)
+        try:
+            app(arguments)
+        finally:
+            sys.stdout.flush()  # what cannot be written is told here, and not as Python ends
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
