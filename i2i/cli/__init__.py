@@ -25,7 +25,7 @@ from i2i.cli import (
     run,
     translate,
 )
-from i2i.cli.streams import open_streams
+from i2i.cli.streams import drop_output_when_full, open_streams
 from i2i.errors import EXIT_RESOURCES, I2IError, exit_code_of, printable
 
 app = typer.Typer(
@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
+        drop_output_when_full()  # what is left of it would be tried again as Python ends
         print("no space is left for what this command prints or writes; make room first", file=sys.stderr)
         sys.exit(EXIT_RESOURCES)
     except I2IError as error:

@@ -19,8 +19,8 @@ class Unbreakable(io.RawIOBase):
     progress, wrong for a command whose output is all there is to it.
     """
 
-    def __init__(self, file: io.FileIO) -> None:
-        self._file = file
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream = stream  # held on to, as it closes its file when it goes
         self._dropped = {errno.EPIPE, errno.EIO}  # EIO: the terminal is gone
         self._broken = False
 
@@ -32,7 +32,7 @@ class Unbreakable(io.RawIOBase):
         """Write `data`, or drop it; returns how many bytes are dealt with."""
         if not self._broken:
             try:
-                return os.write(self._file.fileno(), data)
+                return os.write(self._stream.fileno(), data)
             except OSError as error:
                 if error.errno not in self._dropped:
                     raise
@@ -43,10 +43,10 @@ class Unbreakable(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        return self._file.fileno()
+        return self._stream.fileno()
 
     def isatty(self) -> bool:
-        return self._file.isatty()
+        return self._stream.isatty()
 
 
 def open_streams() -> None:
@@ -63,7 +63,7 @@ def open_streams() -> None:
         if isinstance(raw, io.FileIO):
             stream.flush()
             wrapper = io.TextIOWrapper(
-                io.BufferedWriter(Unbreakable(raw)),
+                io.BufferedWriter(Unbreakable(stream)),
                 encoding=stream.encoding,
                 errors=stream.errors,
                 line_buffering=stream.line_buffering,
