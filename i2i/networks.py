@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
-from i2i.errors import PluginError
+from i2i.errors import PluginError, described
+from i2i.kinds import AdversarialLoss, FeatureLoss, PairedLoss, Penalty
 from i2i.maps import as_features, as_maps
 
 
@@ -60,13 +61,16 @@ class Networks:
             yield f"discriminators.{name}", judge.module
 
 
+Loss = TypeVar("Loss", covariant=True)
+
+
 @dataclass(frozen=True)
-class LossTerm:
+class LossTerm(Generic[Loss]):
     """One loss of a recipe: its kind, its weight, and the discriminators that it applies to."""
 
     name: str
     kind: str
-    loss: Any
+    loss: Loss
     weight: float
     on: frozenset[str] = frozenset()
     every: int = 1
@@ -78,12 +82,9 @@ class LossTerm:
     def weighted(self, value: Tensor) -> Tensor:
         """Return what the loss gave times its weight and `every`; PluginError if it is no single number."""
         if not isinstance(value, Tensor) or value.dim():
-            told = (
-                f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-            )
             raise PluginError(
-                f"losses.{self.name}: it returned what is {told}, and has to return a tensor of a single "
-                "number: let it take the mean."
+                f"losses.{self.name}: it returned what is {described(value)}, and has to return a tensor of "
+                "a single number: let it take the mean."
             )
         return value * (self.weight * self.every)
 
@@ -92,14 +93,26 @@ class LossTerm:
 class Losses:
     """The losses of a recipe, in its order."""
 
-    terms: tuple[LossTerm, ...]
+    terms: tuple[LossTerm[Any], ...]
 
-    def __getitem__(self, name: str) -> LossTerm:
+    def __getitem__(self, name: str) -> LossTerm[Any]:
         for term in self.terms:
             if term.name == name:
                 return term
         raise KeyError(name)
 
-    def of(self, kind: str, judge: Judge | None = None) -> tuple[LossTerm, ...]:
+    @overload
+    def of(self, kind: Literal["paired-loss"]) -> tuple[LossTerm[PairedLoss], ...]: ...
+    @overload
+    def of(
+        self, kind: Literal["adversarial-loss"], judge: Judge | None = None
+    ) -> tuple[LossTerm[AdversarialLoss], ...]: ...
+    @overload
+    def of(
+        self, kind: Literal["feature-loss"], judge: Judge | None = None
+    ) -> tuple[LossTerm[FeatureLoss], ...]: ...
+    @overload
+    def of(self, kind: Literal["penalty"], judge: Judge | None = None) -> tuple[LossTerm[Penalty], ...]: ...
+    def of(self, kind: str, judge: Judge | None = None) -> tuple[LossTerm[Any], ...]:
         """Return the terms of a kind; with `judge`, those that apply to it."""
         return tuple(t for t in self.terms if t.kind == kind and (judge is None or judge.name in t.on))

@@ -129,13 +129,13 @@ class PairedAdversarial:
                 score = score + term.loss.discriminator(on_fake, on_real)
             total = total + score
             logs[f"discriminators.{judge.name}"] = score
-            for term in self.losses.of("penalty", judge):
-                if term.due(run.step):
+            for extra in self.losses.of("penalty", judge):
+                if extra.due(run.step):
                     # Never on a fake from the pool: it would not belong to this source.
                     own, _ = augment(fake, batch.source)
-                    penalty = term.loss(judge.given(source), real, own)
-                    total = total + term.weighted(penalty)
-                    logs[f"{term.name}.{judge.name}"] = penalty
+                    penalty = extra.loss(judge.given(source), real, own)
+                    total = total + extra.weighted(penalty)
+                    logs[f"{extra.name}.{judge.name}"] = penalty
         return total, logs
 
     def _translating(self, batch: Batch, fake: Tensor, rng: torch.Generator) -> Objective:
@@ -169,6 +169,6 @@ class PairedAdversarial:
         parts: dict[str, Tensor] = {}
         for term in self.losses.of("adversarial-loss", judge):
             parts[term.name] = term.loss.generator(as_maps(seen), Deferred(reference))
-        for term in self.losses.of("feature-loss", judge):
-            parts[term.name] = term.loss(as_features(seen), as_features(reference()))
+        for match in self.losses.of("feature-loss", judge):
+            parts[match.name] = match.loss(as_features(seen), as_features(reference()))
         return parts
