@@ -8,6 +8,7 @@ costs any training.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import traceback
 from collections.abc import Iterator, Mapping
@@ -76,6 +77,7 @@ def run(
     Raises RecipeError, DataError, ResourceError or PluginError for what can be mended, DivergedError
     when training left the finite numbers, Interrupted when a signal ended it after saving.
     """
+    _refuse_several_processes()
     observer = observer or Silent()
     for note in recipe.notes:
         observer.note(note)
@@ -361,6 +363,19 @@ def dry_pass(recipe: Recipe, data: Mapping[str, Data], runtime: Runtime) -> Sess
         session.load(saved.folder)
     session.model_file()
     return session
+
+
+def _refuse_several_processes() -> None:
+    """Each process of a launcher would train the same run again, side by side.
+
+    Raises RecipeError, which every one of them ends with before it has written anything.
+    """
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes.isdecimal() and int(processes) > 1:
+        raise RecipeError(
+            f"this is one of {processes} processes that a launcher such as torchrun has started, and i2i "
+            "trains in one process: call `i2i run` by itself, or unset WORLD_SIZE."
+        )
 
 
 def _empty_cache() -> None:

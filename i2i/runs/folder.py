@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -37,6 +38,9 @@ OWN_FILES = (
     "report.html",
     "model.safetensors",
 )
+LONGEST_STEM = 120
+"""Bytes of an image's id that its picture's name keeps."""
+
 OWN_FOLDERS = ("samples", "checkpoints", "eval", "diverged")
 
 
@@ -115,8 +119,7 @@ class RunFolder:
 
     def strip(self, step: int, name: str) -> Path:
         """Where the picture input | output | target of one image stands."""
-        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-        return self.root / "samples" / f"{step:06d}" / f"{safe}.png"
+        return self.root / "samples" / f"{step:06d}" / f"{file_name_of(name)}.png"
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -264,6 +267,21 @@ def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
 
 def _device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
+
+
+def file_name_of(name: str) -> str:
+    """Return an image's id as the stem of a file; where that changes it, a hash keeps it apart from others.
+
+    Some file systems take two spellings of a letter for one name, and none takes more than 255 bytes: an id
+    of few ASCII letters, digits, and `-`, `_` or `.` inside it stays as it is.
+    """
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    while len(safe.encode()) > LONGEST_STEM:
+        safe = safe[:-1]
+    if safe == name and name.isascii() and not name.startswith("."):
+        return safe
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{safe.lstrip('.')}-{digest}"
 
 
 def _step_of(folder: Path) -> int:
