@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from i2i.engine.observer import Observer, Record, RunStart, Status
 from i2i.errors import printable
-from i2i.pages.numbers import Scores, Trend, clock, short
+from i2i.pages.numbers import Standings, Trend, clock, short
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from i2i.pages.numbers import Score
+    from i2i.pages.numbers import Standing
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_FRAMES = 0.5
@@ -35,7 +35,7 @@ def terminal(console: Console | None = None) -> Observer:
     if console is None:
         console = Console(force_terminal=None if sys.stdout.isatty() else False)
     live = console.is_terminal and console.is_interactive and not console.is_dumb_terminal
-    return View(console) if live else Lines(console)
+    return LiveView(console) if live else Lines(console)
 
 
 # --- plain lines ----------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ class Lines:
     def __init__(self, console: Console, *, now: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._now = now
-        self._scores = Scores({})
+        self._standings = Standings({})
         self._total = 0
         self._step = 0
         self._started = now()
@@ -59,7 +59,7 @@ class Lines:
 
     def start(self, run: RunStart) -> None:
         self._started, self._step, self._total = self._now(), run.first_step, run.total_steps
-        self._scores = Scores(run.directions)
+        self._standings = Standings(run.directions)
         self._say(_headline(run))
         for label, text in _aligned([("folder", str(run.folder)), *run.facts.items()]):
             self._say(f"  {label}  {text}")
@@ -79,9 +79,9 @@ class Lines:
             self._print_waiting()
 
     def validation(self, record: Record) -> None:
-        self._scores.add(record)
+        self._standings.add(record)
         scores = [
-            f"{score.name} {short(score.last)}{_aside(score, record['step'])}" for score in self._scores
+            f"{score.name} {short(score.last)}{_aside(score, record['step'])}" for score in self._standings
         ]
         self._say("  ".join([f"validation at step {record['step']:,}", *scores]))
 
@@ -105,7 +105,7 @@ class Lines:
 # --- the live view --------------------------------------------------------------------------------
 
 
-class View:
+class LiveView:
     """A live view for a terminal of any size: progress and pace, the losses, the validation.
 
     The run's facts and notes are printed above it and stay in the scroll-back. A frame is drawn only
@@ -120,7 +120,7 @@ class View:
         self._first = self._step = self._total = 0
         self._pace: tuple[str, ...] = ()
         self._losses: dict[str, Trend] = {}
-        self._scores = Scores({})
+        self._standings = Standings({})
 
     def start(self, run: RunStart) -> None:
         from rich.live import Live
@@ -129,7 +129,7 @@ class View:
 
         self._started = self._now()
         self._first, self._step, self._total = run.first_step, run.first_step, run.total_steps
-        self._scores = Scores(run.directions)
+        self._standings = Standings(run.directions)
         self._console.print(Text(printable(_headline(run)), style="bold"))
         grid = Table.grid(padding=(0, 2, 0, 0))
         for label, text in [("folder", str(run.folder)), *run.facts.items()]:
@@ -158,7 +158,7 @@ class View:
             self._draw()
 
     def validation(self, record: Record) -> None:
-        self._scores.add(record)
+        self._standings.add(record)
         self._draw()
 
     def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
@@ -197,7 +197,7 @@ class View:
         top: list[RenderableType] = ["", bar, *(Text(line) for line in _packed(pieces, dot, width))]
 
         wide = width >= 140  # room for both tables side by side
-        scores = self._score_table(width - 66 if wide else width) if self._scores else None
+        scores = self._score_table(width - 66 if wide else width) if self._standings else None
         others = 0 if wide or scores is None else scores.row_count + 2
         room = max(1, height - 1 - len(top) - 2 - others)  # a line for the prompt, a blank, a heading
         losses = self._loss_table(min(width, 60), room) if self._losses else None
@@ -247,14 +247,14 @@ class View:
         for _ in range(3):
             table.add_column(justify="right", no_wrap=True, min_width=8)
         best = f"best since {self._first:,}" if self._first and roomy else "best"
-        first = f"validation at {self._scores.step:,}" if roomy else "validation"
+        first = f"validation at {self._standings.step:,}" if roomy else "validation"
         table.add_row(first, "last", best, "copying the input" if roomy else "copying", style="dim")
-        for score in self._scores:
+        for score in self._standings:
             direction = score.direction
             last, best = short(score.last), ""
             if score.best is not None:
                 best = short(score.best) + (f" at {score.best_step:,}" if roomy else "")
-                last = f"[green]{last}[/]" if score.best_step == self._scores.step else last
+                last = f"[green]{last}[/]" if score.best_step == self._standings.step else last
             copied = "" if score.copied is None else short(score.copied)
             name = f"{score.name} {signs[direction]}" if direction else score.name
             table.add_row(_cell(name), last, best, copied)
@@ -282,7 +282,7 @@ def _pace_of(record: Record) -> tuple[str, ...]:
     return _pace(record["images_per_second"], record["data_wait"], record["epoch"])
 
 
-def _aside(score: Score, step: int) -> str:
+def _aside(score: Standing, step: int) -> str:
     """Return, in brackets, what the last value of a metric is to be compared with."""
     parts = []
     if score.best is not None:

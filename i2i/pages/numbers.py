@@ -130,7 +130,7 @@ class Trend:
 
 
 @dataclass
-class Score:
+class Standing:
     """One metric so far: its last value, its best one, and what copying the input scores.
 
     `direction` says which way is better; without it nothing is called best.
@@ -153,24 +153,24 @@ class Score:
             self.best, self.best_step = value, step
 
 
-class Scores:
-    """All metrics of the validations so far; iterating gives one `Score` for each."""
+class Standings:
+    """All metrics of the validations so far; iterating gives one `Standing` for each."""
 
     def __init__(self, directions: Mapping[str, Direction]) -> None:
         self.step = 0
         self._directions = directions
-        self._scores: dict[str, Score] = {}
+        self._standings: dict[str, Standing] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take one ``"kind": "val"`` object of metrics.jsonl."""
         self.step = record["step"]
         copied = record.get("copy_input") or {}
         for name, value in record["metrics"].items():
-            score = self._scores.setdefault(name, Score(name, self._directions.get(name), value))
+            score = self._standings.setdefault(name, Standing(name, self._directions.get(name), value))
             score.take(self.step, value, copied.get(name))
 
-    def __iter__(self) -> Iterator[Score]:
-        return iter(self._scores.values())
+    def __iter__(self) -> Iterator[Standing]:
+        return iter(self._standings.values())
 
     def __len__(self) -> int:
-        return len(self._scores)
+        return len(self._standings)

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from i2i.pages.charts import Axis, Box, Reading, strips, with_air
-from i2i.pages.numbers import Scores, Thinned, short
+from i2i.pages.numbers import Standings, Thinned, short
 from i2i.pages.pictures import Picture
 from i2i.pages.template import template
 from i2i.system.atomic import write_text
@@ -75,7 +75,7 @@ class Report:
         self._step, self._seconds = 0, 0.0
         self._losses: dict[str, Thinned[Point]] = {}
         self._metrics: dict[str, Thinned[Point]] = {}
-        self._scores = Scores(directions or {})
+        self._standings = Standings(directions or {})
         self._rows: dict[str, Row] = {}
         self._columns: Thinned[Column] = Thinned(MOST_COLUMNS)
         self._template = template("report.html.j2")
@@ -84,7 +84,7 @@ class Report:
         """Take one object of metrics.jsonl."""
         self._step, self._seconds = record["step"], record["seconds"]
         if record["kind"] == "val":
-            self._scores.add(record)
+            self._standings.add(record)
             _extend(self._metrics, record["step"], record["metrics"])
         else:
             _extend(self._losses, record["step"], record["losses"])
@@ -115,8 +115,10 @@ class Report:
     def write(self) -> None:
         """Write the page; whoever reads the file sees the old one or the new one, never a part."""
         columns = self._columns.items()
-        baselines = {score.name: score.copied for score in self._scores}
-        best = {score.name: (score.best_step, score.best) for score in self._scores if score.best is not None}
+        baselines = {score.name: score.copied for score in self._standings}
+        best = {
+            score.name: (score.best_step, score.best) for score in self._standings if score.best is not None
+        }
         page = self._template.render(
             self._fixed,
             status=self._status,
@@ -124,8 +126,8 @@ class Report:
             error=self._facts.get("error", ""),
             step=self._step,
             seconds=self._seconds,
-            scores=list(self._scores),
-            scores_step=self._scores.step,
+            scores=list(self._standings),
+            scores_step=self._standings.step,
             columns=columns,
             rows=list(self._rows.values()),
             losses=[

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from i2i.cli.live import Lines, View, terminal
+from i2i.cli.live import Lines, LiveView, terminal
 from i2i.engine.observer import RunStart, Silent
 
 FOLDER = Path("runs/pix2pix-0001")
@@ -208,7 +208,7 @@ def shown(width=80, height=24, *, losses=3, **options):
     """The live view of a run at step 500: its last frame, as lines."""
     clock = Clock()
     target = console(width, height, **options)
-    observer = start(View(target, now=clock), facts={})
+    observer = start(LiveView(target, now=clock), facts={})
     before = len(printed(target))
     for step in range(10, 501, 10):
         clock.time += 1
@@ -264,7 +264,7 @@ def test_an_encoding_without_blocks_gets_plain_characters():
         force_terminal=True,
         _environ={"TERM": "xterm"},
     )
-    observer = start(View(target))
+    observer = start(LiveView(target))
     observer.train(train(10))
     observer.validation(val(10, 0.5))
     observer.end(status="done", lines=[])
@@ -278,7 +278,7 @@ def test_no_color_is_respected():
     colours = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9\d)(?:;\d+)*m")
     for environ, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         target = console(_environ={"TERM": "xterm-256color", **environ})
-        observer = start(View(target))
+        observer = start(LiveView(target))
         observer.train(train(10))
         observer.validation(val(10, 0.5))
         observer.end(status="done", lines=[])
@@ -288,7 +288,7 @@ def test_no_color_is_respected():
 def test_frames_are_drawn_at_most_twice_a_second():
     clock = Clock()
     target = console()
-    observer = start(View(target, now=clock))
+    observer = start(LiveView(target, now=clock))
     sizes = set()
     for step in range(1, 50):
         clock.time += 0.001
@@ -304,7 +304,7 @@ def test_frames_are_drawn_at_most_twice_a_second():
 
 def test_the_end_restores_the_terminal_and_leaves_the_last_figures():
     target, stdout = console(), sys.stdout
-    observer = start(View(target))
+    observer = start(LiveView(target))
     observer.train(train(20, l1=0.5))
     assert printed(target).count("\x1b[?25l") == 1
     observer.end(status="interrupted", lines=[("report", "r.html")])
@@ -318,7 +318,7 @@ def test_the_end_restores_the_terminal_and_leaves_the_last_figures():
 
 def test_notes_stay_above_the_live_view_whole_and_without_markup():
     target = console()
-    observer = start(View(target))
+    observer = start(LiveView(target))
     observer.train(train(10))
     observer.note("Saved [step] 10 \x1b[2J.")
     observer.train(train(20))
@@ -332,7 +332,7 @@ def test_notes_stay_above_the_live_view_whole_and_without_markup():
 
 def test_names_are_not_markup():
     target = console()
-    observer = start(View(target), facts={"[red]": "[/]"}, directions={"[b]": "min"})
+    observer = start(LiveView(target), facts={"[red]": "[/]"}, directions={"[b]": "min"})
     observer.train(train(10, **{"[red]loss[/red]": 1.0}))
     observer.validation(val(10, 0.5) | {"metrics": {"[b]": 0.5}})
     observer.end(status="done", lines=[])
@@ -343,7 +343,7 @@ def test_names_are_not_markup():
 
 def test_best_counts_from_where_a_run_was_resumed():
     target = console()
-    observer = start(View(target), first_step=400)
+    observer = start(LiveView(target), first_step=400)
     observer.validation(val(500, 0.05))
     observer.end(status="done", lines=[])
     assert "best since 400" in CONTROL.sub("", printed(target))
@@ -353,7 +353,7 @@ def test_best_counts_from_where_a_run_was_resumed():
 
 
 def test_a_terminal_gets_the_live_view_and_all_else_gets_lines():
-    assert isinstance(terminal(console()), View)
+    assert isinstance(terminal(console()), LiveView)
     assert isinstance(terminal(console(force_terminal=False)), Lines)
     assert isinstance(terminal(console(_environ={"TERM": "dumb"})), Lines)
 

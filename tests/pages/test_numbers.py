@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from i2i.pages.numbers import Scores, Thinned, Trend, clock, short, ticks
+from i2i.pages.numbers import Standings, Thinned, Trend, clock, short, ticks
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_trend_shows_the_whole_way_and_smooths_noise():
 
 
 def test_scores_remember_the_best_in_the_metrics_own_direction():
-    scores = Scores({"mae": "min", "psnr": "max"})
+    scores = Standings({"mae": "min", "psnr": "max"})
     for step, mae, psnr in ((1, 3.0, 20.0), (2, 2.0, 22.0), (3, math.nan, 21.0)):
         scores.add(
             {"step": step, "metrics": {"mae": mae, "psnr": psnr, "other": 1.0}, "copy_input": {"mae": 4.0}}
