@@ -167,6 +167,48 @@ def component_schema(entry: Entry) -> tuple[Callable[..., Any], Schema]:
     return factory, schema
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A component's table, read by its signature: what its factory can be called with.
+
+    Args:
+        factory: the component's class or function.
+        schema: the factory's own keys, and the injected names that it asks for.
+        values: the factory's keywords, defaults filled in; without those that are refused or missing.
+        toml: the same as TOML holds it.
+        errors: a sentence for each of the factory's keys that is refused or missing.
+        settings: the engine's own keys of the table (slot keys), read in the same way.
+        unknown: the table's keys that are neither's, in its order.
+    """
+
+    factory: Callable[..., Any]
+    schema: Schema
+    values: dict[str, Any]
+    toml: dict[str, Any]
+    errors: dict[str, str]
+    settings: Reading
+    unknown: tuple[str, ...]
+
+    def call(self, **offered: Any) -> Any:
+        """Call the factory with the table's values and those of the `offered` names that it asks for."""
+        asked = {name: value for name, value in offered.items() if name in self.schema.injected}
+        return self.factory(**self.values, **asked)
+
+
+def bind(entry: Entry, table: Mapping[str, Any]) -> Bound:
+    """Import a component and read its table, which may hold `use`, as a recipe gives it.
+
+    Raises PluginError when the component cannot be imported or its signature makes no schema; what is wrong
+    with the table is in the result.
+    """
+    factory, schema = component_schema(entry)
+    slot_keys = slot_schema(entry.kind)
+    own = schema.read(table)
+    known = {"use", *schema.names, *slot_keys.names}
+    unknown = tuple(key for key in table if key not in known)
+    return Bound(factory, schema, own.values, own.toml, own.errors, slot_keys.read(table), unknown)
+
+
 @lru_cache
 def slot_schema(kind: str) -> Schema:
     """Return the schema of the engine's own keys in a table of `kind`."""

@@ -7,7 +7,7 @@ knowing every component of the recipe, a misplaced key can be sent to where it b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from i2i.errors import I2IError, did_you_mean
 from i2i.kinds import KINDS, kinds_of
 from i2i.plugins.catalog import Catalog, split_ref
-from i2i.plugins.schema import Schema, component_schema, schema_of, slot_schema
+from i2i.plugins.schema import Bound, Reading, Schema, bind, schema_of, slot_schema
 from i2i.plugins.versions import told
 from i2i.recipe.layers import FORMAT, SHORT
 from i2i.recipe.merge import Draft
@@ -53,13 +53,12 @@ class Resolved:
 
 @dataclass(frozen=True)
 class _Part:
-    """One component's table, with what its signature says."""
+    """One component's table, as its signature reads it."""
 
     path: KeyPath
     table: Mapping[str, Any]
     entry: Entry
-    factory: Callable[..., Any]
-    keys: Schema
+    bound: Bound
 
     @property
     def slot_keys(self) -> Schema:
@@ -130,41 +129,41 @@ class _Resolver:
             return None
         try:
             entry = self.catalog.get(kinds_of(path[0]), ref)
-            factory, keys = component_schema(entry)
+            bound = bind(entry, table)
         except I2IError as error:
             self.findings.add_error(origin, error, self._skew(ref))
             return None
-        return _Part(path, table, entry, factory, keys)
+        return _Part(path, table, entry, bound)
 
     def slot(self, part: _Part) -> None:
-        """Check one component's table and add its slot."""
-        kind = KINDS[part.entry.kind]
-        known = {"use", *part.keys.names, *part.slot_keys.names}
-        for key in part.table:
+        """Note what is wrong with one component's table, and add its slot."""
+        kind, bound = KINDS[part.entry.kind], part.bound
+        for key in bound.unknown:
             path = (*part.path, key)
-            if key in known or path in self.draft.carried:
+            if path in self.draft.carried:
                 continue
             if key in kind.injected:
                 message = f"'{key}' is given to {part.entry.ref} by i2i itself; leave it out"
                 self.findings.add(self.draft.origin(path), message)
             else:
-                self._unknown(path, part.keys, known, skew=self._skew(part.entry.ref))
-        settings, settings_toml = self._read(part.path, part.table, part.slot_keys)
-        params, params_toml = self._read(part.path, part.table, part.keys)
+                known = {"use", *bound.schema.names, *part.slot_keys.names}
+                self._unknown(path, bound.schema, known, skew=self._skew(part.entry.ref))
+        self._refused(part.path, part.table, bound.settings.errors)
+        self._refused(part.path, part.table, bound.errors)
         title = ".".join(part.path)
         self.result.slots[title] = Slot(
             path=title,
             name=part.path[1] if len(part.path) > 1 else "",
             entry=part.entry,
-            factory=part.factory,
-            params=params,
-            settings=kind.settings(**settings),
-            injected=part.keys.injected,
+            factory=bound.factory,
+            params=bound.values,
+            settings=kind.settings(**bound.settings.values),
+            injected=bound.schema.injected,
         )
         table = self.result.table
         for name in part.path[:-1]:
             table = table.setdefault(name, {})
-        table[part.path[-1]] = {"use": part.entry.ref, **settings_toml, **params_toml}
+        table[part.path[-1]] = {"use": part.entry.ref, **bound.settings.toml, **bound.toml}
 
     def _skew(self, ref: str) -> str:
         """Say that the recipe was written with another version of a component's plug-in, if it was."""
@@ -175,7 +174,7 @@ class _Resolver:
         """Check the keys above the first table, and that every table is a known one."""
         plain = {key: value for key, value in self.draft.table.items() if key in HEAD.names}
         before = len(self.findings)
-        values, toml = self._read((), plain, HEAD)
+        head = self._read((), plain, HEAD)
         for key in self.draft.table:
             if key in _SINGULAR and key not in SECTIONS:
                 section = _SINGULAR[key]
@@ -183,14 +182,14 @@ class _Resolver:
                 self.findings.add(self.draft.origin((key,)), message)
             elif key not in (known := {*HEAD.names, *SECTIONS, "train", REQUIRES}):
                 self._unknown((key,), HEAD, {*known, *SHORT, "extends", "unset"})
-        if not RUN_NAME.fullmatch(values.get("name", "x")):
+        if not RUN_NAME.fullmatch(head.values.get("name", "x")):
             message = "a recipe's name becomes a folder's: letters, digits, '.', '_' and '-', at most 64"
             self.findings.add(self.draft.origin(("name",)), message)
-        if "\n" in values.get("summary", ""):
+        if "\n" in head.values.get("summary", ""):
             self.findings.add(self.draft.origin(("summary",)), "a summary is one line")
         if len(self.findings) == before:
-            self.result.head = HeadSettings(**values)
-        self.result.table |= toml
+            self.result.head = HeadSettings(**head.values)
+        self.result.table |= head.toml
 
     def train(self) -> None:
         """Check the keys of `[train]`."""
@@ -202,31 +201,33 @@ class _Resolver:
         for key in table:
             if key not in TRAIN.names:
                 self._unknown(("train", key), TRAIN, {*TRAIN.names})
-        values, toml = self._read(("train",), table, TRAIN)
+        train = self._read(("train",), table, TRAIN)
         if ("steps" in table) == ("epochs" in table):
             origin = self.draft.origin(("train", "epochs") if "steps" in table else ("train",))
             found = "both" if "steps" in table else "neither"
             self.findings.add(origin, f"[train] has either `steps` or `epochs`; here it has {found}")
-        if not _SAVE_BEST.fullmatch(values["save_best"] or "mae:min"):
+        if not _SAVE_BEST.fullmatch(train.values["save_best"] or "mae:min"):
             message = '`save_best` names a figure and which way is better, like "mae:min" or "psnr:max"'
             self.findings.add(self.draft.origin(("train", "save_best")), message)
         if len(self.findings) == before:
-            self.result.train = TrainSettings(**values)
-        self.result.table["train"] = toml
+            self.result.train = TrainSettings(**train.values)
+        self.result.table["train"] = train.toml
 
-    def _read(
-        self, path: KeyPath, table: Mapping[str, Any], schema: Schema
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the values of `schema`'s keys and their TOML form; note what is refused or missing."""
+    def _read(self, path: KeyPath, table: Mapping[str, Any], schema: Schema) -> Reading:
+        """Read the keys of `schema`; note what is refused or missing."""
         reading = schema.read(table)
-        for key, message in reading.errors.items():
+        self._refused(path, table, reading.errors)
+        return reading
+
+    def _refused(self, path: KeyPath, table: Mapping[str, Any], errors: Mapping[str, str]) -> None:
+        """Note the keys of a table that are refused or missing."""
+        for key, message in errors.items():
             origin = self.draft.origin((*path, key))
             if key not in table and "use" in table:
                 # What is missing stands nowhere: `use` is what asks for it.
                 use = self.draft.origin((*path, "use"))
                 origin = Origin(origin.where, use.file, use.line, use.rank)
             self.findings.add(origin, message, self._skew(table["use"]) if "use" in table else "")
-        return reading.values, reading.toml
 
     def _unknown(self, path: KeyPath, schema: Schema, known: set[str], *, skew: str = "") -> None:
         """Note an unknown key, with the key or the table that was probably meant."""
@@ -245,7 +246,7 @@ class _Resolver:
             return " - it belongs above the first table"
         homes: dict[str, list[str]] = {}
         for part in self.parts:
-            if key in part.keys.names or key in part.slot_keys.names:
+            if key in part.bound.schema.names or key in part.slot_keys.names:
                 homes.setdefault(part.path[0], []).append(self.draft.origin(part.path).where)
         if key in TRAIN.names:
             homes["train"] = ["train"]
