@@ -155,14 +155,12 @@ def _perform(pipe: Connection, job: Job) -> None:
         images = recipe.data.settings.batch_size * session.accumulate
         sums = {"generators": 0, "discriminators": 0}
         for fact in networks:
-            sums[fact.path.partition(".")[0]] += fact.parameters
+            sums[fact.section] += fact.parameters
         facts = {
             "generator_parameters": sums["generators"],
             "discriminator_parameters": sums["discriminators"],
             "receptive_field": {
-                fact.path.partition(".")[2]: fact.receptive_field
-                for fact in networks
-                if fact.receptive_field is not None
+                fact.name: fact.receptive_field for fact in networks if fact.receptive_field is not None
             },
             "flops_per_step": float(counter.get_total_flops()) or None,
             "peak_memory_mb": peak_memory_mb(runtime.device),

@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -52,19 +52,19 @@ def component_at_fault(recipe: Recipe, error: BaseException) -> PluginError | No
     for frame, _ in reversed(steps):
         owners = [slot for slot in recipe.slots.values() if _holds(slot, frame)]
         if owners:
-            return _told(recipe, error, owners, [step for step in steps if _holds(owners[0], step[0])])
+            return _told(error, owners, [step for step in steps if _holds(owners[0], step[0])])
     if str(error).startswith("Caught "):
-        return _told_by_a_worker(recipe, str(error))
+        return _told_by_a_worker(recipe.slots.values(), str(error))
     for slot in recipe.slots.values():
         if not _is_ours(slot) and _concerns(error, slot):
-            return PluginError(recipe.problem(slot.path, f"{slot.entry.ref} {_failed(error)}"))
+            return PluginError(slot.problem(f"{slot.entry.ref} {_failed(error)}"))
     return None
 
 
-def _told_by_a_worker(recipe: Recipe, text: str) -> PluginError | None:
+def _told_by_a_worker(slots: Iterable[Slot], text: str) -> PluginError | None:
     """Return what to tell of an exception that came out of a loader's process, where torch made it a text."""
     calls = _CALL.findall(text)
-    reading = [slot for slot in recipe.slots.values() if slot.kind in ("data", "transform")]
+    reading = [slot for slot in slots if slot.kind in ("data", "transform")]
     for file, _, _ in reversed(calls):
         owners = [slot for slot in reading if _has(slot, Path(file))]
         if owners:
@@ -74,23 +74,22 @@ def _told_by_a_worker(recipe: Recipe, text: str) -> PluginError | None:
             )
             failed = f"failed: {text.strip().splitlines()[-1]}"
             if len(owners) == 1:
-                return PluginError(recipe.problem(owners[0].path, f"{owners[0].entry.ref} {failed}", hint))
+                return PluginError(owners[0].problem(f"{owners[0].entry.ref} {failed}", hint))
             return PluginError(Problem(f"plug-in '{owners[0].entry.namespace}' {failed}", hint=hint))
     return None
 
 
-def slot_at_fault(recipe: Recipe, slot: Slot, error: BaseException) -> PluginError:
+def slot_at_fault(slot: Slot, error: BaseException) -> PluginError:
     """Return what to tell of `error`, which the component in `slot` raised."""
     steps = list(traceback.walk_tb(error.__traceback__))
     own = [step for step in steps if _holds(slot, step[0])]
-    message = f"{slot.entry.ref} {_failed(error)}"
-    return PluginError(recipe.problem(slot.path, message, _places(own or steps[-1:])))
+    return PluginError(slot.problem(f"{slot.entry.ref} {_failed(error)}", _places(own or steps[-1:])))
 
 
-def _told(recipe: Recipe, error: BaseException, owners: Sequence[Slot], own: Sequence[Step]) -> PluginError:
+def _told(error: BaseException, owners: Sequence[Slot], own: Sequence[Step]) -> PluginError:
     running = [slot for frame, _ in reversed(own) for slot in owners if _runs(slot, frame)]
     if running or len(owners) == 1:
-        return slot_at_fault(recipe, (running or owners)[0], error)
+        return slot_at_fault((running or owners)[0], error)
     plugin = f"plug-in '{owners[0].entry.namespace}'"
     return PluginError(Problem(f"{plugin} {_failed(error)}", hint=_places(own)))
 

@@ -150,16 +150,20 @@ class _Resolver:
                 self._unknown(path, bound.schema, known, skew=self._skew(part.entry.ref))
         self._refused(part.path, part.table, bound.settings.errors)
         self._refused(part.path, part.table, bound.errors)
-        title = ".".join(part.path)
-        self.result.slots[title] = Slot(
-            path=title,
+        slot = Slot(
+            section=part.path[0],
             name=part.path[1] if len(part.path) > 1 else "",
             entry=part.entry,
             factory=bound.factory,
             params=bound.values,
             settings=kind.settings(**bound.settings.values),
             injected=bound.schema.injected,
+            origins={
+                "": self.draft.origin(part.path),
+                **{key: self.draft.origin((*part.path, key)) for key in part.table},
+            },
         )
+        self.result.slots[slot.path] = slot
         table = self.result.table
         for name in part.path[:-1]:
             table = table.setdefault(name, {})

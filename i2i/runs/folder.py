@@ -157,7 +157,7 @@ class RunFolder:
 
     def _skew(self, recipe: Recipe, key: str) -> str:
         """Say that the run was begun with another version of the plug-in behind `key`, if it was."""
-        used = next((slot for path, slot in recipe.slots.items() if f"{key}.".startswith(f"{path}.")), None)
+        used = recipe.slot_around(key)
         if used is None:
             return ""
         then, now = beside(self.root / RESOLVED), f"{used.entry.distribution} {used.entry.version}"

@@ -298,6 +298,22 @@ def test_a_later_problem_finds_its_place(recipe_file, path: str, place: str):
     assert recipe.problem(path, "so it is").render() == f"{place}\n  so it is"
 
 
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("", "x.toml:8  generator"),
+        ("depth", "x.toml:10  generator.depth"),
+        ("init", "x.toml:8  generator.init"),
+    ],
+)
+def test_a_slot_places_problems_at_its_table_or_at_a_key_whether_or_not_that_was_written(
+    recipe_file, key: str, place: str
+):
+    slot = load_recipe(recipe_file()).slots["generators.main"]
+    assert (slot.section, slot.name, slot.path) == ("generators", "main", "generators.main")
+    assert slot.problem("so it is", key=key).render() == f"{place}\n  so it is"
+
+
 def test_the_slot_in_charge_of_a_network(recipe_file):
     own = '\n[optimizers."discriminators.patch"]\nuse = "bits/walk"\n[discriminators.b]\nuse = "bits/judge"\n'
     recipe = load_recipe(recipe_file(new=own))
