@@ -17,15 +17,12 @@ from torch import nn
 from i2i.building.blame import slot_at_fault
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
-from i2i.kinds import DiscriminatorSlot, MethodSlots, PairSpec
+from i2i.kinds import CALLBACK_EVENTS, DiscriminatorSlot, MethodSlots, PairSpec
 from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.runs import weights
 from i2i.seeds import seeded
 from i2i.slot_keys import Place
-
-EVENTS = ("run_start", "step_end", "eval_end", "run_end")
-"""What the engine calls of a callback, where it has it."""
 
 
 def make(recipe: Recipe, slot: Slot, **given: Any) -> Any:
@@ -184,7 +181,8 @@ def build_named(recipe: Recipe, section: str) -> dict[str, Any]:
     """
     built = {slot.name: make(recipe, slot) for slot in recipe.section(section)}
     for slot in recipe.section(section):
-        if slot.kind == "callback" and not any(hasattr(built[slot.name], event) for event in EVENTS):
-            message = f"{slot.entry.ref} has none of the events that the engine calls: {', '.join(EVENTS)}"
+        if slot.kind == "callback" and not any(hasattr(built[slot.name], event) for event in CALLBACK_EVENTS):
+            events = ", ".join(CALLBACK_EVENTS)
+            message = f"{slot.entry.ref} has none of the events that the engine calls: {events}"
             raise PluginError(slot.problem(message))
     return built

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from i2i.errors import PluginError, did_you_mean
-from i2i.kinds import DiscriminatorSlot, MethodSlots
+from i2i.kinds import JUDGED_KINDS, NEEDS, NETWORK_SECTIONS, DiscriminatorSlot, MethodSlots
 from i2i.recipe.merge import Draft
 from i2i.recipe.origins import Findings
 from i2i.recipe.resolve import Resolved
 from i2i.recipe.slots import Slot
 from i2i.recipe.toml_lines import KeyPath
-
-NETWORKS = ("generators", "discriminators")
-_JUDGED = {"adversarial-loss", "feature-loss", "penalty"}
 
 
 def cross_check(draft: Draft, resolved: Resolved, findings: Findings) -> None:
@@ -53,7 +50,7 @@ class _CrossCheck:
 
     def networks(self) -> list[KeyPath]:
         """Return the section and the name of every network."""
-        return [(section, name) for section in NETWORKS for name in self.names(section)]
+        return [(section, name) for section in NETWORK_SECTIONS for name in self.names(section)]
 
     def section(self, section: str) -> list[Slot]:
         """Return the slots of a section whose components were found."""
@@ -115,7 +112,7 @@ class _CrossCheck:
         judged: set[str] = set()
         misnamed = False
         for loss in self.section("losses"):
-            if loss.entry.kind not in _JUDGED:
+            if loss.entry.kind not in JUDGED_KINDS:
                 continue
             if not judges:
                 self.note(loss, f"{loss.entry.ref} works through discriminators; the recipe has none")
@@ -170,17 +167,15 @@ class _CrossCheck:
         """What a component says it cannot do without is there; features are seen once it is built."""
         has_metric = bool(self.names("metrics"))
         for slot in self.slots.values():
-            met = {"penalty": self.penalised(slot), "metric": has_metric, "features": True}
+            unmet = {"penalty": not self.penalised(slot), "metric": not has_metric}
             needs = getattr(slot.factory, "requires", {})
-            if not isinstance(needs, Mapping) or needs.keys() - met.keys():
-                known = ", ".join(met)
-                error = PluginError(
-                    f"{slot.entry.ref}: `requires` maps what it needs ({known}) to a sentence"
-                )
+            if not isinstance(needs, Mapping) or needs.keys() - {*NEEDS}:
+                message = f"`requires` maps what it needs ({', '.join(NEEDS)}) to a sentence"
+                error = PluginError(f"{slot.entry.ref}: {message}")
                 self.findings.add_error(slot.origin("use"), error)
                 continue
             for need, sentence in needs.items():
-                if not met[need]:
+                if unmet.get(need):
                     self.note(slot, sentence)
         train = self.draft.table.get("train")
         if isinstance(train, dict) and "save_best" in train and not has_metric:
@@ -191,7 +186,7 @@ class _CrossCheck:
         judges = set(self.names("discriminators"))
         penalties = [loss for loss in self.section("losses") if loss.entry.kind == "penalty"]
         covered = set[str]().union(*(set(loss.settings.on) or judges for loss in penalties))
-        wanted = set(slot.settings.on) or judges if slot.entry.kind in _JUDGED else set()
+        wanted = set(slot.settings.on) or judges if slot.entry.kind in JUDGED_KINDS else set()
         misnamed = not covered <= judges  # which is told as such
         return "losses" in self.lost or (bool(penalties) and (wanted <= covered or misnamed))
 
@@ -199,7 +194,7 @@ class _CrossCheck:
         """Every network has one optimizer, and no optimizer or schedule is without a network."""
         names, kind = self.names(section), section.removesuffix("s")
         in_charge = {network: slot_for(section, ".".join(network), set(names)) for network in self.networks()}
-        choices = [*NETWORKS, *(["all"] if section == "schedules" else []), *map(".".join, in_charge)]
+        choices = [*NETWORK_SECTIONS, *(["all"] if section == "schedules" else []), *map(".".join, in_charge)]
         for name in names:
             if name in in_charge.values():
                 continue
@@ -207,7 +202,7 @@ class _CrossCheck:
             if name not in choices:
                 close = did_you_mean(name, choices) or f"; there are {', '.join(choices)}"
                 self.note(where, f"'{name}' is no network and no group of them{close}")
-            elif name in NETWORKS and not self.names(name):
+            elif name in NETWORK_SECTIONS and not self.names(name):
                 self.note(where, f"this {kind} has nothing to do: the recipe has no {name}")
             else:
                 self.note(where, f"this {kind} has nothing to do: each network has one of its own")

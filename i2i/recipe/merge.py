@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i.errors import I2IError, RecipeError, did_you_mean
-from i2i.kinds import KINDS, kinds_of
+from i2i.kinds import KINDS, SECTIONS, kinds_of
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.versions import Versions
 from i2i.recipe.layers import SHORT, Layer, long_path, read_file, read_settings
@@ -22,7 +22,6 @@ from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.toml_lines import KeyPath
 
 MAX_PARENTS = 8
-_NAMED = {kind.section: kind.named for kind in KINDS.values() if kind.in_recipes}
 
 
 @dataclass
@@ -186,7 +185,7 @@ def _adopt(draft: Draft, layer: Layer, path: KeyPath, value: Any) -> None:
 
 
 def _is_component(path: KeyPath) -> bool:
-    return path[0] in _NAMED and len(path) == (2 if _NAMED[path[0]] else 1)
+    return path[0] in SECTIONS and len(path) == (2 if SECTIONS[path[0]] else 1)
 
 
 def _drop_on_change(draft: Draft, path: KeyPath, base: dict[str, Any], over: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from i2i.errors import I2IError, did_you_mean
-from i2i.kinds import KINDS, kinds_of
+from i2i.kinds import KINDS, NETWORK_SECTIONS, SECTIONS, kinds_of
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.schema import Bound, Reading, Schema, bind, schema_of, slot_schema
 from i2i.plugins.versions import told
@@ -26,7 +26,6 @@ from i2i.recipe.slots import HeadSettings, Slot, TrainSettings
 from i2i.recipe.toml_lines import KeyPath
 from i2i.registry import Entry
 
-SECTIONS = {kind.section: kind.named for kind in KINDS.values() if kind.in_recipes}
 HEAD = schema_of(HeadSettings, owner="a recipe")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TRAIN = schema_of(TrainSettings, owner="[train]")
@@ -268,6 +267,6 @@ class _Resolver:
 def _unquoted(path: KeyPath, table: Mapping[str, Any]) -> str:
     """Help with ``[optimizers.discriminators.patch]``, which lacks the quotes of a slot path."""
     inner = next((name for name, value in table.items() if isinstance(value, dict)), None)
-    if path[0] in {"optimizers", "schedules"} and path[1] in {"generators", "discriminators"} and inner:
+    if path[0] in {"optimizers", "schedules"} and path[1] in NETWORK_SECTIONS and inner:
         return f'; for one network alone write [{path[0]}."{path[1]}.{inner}"]'
     return ""
