@@ -1,8 +1,8 @@
 """The schema is the signature: a factory's keyword parameters are the keys of its table.
 
-Types, defaults and ranges come from annotations, help from the docstring's ``Args:``, and pydantic
-checks each value in strict JSON mode, so that TOML's lists serve as tuples and its strings as paths
-but no string turns into a number.
+Types, defaults and ranges come from annotations, help from the docstring's ``Args:`` (a base class may
+hold what its subclasses share), and pydantic checks each value in strict JSON mode, so that TOML's lists
+serve as tuples and its strings as paths but no string turns into a number.
 """
 
 from __future__ import annotations
@@ -138,10 +138,10 @@ def schema_of(factory: Callable[..., Any], *, owner: str, injected: Collection[s
     Raises PluginError when a parameter has no annotation, one that pydantic cannot check, a default
     that TOML cannot hold, or takes any keyword.
     """
-    helps = argument_help(factory)
+    keywords, helps = _keywords(factory, owner), argument_help(factory)
     parameters: list[Parameter] = []
     asked: set[str] = set()
-    for name, raw in _keywords(factory, owner).items():
+    for name, raw in keywords.items():
         if raw.kind in (raw.VAR_KEYWORD, raw.VAR_POSITIONAL, raw.POSITIONAL_ONLY):
             raise PluginError(f"{owner}: parameter '{raw}' is refused; name each parameter as a keyword")
         if name in injected:
@@ -273,24 +273,34 @@ def _check_usable(parameter: Parameter, owner: str) -> None:
 def argument_help(factory: Callable[..., Any]) -> dict[str, str]:
     """Return the help of each parameter from the docstring's ``Args:`` section.
 
-    A class may describe its parameters in its own docstring or in that of ``__init__``.
+    A class may describe its parameters in its own docstring or in that of ``__init__``, and leave to its
+    bases those that they describe already; what bases say of other parameters than its own is left out.
     """
-    texts = [inspect.getdoc(factory)]
-    if inspect.isclass(factory) and "__init__" in factory.__dict__:
-        texts.append(inspect.getdoc(factory.__init__))
+    if not inspect.isclass(factory):
+        return _arguments(factory)
+    own = inspect.signature(factory).parameters
     found: dict[str, str] = {}
-    for text in filter(None, texts):
-        _, _, section = text.partition("\nArgs:\n")
-        current, indent = "", ""
-        for line in section.splitlines():
-            if line and not line[0].isspace():
-                break
-            match = _ARGUMENT.match(line)
-            if match and (not current or len(match["indent"]) <= len(indent)):
-                current, indent = match["name"], match["indent"]
-                found[current] = match["help"].strip()
-            elif current and line.strip():
-                found[current] = f"{found[current]} {line.strip()}".strip()
+    for owner in reversed(inspect.getmro(factory)):  # what is nearer to the class wins
+        described = {**_arguments(owner), **_arguments(owner.__dict__.get("__init__"))}
+        found |= {name: text for name, text in described.items() if owner is factory or name in own}
+    return found
+
+
+def _arguments(documented: object) -> dict[str, str]:
+    """Return what the ``Args:`` section of one docstring says of each name."""
+    text = getattr(documented, "__doc__", None)
+    _, _, section = inspect.cleandoc(text if isinstance(text, str) else "").partition("\nArgs:\n")
+    found: dict[str, str] = {}
+    current, indent = "", ""
+    for line in section.splitlines():
+        if line and not line[0].isspace():
+            break
+        match = _ARGUMENT.match(line)
+        if match and (not current or len(match["indent"]) <= len(indent)):
+            current, indent = match["name"], match["indent"]
+            found[current] = match["help"].strip()
+        elif current and line.strip():
+            found[current] = f"{found[current]} {line.strip()}".strip()
     return found
 
 

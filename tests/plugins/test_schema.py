@@ -223,6 +223,31 @@ def test_help_comes_from_the_docstring():
     }
 
 
+def test_help_that_classes_share_stands_in_their_base():
+    class Base:
+        """What nets share.
+
+        Args:
+            depth: how deep.
+            width: how wide.
+            other: of no concern to all.
+        """
+
+    class Net(Base):
+        """A net.
+
+        Args:
+            width: how wide at its waist.
+        """
+
+        def __init__(self, depth: int, width: int) -> None: ...
+
+    class Plain(Net): ...
+
+    assert argument_help(Net) == {"depth": "how deep.", "width": "how wide at its waist."}
+    assert argument_help(Plain) == argument_help(Net)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_slot_key_has_a_default_and_help(kind: str):
     for parameter in slot_schema(kind).parameters:
