@@ -117,7 +117,7 @@ class Benchmark:
             over = [*definition.common, settings, *variation.layers]
             draft = read_draft(definition.base, self._catalog, Findings(), over=over)
             tables.append([variation.name, draft.table])
-        plugins = [self._catalog.plugins.get(name) for name in self._catalog.plugins.names()]
+        plugins = [self._catalog.record(name) for name in self._catalog.namespaces()]
         about = [
             tables,
             [definition.summary, definition.seeds, definition.metrics, definition.baseline],

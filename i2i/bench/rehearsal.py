@@ -130,13 +130,12 @@ def _perform(pipe: Connection, job: Job) -> None:
     from i2i.engine import loop
     from i2i.models.evaluation import definition
     from i2i.plugins.catalog import Catalog
-    from i2i.plugins.discovery import discover
     from i2i.recipe.recipe import load_recipe
     from i2i.system.device import peak_memory_mb, resolve
 
     torch.set_num_threads(job.threads)
     local = Path(job.plugin) if job.plugin else None
-    recipe = load_recipe(Path(job.recipe), catalog=Catalog(discover(local=local)))
+    recipe = load_recipe(Path(job.recipe), catalog=Catalog.installed(local=local))
     runtime = resolve(job.device, recipe.train.precision)
     with runtime.active(), loop.in_words(recipe):
         data = open_splits(recipe, lambda text: None)

@@ -18,7 +18,7 @@ def doctor(json: JsonOption = False) -> None:
     """Look for what is wrong with this installation: versions, plug-ins, their files. Changes nothing."""
     from i2i.plugins.doctor import examine
 
-    health = examine(open_catalog().plugins)
+    health = examine(open_catalog())
     if json:
         print_json(health.as_json())
     else:

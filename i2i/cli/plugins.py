@@ -10,7 +10,7 @@ from i2i.plugins.entry_points import points_of
 
 def show_plugins(plugin: PluginOption = None, json: JsonOption = False) -> None:
     """Show the installed plug-ins."""
-    records = open_catalog(plugin).plugins.load_all()
+    records = open_catalog(plugin).load_all()
     for sentence in points_of(GROUP).unreadable:
         print_note(sentence)
     if json:

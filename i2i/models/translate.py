@@ -22,7 +22,6 @@ from i2i.images import IMAGE_SUFFIXES, fitting, write_image
 from i2i.kinds import PairSpec, TestSettings
 from i2i.models.sources import Files, parts_in, read_source
 from i2i.plugins.catalog import Catalog, split_ref
-from i2i.plugins.discovery import discover
 from i2i.plugins.schema import Bound, bind
 from i2i.plugins.versions import then_and_now, told
 from i2i.registry import Entry
@@ -57,7 +56,7 @@ def load_model(
 ) -> Model:
     """Load a model file on `device`; `dropout` overrides what the file says."""
     file = weights.read(Path(path))
-    catalog = catalog or Catalog(discover())
+    catalog = catalog or Catalog.installed()
     try:
         spec = _as(PairSpec, file.header["pair_spec"])
         test = _as(TestSettings, file.header["test"])
@@ -89,7 +88,7 @@ def _component(file: weights.WeightsFile, catalog: Catalog) -> Entry:
         return catalog.get(("generator",), ref)
     except I2IError as error:
         namespace, _ = split_ref(ref)
-        skew = told({namespace: then}, namespace, catalog.plugins.get(namespace))
+        skew = told({namespace: then}, namespace, catalog.record(namespace))
         problem = Problem(error.problems[0].message, file=str(file.path), hint=skew)
         raise type(error)(problem) from error
 

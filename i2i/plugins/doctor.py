@@ -19,7 +19,8 @@ from typing import Any
 
 from i2i._version import __version__
 from i2i.errors import did_you_mean, in_a_line
-from i2i.plugins.discovery import GROUP, Plugin, Plugins, switched_off
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import GROUP, Plugin, switched_off
 from i2i.plugins.entry_points import UNKNOWN, is_leftover, known_as, metadata_folder, plain, points_of
 from i2i.plugins.installed import Need, Record, editable_project, location, needs, outdated, stale, verify
 from i2i.system.facts import cache_folder
@@ -66,19 +67,19 @@ class Health:
         return {"ok": not self.problems, **asdict(self)}
 
 
-def examine(plugins: Plugins) -> Health:
-    """Look at this environment and at `plugins`, which are loaded for it."""
+def examine(catalog: Catalog) -> Health:
+    """Look at this environment and at the plug-ins in `catalog`, which are loaded for it."""
     points, unreadable = points_of(GROUP)
     points.sort(key=lambda point: (point.name != "core", point.name))
     by_dist = {id(dist): _Owner.of(dist) for dist in {id(p.dist): p.dist for p in points}.values() if dist}
     owners = list(by_dist.values())
     versions, devices, problems = _versions()
-    problems += [record.error.rstrip(".") for record in plugins.load_all() if record.error]
+    problems += [record.error.rstrip(".") for record in catalog.load_all() if record.error]
     problems += unreadable
     for owner in owners:
         problems += _unsound(owner)
     # A point that is written twice is one plug-in.
-    pairs = list({(id(p.dist), p.name): (by_dist[id(p.dist)], plugins.load(p.name)) for p in points}.values())
+    pairs = list({(id(p.dist), p.name): (by_dist[id(p.dist)], catalog.load(p.name)) for p in points}.values())
     for owner, record in pairs:
         problems += _shadowed(owner, record)
     facts = [_facts(owner, record) for owner, record in pairs]
@@ -97,7 +98,7 @@ def examine(plugins: Plugins) -> Health:
             *_of_files(owners),
             *hidden,
             *_look_alikes(facts),
-            *_switched_off_in_vain(plugins),
+            *_switched_off_in_vain(catalog),
             *_cache_notes(),
         ),
     )
@@ -307,8 +308,8 @@ def _installed_twice(owners: Sequence[_Owner]) -> tuple[list[str], list[str]]:
     return problems, notes
 
 
-def _switched_off_in_vain(plugins: Plugins) -> Iterator[str]:
-    names = [record.namespace for record in plugins.load_all()]
+def _switched_off_in_vain(catalog: Catalog) -> Iterator[str]:
+    names = [record.namespace for record in catalog.load_all()]
     for name in sorted(switched_off() - {*names}):
         yield f"I2I_DISABLE names '{name}', and no plug-in is called so{did_you_mean(name, names)}"
 

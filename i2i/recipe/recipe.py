@@ -15,7 +15,6 @@ import tomli_w
 
 from i2i.errors import Problem
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.recipe.crosschecks import cross_check, slot_for
 from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_settings
 from i2i.recipe.merge import Draft, read_draft
@@ -113,7 +112,7 @@ def load_recipe(
 
     Raises RecipeError, or PluginError where plug-ins are all that is wrong.
     """
-    catalog = catalog or Catalog(discover())
+    catalog = catalog or Catalog.installed()
     findings = Findings()
     draft = read_draft(
         source, catalog, findings, settings=set, unset=unset, steps=steps, seed=seed, over=over

@@ -171,7 +171,7 @@ class _Resolver:
     def _skew(self, ref: str) -> str:
         """Say that the recipe was written with another version of a component's plug-in, if it was."""
         namespace, _ = split_ref(ref)
-        return told(self.draft.written, namespace, self.catalog.plugins.get(namespace))
+        return told(self.draft.written, namespace, self.catalog.record(namespace))
 
     def head(self) -> None:
         """Check the keys above the first table, and that every table is a known one."""

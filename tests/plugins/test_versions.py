@@ -116,12 +116,11 @@ def test_a_plug_in_that_is_gone_is_simply_missing(resolved, monkeypatch):
 
 def test_tables_without_a_file_say_what_they_were_written_with(shiny, bits):
     from i2i.plugins.catalog import Catalog
-    from i2i.plugins.discovery import discover
 
     table = {"name": "x", "data": {"use": "bits/squares", "root": "images", "corners": 4}}
     with pytest.raises(RecipeError, match=r"size; written with i2i-bits 0.9, installed is i2i-bits 1.0\)"):
         load_sections(
-            table, ["data"], shown="m", written={"bits": "i2i-bits 0.9"}, catalog=Catalog(discover())
+            table, ["data"], shown="m", written={"bits": "i2i-bits 0.9"}, catalog=Catalog.installed()
         )
 
 

@@ -62,11 +62,10 @@ def test_a_plug_in_that_the_recipe_does_not_name_is_not_imported(recipe_file, di
 
 def test_a_shipped_recipe_goes_by_its_name(bits):
     from i2i.plugins.catalog import Catalog
-    from i2i.plugins.discovery import discover
     from i2i.recipe.merge import read_draft
     from i2i.recipe.origins import Findings
 
-    draft = read_draft("pix2pix", Catalog(discover()), Findings())
+    draft = read_draft("pix2pix", Catalog.installed(), Findings())
     assert draft.table["name"] == "pix2pix"
 
 
