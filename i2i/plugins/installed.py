@@ -12,6 +12,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -80,7 +81,7 @@ def verify(dist: Distribution) -> Record:
     hashed = [(name, written) for name, written in rows if written]
     if not hashed:
         return Record("none")
-    changed = tuple(name for name, written in hashed if _hash(dist, name, written) != written)
+    changed = tuple(name for name, written in hashed if not _is_unchanged(dist, name, written))
     own = sorted(f"{name}={written}" for name, written in hashed if ".dist-info/" not in name)
     digest = hashlib.sha256("\n".join(own).encode("utf-8", "surrogateescape")).hexdigest()
     added = tuple(sorted(_added(dist, {name for name, _ in rows})))
@@ -110,20 +111,18 @@ def _added(dist: Distribution, recorded: set[str]) -> Iterator[str]:
                 yield relative
 
 
-def _hash(dist: Distribution, name: str, like: str) -> str:
-    """Return the hash of a file in the form and by the method of `like`; empty where there is none."""
-    method = like.partition("=")[0]
-    if method not in HASHES:
-        return ""
+def _is_unchanged(dist: Distribution, name: str, written: str) -> bool:
+    """Whether a file has the hash that was written down for it, like ``sha256=47DEQpj8HBSa-_TI…``."""
+    method, _, value = written.partition("=")
     try:
         path = Path(str(dist.locate_file(name)))
-        if not path.is_file():
-            return ""  # a pipe would be waited for
+        if method not in HASHES or not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, method).digest()
     except (OSError, ValueError):
-        return ""
-    return f"{method}={base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+        return False
+    return value == base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def stale(dist: Distribution) -> str:
@@ -173,11 +172,9 @@ def _plain(requirements: Iterable[str]) -> set[tuple[str, str]]:
     """Return requirements so that they can be compared: names and versions."""
     found: set[tuple[str, str]] = set()
     for text in requirements:
-        try:
+        with suppress(InvalidRequirement):  # told by `needs`
             wanted = Requirement(text)
-        except InvalidRequirement:
-            continue  # told by `needs`
-        found.add((canonicalize_name(wanted.name), str(wanted.specifier)))
+            found.add((canonicalize_name(wanted.name), str(wanted.specifier)))
     return found
 
 
@@ -187,12 +184,8 @@ def needs(dist: Distribution) -> list[Need]:
     for text in _requirements(dist):
         try:
             wanted = Requirement(text)
-        except InvalidRequirement:
-            found.append(Need(text, "", "", met=False, readable=False))
-            continue
-        try:
             counts = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
-        except (ValueError, KeyError):  # it compares what cannot be compared
+        except (ValueError, KeyError):  # it does not parse, or compares what cannot be compared
             found.append(Need(text, "", "", met=False, readable=False))
             continue
         if counts:
