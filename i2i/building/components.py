@@ -28,20 +28,24 @@ from i2i.slot_keys import Place
 def make(recipe: Recipe, slot: Slot, **given: Any) -> Any:
     """Call a slot's factory with its parameters and the injected names that it takes, under its seed.
 
-    Data is the same whatever the recipe's seed, so that runs of other seeds can be compared.
+    Data is built under seed 0 whatever the recipe's seed, so that runs of other seeds can be compared.
 
     Raises RecipeError, placed in the recipe, when the factory refuses its parameters, PluginError when it
     fails in any other way.
     """
     injected = {name: value for name, value in given.items() if name in slot.injected}
     seed = 0 if slot.kind == "data" else recipe.seed
-    with seeded(seed, slot.path), _faults(slot):
+    with seeded(seed, slot.path), _errors_placed(slot):
         return slot.factory(**slot.params, **injected)
 
 
 @contextmanager
-def _faults(slot: Slot) -> Iterator[None]:
-    """Say of what goes wrong in a component which one it was, and where."""
+def _errors_placed(slot: Slot) -> Iterator[None]:
+    """Place in the recipe what goes wrong in the component of `slot`.
+
+    A ValueError is how factories refuse their parameters, so the recipe is at fault; anything else is the
+    plug-in's.
+    """
     try:
         yield
     except I2IError:
@@ -81,7 +85,7 @@ def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: boo
     module = make(recipe, slot, fetch=begins, **channels)
     if not isinstance(module, nn.Module):
         raise RecipeError(slot.problem(f"{slot.entry.ref} did not return an nn.Module"))
-    with seeded(recipe.seed, slot.path, "init"), _faults(slot):
+    with seeded(recipe.seed, slot.path, "init"), _errors_placed(slot):
         initialise(module, slot.settings.init)
     if slot.settings.init_from is not None and start:
         path = slot.settings.init_from.expanduser()

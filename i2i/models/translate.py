@@ -23,7 +23,7 @@ from i2i.kinds import PairSpec, TestSettings
 from i2i.models.sources import Files, parts_in, read_source
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.schema import Bound, bind
-from i2i.plugins.versions import then_and_now, told
+from i2i.plugins.versions import both_versions, version_skew
 from i2i.registry import Entry
 from i2i.runs import weights
 from i2i.seeds import seeded
@@ -88,7 +88,7 @@ def _component(file: weights.WeightsFile, catalog: Catalog) -> Entry:
         return catalog.get(("generator",), ref)
     except I2IError as error:
         namespace, _ = split_ref(ref)
-        skew = told({namespace: then}, namespace, catalog.record(namespace))
+        skew = version_skew({namespace: then}, namespace, catalog.record(namespace))
         problem = Problem(error.problems[0].message, file=str(file.path), hint=skew)
         raise type(error)(problem) from error
 
@@ -101,7 +101,7 @@ def _bound(file: weights.WeightsFile, entry: Entry, table: Mapping[str, Any]) ->
     if not faults:
         return bound
     then, now = weights.versions(file, entry)
-    skew = then_and_now(then, now) if then != now else ""
+    skew = both_versions(then, now) if then != now else ""
     raise RecipeError(*(Problem(fault, file=str(file.path), hint=skew) for fault in faults))
 
 

@@ -21,7 +21,7 @@ import pluggy
 
 from i2i import hookspecs
 from i2i.errors import I2IError, PluginError, RecipeError, did_you_mean, in_a_line
-from i2i.plugins.entry_points import known_as, points_of
+from i2i.plugins.entry_points import entry_points_in, name_and_version
 from i2i.registry import Entry, RecipeEntry, Registrar
 
 GROUP = "i2i"
@@ -63,9 +63,9 @@ def discover(*, local: Path | None = None, environ: Mapping[str, str] = os.envir
     """
     found: dict[str, set[_Claim]] = {}
     owners: dict[int, tuple[str, str]] = {}  # metadata is parsed anew whenever it is asked for
-    for point in points_of(GROUP).points:
+    for point in entry_points_in(GROUP).points:
         if id(point.dist) not in owners:
-            owners[id(point.dist)] = known_as(point.dist)
+            owners[id(point.dist)] = name_and_version(point.dist)
         found.setdefault(point.name, set()).add((*owners[id(point.dist)], point.value))
     disabled = switched_off(environ)
     records = [_record(name, sorted(claims), disabled=name in disabled) for name, claims in found.items()]

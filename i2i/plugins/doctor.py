@@ -21,7 +21,14 @@ from i2i._version import __version__
 from i2i.errors import did_you_mean, in_a_line
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.discovery import GROUP, Plugin, switched_off
-from i2i.plugins.entry_points import UNKNOWN, is_leftover, known_as, metadata_folder, plain, points_of
+from i2i.plugins.entry_points import (
+    UNKNOWN,
+    entry_points_in,
+    is_leftover,
+    metadata_folder,
+    name_and_version,
+    normalized,
+)
 from i2i.plugins.installed import Need, Record, editable_project, location, needs, outdated, stale, verify
 from i2i.system.facts import cache_folder, usable_cores
 
@@ -69,7 +76,7 @@ class Health:
 
 def examine(catalog: Catalog) -> Health:
     """Look at this environment and at the plug-ins in `catalog`, which are loaded for it."""
-    points, unreadable = points_of(GROUP)
+    points, unreadable = entry_points_in(GROUP)
     points.sort(key=lambda point: (point.name != "core", point.name))
     by_dist = {id(dist): _Owner.of(dist) for dist in {id(p.dist): p.dist for p in points}.values() if dist}
     owners = list(by_dist.values())
@@ -115,8 +122,8 @@ class _Owner:
 
     @classmethod
     def of(cls, dist: Distribution) -> _Owner:
-        name, version = known_as(dist)
-        return cls(dist, plain(name), version, verify(dist))
+        name, version = name_and_version(dist)
+        return cls(dist, normalized(name), version, verify(dist))
 
     @property
     def title(self) -> str:
@@ -275,8 +282,8 @@ def _installed_twice(owners: Sequence[_Owner]) -> tuple[list[str], list[str]]:
     firsts = {owner.name: owner for owner in owners if owner.name != UNKNOWN}
     folders = {metadata_folder(owner.dist) for owner in owners}
     for dist in distributions():
-        name, version = known_as(dist)
-        first, folder = firsts.get(plain(name)), metadata_folder(dist)
+        name, version = name_and_version(dist)
+        first, folder = firsts.get(normalized(name)), metadata_folder(dist)
         if is_leftover(dist) and folder is not None:
             if any(point.group == GROUP for point in dist.entry_points):
                 notes.append(

@@ -23,7 +23,7 @@ from urllib.request import url2pathname
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from i2i.plugins.entry_points import known_as
+from i2i.plugins.entry_points import name_and_version
 
 CODE = frozenset({".py", ".pyc", ".so", ".pyd"})
 HASHES = frozenset({"sha256", "sha384", "sha512"})
@@ -132,7 +132,7 @@ def stale(dist: Distribution) -> str:
         return ""
     if not os.path.isdir(project):  # Path.is_dir raises where a folder on the way may not be entered
         return f"is installed as editable from {project}, which is gone: install it anew or uninstall it"
-    now, (_, then) = _table(project).get("version"), known_as(dist)
+    now, (_, then) = _table(project).get("version"), name_and_version(dist)
     if now in (None, then):
         return ""
     return f"was installed as {then}, and {project} is at {now} by now: install it anew"
@@ -203,7 +203,7 @@ def _requirements(dist: Distribution) -> list[str]:
 def _need(wanted: Requirement) -> Need:
     name, versions = canonicalize_name(wanted.name), str(wanted.specifier)
     try:
-        _, version = known_as(distribution(wanted.name))
+        _, version = name_and_version(distribution(wanted.name))
     except PackageNotFoundError:
         return Need(name, versions, "", met=False)
     try:

@@ -40,7 +40,7 @@ class _CrossCheck:
     def __init__(self, draft: Draft, resolved: Resolved, findings: Findings) -> None:
         self.draft = draft
         self.slots = resolved.slots
-        self.lost = resolved.lost
+        self.incomplete = resolved.incomplete
         self.findings = findings
 
     def names(self, section: str) -> list[str]:
@@ -124,7 +124,7 @@ class _CrossCheck:
                     misnamed = True
             if loss.entry.kind == "adversarial-loss":
                 judged |= set(loss.settings.on or judges)
-        if "losses" not in self.lost and not misnamed:
+        if "losses" not in self.incomplete and not misnamed:
             for name in judges:
                 if name not in judged:
                     message = "no adversarial loss trains this discriminator: add one, or take it out"
@@ -188,7 +188,7 @@ class _CrossCheck:
         covered = set[str]().union(*(set(loss.settings.on) or judges for loss in penalties))
         wanted = set(slot.settings.on) or judges if slot.entry.kind in JUDGED_KINDS else set()
         misnamed = not covered <= judges  # which is told as such
-        return "losses" in self.lost or (bool(penalties) and (wanted <= covered or misnamed))
+        return "losses" in self.incomplete or (bool(penalties) and (wanted <= covered or misnamed))
 
     def covered(self, section: str) -> None:
         """Every network has one optimizer, and no optimizer or schedule is without a network."""

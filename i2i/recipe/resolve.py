@@ -16,8 +16,8 @@ from i2i.errors import I2IError, did_you_mean
 from i2i.kinds import KINDS, NETWORK_SECTIONS, SECTIONS, kinds_of
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.schema import Bound, Reading, Schema, bind, schema_of, slot_schema
-from i2i.plugins.versions import told
-from i2i.recipe.layers import FORMAT, SHORT
+from i2i.plugins.versions import version_skew
+from i2i.recipe.layers import FORMAT, SHORT_SPELLINGS
 from i2i.recipe.merge import Draft
 from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.requires import SECTION as REQUIRES
@@ -39,7 +39,7 @@ _SINGULAR = {kind.name: kind.section for kind in KINDS.values() if kind.named} |
 class Resolved:
     """What a draft amounts to; `table` is what resolved.toml holds.
 
-    Where problems were noted, `slots` has only the components that were found, and `lost` the
+    Where problems were noted, `slots` has only the components that were found, and `incomplete` the
     sections that miss one: checks across slots keep silent about those.
     """
 
@@ -47,7 +47,7 @@ class Resolved:
     head: HeadSettings | None = None
     train: TrainSettings | None = None
     slots: dict[str, Slot] = field(default_factory=dict)
-    lost: set[str] = field(default_factory=set)
+    incomplete: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def resolve(draft: Draft, catalog: Catalog, findings: Findings) -> Resolved:
     resolver = _Resolver(draft, catalog, findings)
     parts = {path: resolver.part(path, table) for path, table in resolver.component_tables()}
     resolver.parts = [part for part in parts.values() if part is not None]
-    resolver.result.lost |= {path[0] for path, part in parts.items() if part is None}
+    resolver.result.incomplete |= {path[0] for path, part in parts.items() if part is None}
     resolver.head()
     for section in draft.table:
         if section == "train":
@@ -114,7 +114,7 @@ class _Resolver:
                         yield (section, name), table
 
     def _no_table(self, path: KeyPath, message: str) -> None:
-        self.result.lost.add(path[0])
+        self.result.incomplete.add(path[0])
         self.findings.add(self.draft.origin(path), message)
 
     def part(self, path: KeyPath, table: Mapping[str, Any]) -> _Part | None:
@@ -139,7 +139,7 @@ class _Resolver:
         kind, bound = KINDS[part.entry.kind], part.bound
         for key in bound.unknown:
             path = (*part.path, key)
-            if path in self.draft.carried:
+            if path in self.draft.kept_keys:
                 continue
             if key in kind.injected:
                 message = f"'{key}' is given to {part.entry.ref} by i2i itself; leave it out"
@@ -171,7 +171,7 @@ class _Resolver:
     def _skew(self, ref: str) -> str:
         """Say that the recipe was written with another version of a component's plug-in, if it was."""
         namespace, _ = split_ref(ref)
-        return told(self.draft.written, namespace, self.catalog.record(namespace))
+        return version_skew(self.draft.written, namespace, self.catalog.record(namespace))
 
     def head(self) -> None:
         """Check the keys above the first table, and that every table is a known one."""
@@ -184,7 +184,7 @@ class _Resolver:
                 message = f"there is no [{key}] in a recipe; write [{section}.NAME]"
                 self.findings.add(self.draft.origin((key,)), message)
             elif key not in (known := {*HEAD.names, *SECTIONS, "train", REQUIRES}):
-                self._unknown((key,), HEAD, {*known, *SHORT, "extends", "unset"})
+                self._unknown((key,), HEAD, {*known, *SHORT_SPELLINGS, "extends", "unset"})
         if not RUN_NAME.fullmatch(head.values.get("name", "x")):
             message = "a recipe's name becomes a folder's: letters, digits, '.', '_' and '-', at most 64"
             self.findings.add(self.draft.origin(("name",)), message)

@@ -19,7 +19,7 @@ import torch
 
 from i2i._version import __version__
 from i2i.errors import DataError, RecipeError, ResourceError
-from i2i.plugins.versions import RESOLVED, beside
+from i2i.plugins.versions import RESOLVED, versions_of_run
 from i2i.recipe.recipe import Recipe, differences, read_resolved
 from i2i.system.atomic import TEMPORARY, sync, sync_folder, write_text
 from i2i.system.device import Runtime
@@ -160,7 +160,7 @@ class RunFolder:
         used = recipe.slot_around(key)
         if used is None:
             return ""
-        then, now = beside(self.root / RESOLVED), f"{used.entry.distribution} {used.entry.version}"
+        then, now = versions_of_run(self.root / RESOLVED), f"{used.entry.distribution} {used.entry.version}"
         before = then.get(used.entry.namespace, now)
         return "" if before == now else f" It was begun with {before}, and installed is {now}."
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from i2i.errors import PluginError, RecipeError
-from i2i.plugins.versions import recorded
+from i2i.plugins.versions import plugin_versions
 from i2i.recipe.recipe import load_recipe, load_sections
 
 SHINY = """
@@ -135,8 +135,8 @@ def test_a_record_that_cannot_be_read_costs_a_remark_and_no_more(resolved, shiny
 
 def test_versions_are_those_of_the_record():
     about = {"plugins": [{"namespace": "timm", "distribution": "i2i-timm", "version": "0.1"}]}
-    assert recorded(about) == {"timm": "i2i-timm 0.1"}
-    assert recorded(None) == {}
+    assert plugin_versions(about) == {"timm": "i2i-timm 0.1"}
+    assert plugin_versions(None) == {}
 
 
 def test_a_name_that_two_packages_claim_has_no_installed_version(resolved, shiny, distribution):
