@@ -14,9 +14,19 @@ images through (`i2i.augmentation.Augmentation`); one that doesn't ask for it ta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from i2i.kind_table import (
+    CALLBACK_EVENTS,
+    JUDGED_KINDS,
+    KINDS,
+    LOSS_KINDS,
+    NEEDS,
+    NETWORK_SECTIONS,
+    SECTIONS,
+    Kind,
+    kinds_of,
+)
 from i2i.records import (
     Batch,
     Colour,
@@ -35,18 +45,6 @@ from i2i.records import (
     Split,
     TestSettings,
 )
-from i2i.slot_keys import (
-    CallbackSettings,
-    DataSettings,
-    DiscriminatorSettings,
-    GeneratorSettings,
-    JudgedLossSettings,
-    LossSettings,
-    MetricSettings,
-    NoSettings,
-    PenaltySettings,
-    TransformSettings,
-)
 
 if TYPE_CHECKING:
     import torch
@@ -55,8 +53,14 @@ if TYPE_CHECKING:
     from i2i.context import Run
 
 __all__ = [
+    "CALLBACK_EVENTS",
+    "JUDGED_KINDS",
     "KINDS",
     "LOSS_KINDS",
+    "NEEDS",
+    "NETWORK_SECTIONS",
+    "PROTOCOLS",
+    "SECTIONS",
     "AdversarialLoss",
     "Batch",
     "Callback",
@@ -262,82 +266,20 @@ class Executor(Protocol):
     ) -> None: ...
 
 
-# --- the table of kinds ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One row of the contract: where it stands in a recipe, and which names are not a component's own.
-
-    `section` is the top-level table; `named` says whether it holds one table per name. A kind that is
-    not `in_recipes` has its table in a benchmark's file instead.
-    """
-
-    name: str
-    section: str
-    injected: frozenset[str]
-    settings: type
-    named: bool = True
-    protocol: type = object
-    in_recipes: bool = True
-
-
-KINDS: Mapping[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "generator",
-            "generators",
-            frozenset({"in_channels", "out_channels", "fetch"}),
-            GeneratorSettings,
-            protocol=Generator,
-        ),
-        Kind(
-            "discriminator",
-            "discriminators",
-            frozenset({"in_channels", "condition_channels", "fetch"}),
-            DiscriminatorSettings,
-            protocol=Discriminator,
-        ),
-        Kind("paired-loss", "losses", frozenset({"fetch"}), LossSettings, protocol=PairedLoss),
-        Kind("adversarial-loss", "losses", frozenset(), JudgedLossSettings, protocol=AdversarialLoss),
-        Kind("feature-loss", "losses", frozenset(), JudgedLossSettings, protocol=FeatureLoss),
-        Kind("penalty", "losses", frozenset(), PenaltySettings, protocol=Penalty),
-        Kind("data", "data", frozenset({"split"}), DataSettings, named=False, protocol=Data),
-        Kind("transform", "transforms", frozenset(), TransformSettings, protocol=Transform),
-        Kind(
-            "method",
-            "method",
-            frozenset({"networks", "losses", "augmentation"}),
-            NoSettings,
-            named=False,
-            protocol=Method,
-        ),
-        Kind("metric", "metrics", frozenset(), MetricSettings, protocol=Metric),
-        Kind("callback", "callbacks", frozenset(), CallbackSettings, protocol=Callback),
-        Kind("optimizer", "optimizers", frozenset({"params"}), NoSettings, protocol=OptimizerFactory),
-        Kind(
-            "schedule",
-            "schedules",
-            frozenset({"total_steps", "steps_per_epoch"}),
-            NoSettings,
-            protocol=Schedule,
-        ),
-        Kind(
-            "executor",
-            "executor",
-            frozenset(),
-            NoSettings,
-            named=False,
-            protocol=Executor,
-            in_recipes=False,
-        ),
-    )
+PROTOCOLS: Mapping[str, type] = {
+    "generator": Generator,
+    "discriminator": Discriminator,
+    "paired-loss": PairedLoss,
+    "adversarial-loss": AdversarialLoss,
+    "feature-loss": FeatureLoss,
+    "penalty": Penalty,
+    "data": Data,
+    "transform": Transform,
+    "method": Method,
+    "metric": Metric,
+    "callback": Callback,
+    "optimizer": OptimizerFactory,
+    "schedule": Schedule,
+    "executor": Executor,
 }
-
-LOSS_KINDS = tuple(name for name, kind in KINDS.items() if kind.section == "losses")
-
-
-def kinds_of(section: str) -> tuple[str, ...]:
-    """Return the kinds whose tables stand in `section`: one, or all loss kinds for ``losses``."""
-    return tuple(name for name, kind in KINDS.items() if kind.section == section)
+"""What a factory of each kind must return; for an optimizer, what the factory itself must be."""

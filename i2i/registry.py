@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partialmethod
@@ -58,12 +59,30 @@ class Entry:
 
 @dataclass(frozen=True)
 class RecipeEntry:
-    """One recipe file that a plug-in ships; `path` finds it."""
+    """One recipe file, or benchmark file, that a plug-in ships; `path` finds it.
+
+    `declared` is the summary that the plug-in gave, None where it leaves that to the file.
+    """
 
     namespace: str
     name: str
     resource: str
-    summary: str
+    declared: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """One line about it: the plug-in's, else the file's own `summary`, which is read for it each time.
+
+        A file that cannot be read says so here: a list shows it beside the others.
+        """
+        if self.declared is not None:
+            return self.declared
+        try:
+            return str(tomllib.loads(self.path().read_text(encoding="utf-8")).get("summary", ""))
+        except PluginError as error:
+            return error.problems[0].message
+        except (OSError, ValueError) as error:
+            return f"its file cannot be read: {in_a_line(error)}"
 
     @property
     def ref(self) -> str:
@@ -114,7 +133,8 @@ class Registrar:
         """
         if kind not in KINDS:
             raise PluginError(f"there is no kind '{kind}' of component; there are {', '.join(KINDS)}")
-        _check_texts(kind, name, target, summary)
+        _check_texts(kind, name, target)
+        _check_summary(kind, name, summary)
         target = f"{self._module}{target}" if target.startswith(":") else target
         if not NAME.fullmatch(name):
             raise PluginError(f"{kind} '{name}': a name is lower-case words joined by '-', like 'my-unet'")
@@ -149,16 +169,24 @@ class Registrar:
     schedule = partialmethod(component, "schedule")
     executor = partialmethod(component, "executor")
 
-    def recipe(self, name: str, resource: str, summary: str) -> None:
-        """Declare a recipe file, ``"package:path/inside.toml"``, that people can run by name."""
+    def recipe(self, name: str, resource: str, summary: str | None = None) -> None:
+        """Declare a recipe file, ``"package:path/inside.toml"``, that people can run by name.
+
+        Without a `summary`, lists show the one in the file.
+        """
+        if summary is not None:
+            _check_summary("recipe", name, summary)
         self._file("recipe", self.recipes, name, resource, summary)
 
     def benchmark(self, name: str, resource: str, summary: str) -> None:
         """Declare a benchmark's file, ``"package:path/inside.toml"``, that `i2i bench` finds by name."""
+        _check_summary("benchmark", name, summary)
         self._file("benchmark", self.benchmarks, name, resource, summary)
 
-    def _file(self, what: str, known: list[RecipeEntry], name: str, resource: str, summary: str) -> None:
-        _check_texts(what, name, resource, summary)
+    def _file(
+        self, what: str, known: list[RecipeEntry], name: str, resource: str, summary: str | None
+    ) -> None:
+        _check_texts(what, name, resource)
         if not NAME.fullmatch(name):
             raise PluginError(f"{what} '{name}': a name is lower-case words joined by '-', like 'my-{what}'")
         if any(other.name == name for other in known):
@@ -168,10 +196,12 @@ class Registrar:
         known.append(RecipeEntry(self.namespace, name, resource, summary))
 
 
-def _check_texts(what: str, name: str, place: str, summary: str) -> None:
-    """Refuse what is no text, and a summary without any."""
+def _check_texts(what: str, name: str, place: str) -> None:
     for text in (name, place):
         if not isinstance(text, str):
             raise PluginError(f"{what} {name!r}: {text!r} is not a text")
+
+
+def _check_summary(what: str, name: str, summary: str) -> None:
     if not isinstance(summary, str) or not summary.strip():
         raise PluginError(f"{what} '{name}' needs a summary of one line")

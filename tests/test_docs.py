@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from i2i import hookspecs, testing
-from i2i.kinds import KINDS
+from i2i.kinds import CALLBACK_EVENTS, KINDS, PROTOCOLS
 from i2i.plugins.schema import schema_of
 from i2i.registry import Registrar
 from i2i.testing.table import applies_to, updated
@@ -107,15 +107,14 @@ def test_every_method_of_the_registrar_is_in_the_book():
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_every_kind_is_in_the_book_with_all_that_is_called_on_it(kind):
-    from i2i.testing.checks.callbacks import EVENTS
-
-    told = SHOWN["i2i.kinds"][kind.protocol.__name__]
+    protocol = PROTOCOLS[kind.name]
+    told = SHOWN["i2i.kinds"][protocol.__name__]
     if kind.name == "callback":
         events = {name: tuple(inspect.signature(f).parameters)[1:] for name, f in functions(told).items()}
-        assert events == EVENTS
+        assert events == CALLBACK_EVENTS
     else:
-        assert functions(told).keys() == functions(kind.protocol).keys()
-        assert inspect.get_annotations(told) == inspect.get_annotations(kind.protocol)
+        assert functions(told).keys() == functions(protocol).keys()
+        assert inspect.get_annotations(told) == inspect.get_annotations(protocol)
 
 
 def test_the_table_of_kinds_is_that_of_the_code():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i.plugins.discovery import discover
+from i2i.plugins.catalog import Catalog
 
 CORE = """
 from typing import Literal
@@ -105,9 +105,9 @@ def test_an_unknown_component(check):
 
 
 def test_a_namespace_that_nobody_provides(check, distribution):
-    plugins = discover()
-    for name in {*plugins.names()} - {"core", "openmoji"}:
-        distribution(plugins.get(name).distribution, "0.1.0", None, {})  # hides it, and provides nothing
+    catalog = Catalog.installed()
+    for name in {*catalog.namespaces()} - {"core", "openmoji"}:
+        distribution(catalog.record(name).distribution, "0.1.0", None, {})  # hides it, and provides nothing
     ended = check('use = "unet"', 'use = "timm/unet"')
     assert ended.code == 6
     assert ended.err == (

@@ -152,3 +152,23 @@ def test_a_recipes_resource_names_a_toml_file(registrar: Registrar):
 def test_a_recipe_of_core_goes_by_its_bare_name():
     assert RecipeEntry("core", "pix2pix", "i2i:recipes/pix2pix.toml", "…").ref == "pix2pix"
     assert Path(RecipeEntry("core", "pix2pix", "i2i:recipes/pix2pix.toml", "…").path()).is_file()
+
+
+def test_a_recipe_declared_without_a_summary_has_that_of_its_file(distribution, registrar: Registrar):
+    files = {"i2i_shapes/__init__.py": "", "i2i_shapes/round.toml": 'recipe = 1\nsummary = "round things"\n'}
+    distribution("i2i-shapes", "1.0", "shapes", files)
+    registrar.recipe("round", "i2i_shapes:round.toml")
+    registrar.recipe("mine", "i2i_shapes:round.toml", "my own words")
+    assert [entry.summary for entry in registrar.recipes] == ["round things", "my own words"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("recipe = 1", ""), ("summary = ", "its file cannot be read"), (None, "is missing from")],
+)
+def test_a_file_without_a_summary_that_can_be_read_stops_no_list(distribution, text: str | None, words: str):
+    files = {"i2i_shapes/__init__.py": ""} | ({} if text is None else {"i2i_shapes/round.toml": text})
+    distribution("i2i-shapes", "1.0", "shapes", files)
+    summary = RecipeEntry("shapes", "round", "i2i_shapes:round.toml").summary
+    assert words in summary
+    assert bool(summary) == bool(words)

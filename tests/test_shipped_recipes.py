@@ -12,7 +12,6 @@ from i2i.building.probe import probe
 from i2i.errors import PluginError
 from i2i.kinds import ImageSpec, PairSpec
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.recipe.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +19,7 @@ ALL = sorted((ROOT / "recipes").rglob("*.toml"))
 BENCHMARKS = [path for path in ALL if path.parent.name == "bench"]
 FILES = [path for path in ALL if path not in BENCHMARKS]
 PAPER = [path for path in FILES if path.parent.name == "paper"]
-DRAWINGS = "openmoji" in discover().names()
+DRAWINGS = "openmoji" in Catalog.installed().namespaces()
 """Whether the package is here whose images most recipes name."""
 
 
@@ -38,7 +37,7 @@ def test_without_its_images_the_main_recipe_says_what_is_missing():
 
 
 def test_every_file_can_be_run_by_name_and_every_name_has_its_file():
-    entries = Catalog(discover(environ={"I2I_DISABLE": "openmoji"})).recipes()
+    entries = Catalog.installed(environ={"I2I_DISABLE": "openmoji"}).recipes()
     assert sorted(entry.path() for entry in entries if entry.namespace == "core") == FILES
 
 
@@ -46,7 +45,7 @@ def test_every_file_can_be_run_by_name_and_every_name_has_its_file():
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_a_benchmark_resolves_and_asks_a_question(path):
     definition = read_benchmark(path)
-    matrix = Matrix(definition, Catalog(discover()))
+    matrix = Matrix(definition, Catalog.installed())
     assert len(matrix.variants) >= 3
     assert matrix.baseline == definition.baseline
     assert definition.summary.endswith("?")
@@ -54,7 +53,7 @@ def test_a_benchmark_resolves_and_asks_a_question(path):
 
 
 def test_every_benchmark_is_found_by_name_and_has_its_measured_results():
-    entries = Catalog(discover(environ={"I2I_DISABLE": "openmoji"})).plugin("core", wanted="").benchmarks
+    entries = Catalog.installed(environ={"I2I_DISABLE": "openmoji"}).plugin("core", wanted="").benchmarks
     assert sorted(entry.path() for entry in entries) == BENCHMARKS
     results = ROOT / "recipes" / "bench" / "results"
     for path in BENCHMARKS:

@@ -118,7 +118,7 @@ class Benchmark:
             over = [*definition.common, settings, *variation.layers]
             draft = read_draft(definition.base, self._catalog, Findings(), over=over)
             tables.append([variation.name, draft.table])
-        plugins = [self._catalog.plugins.get(name) for name in self._catalog.plugins.names()]
+        plugins = [self._catalog.record(name) for name in self._catalog.namespaces()]
         about = [
             tables,
             [definition.summary, definition.seeds, definition.metrics, definition.baseline],
@@ -228,25 +228,23 @@ class Benchmark:
 
     def _executor(self) -> Executor:
         """Build the executor that the benchmark names."""
-        from i2i.plugins.schema import component_schema, slot_schema
+        from i2i.plugins.schema import bind
 
-        table = dict(self._definition.executor)
-        ref = table.pop("use", "local")
+        table = self._definition.executor
+        ref = table.get("use", "local")
         if not isinstance(ref, str):
             raise RecipeError(Problem("`use` is the name of an executor, in quotes", "executor.use"))
         entry = self._catalog.get(("executor",), ref)
-        factory, schema = component_schema(entry)
-        reading = schema.read(table)
-        problems = [Problem(message, f"executor.{key}") for key, message in reading.errors.items()]
-        known = {*schema.names, *slot_schema("executor").names}
-        for key in table.keys() - known:
-            close = did_you_mean(key, known)
-            message = f"unknown key '{key}' for {entry.ref}{close}"
-            problems.append(Problem(message, f"executor.{key}", hint=f"keys: {', '.join(schema.names)}"))
+        bound = bind(entry, table)
+        names = bound.schema.names
+        problems = [Problem(message, f"executor.{key}") for key, message in bound.errors.items()]
+        for key in bound.unknown:
+            message = f"unknown key '{key}' for {entry.ref}{did_you_mean(key, names)}"
+            problems.append(Problem(message, f"executor.{key}", hint=f"keys: {', '.join(names)}"))
         if problems:
             raise RecipeError(*problems)
         try:
-            executor: Executor = factory(**reading.values)
+            executor: Executor = bound.call()
         except ValueError as error:
             raise RecipeError(Problem(f"{entry.ref}: {error}", "executor")) from error
         return executor

@@ -297,14 +297,12 @@ def _cost(variant: Variant, catalog: Catalog, note: Callable[[str], None]) -> di
         note(f"{variant.name}: the size of its networks is not known: {reason}")
         return cost
     for section, key in (
-        ("generators.", "generator_parameters"),
-        ("discriminators.", "discriminator_parameters"),
+        ("generators", "generator_parameters"),
+        ("discriminators", "discriminator_parameters"),
     ):
-        cost[key] = sum(fact.parameters for fact in facts if fact.path.startswith(section))
+        cost[key] = sum(fact.parameters for fact in facts if fact.section == section)
     cost["receptive_field"] = {
-        fact.path.partition(".")[2]: fact.receptive_field
-        for fact in facts
-        if fact.receptive_field is not None
+        fact.name: fact.receptive_field for fact in facts if fact.receptive_field is not None
     }
     return cost
 

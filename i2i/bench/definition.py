@@ -21,7 +21,7 @@ from i2i.errors import Problem, RecipeError, did_you_mean
 from i2i.plugins.schema import Schema, schema_of
 from i2i.recipe.layers import MAX_DEPTH, Layer, from_part, read_settings, read_text
 from i2i.recipe.origins import Origin, dotted
-from i2i.recipe.toml_lines import KeyPath, TooDeepError, places
+from i2i.recipe.toml_lines import KeyPath, TooDeepError, key_lines
 
 FORMAT = 1
 MOST_VARIANTS = 200
@@ -248,7 +248,7 @@ def _label(key: str) -> str:
 def _parse(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     text = read_text(path, str(path))
     try:
-        lines = places(text, depth=MAX_DEPTH)
+        lines = key_lines(text, depth=MAX_DEPTH)
         return tomllib.loads(text), lines
     except TooDeepError as error:
         raise RecipeError(Problem(str(error), file=str(path), line=error.line)) from None

@@ -47,14 +47,13 @@ class Worker:
         """
         from i2i.engine import loop
         from i2i.plugins.catalog import Catalog
-        from i2i.plugins.discovery import discover
         from i2i.recipe.recipe import load_recipe
 
         watch = _Watch(job.key, report)
         try:
             with contextlib.chdir(job.folder), _threads(job.threads):
                 local = Path(job.plugin) if job.plugin else None
-                recipe = load_recipe(Path(job.recipe), catalog=Catalog(discover(local=local)))
+                recipe = load_recipe(Path(job.recipe), catalog=Catalog.installed(local=local))
                 _wait_for(
                     lambda: loop.run(
                         recipe,

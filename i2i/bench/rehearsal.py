@@ -130,13 +130,12 @@ def _perform(pipe: Connection, job: Job) -> None:
     from i2i.engine import loop
     from i2i.models.evaluation import definition
     from i2i.plugins.catalog import Catalog
-    from i2i.plugins.discovery import discover
     from i2i.recipe.recipe import load_recipe
     from i2i.system.device import peak_memory_mb, resolve
 
     torch.set_num_threads(job.threads)
     local = Path(job.plugin) if job.plugin else None
-    recipe = load_recipe(Path(job.recipe), catalog=Catalog(discover(local=local)))
+    recipe = load_recipe(Path(job.recipe), catalog=Catalog.installed(local=local))
     runtime = resolve(job.device, recipe.train.precision)
     with runtime.active(), loop.in_words(recipe):
         data = open_splits(recipe, lambda text: None)
@@ -155,14 +154,12 @@ def _perform(pipe: Connection, job: Job) -> None:
         images = recipe.data.settings.batch_size * session.accumulate
         sums = {"generators": 0, "discriminators": 0}
         for fact in networks:
-            sums[fact.path.partition(".")[0]] += fact.parameters
+            sums[fact.section] += fact.parameters
         facts = {
             "generator_parameters": sums["generators"],
             "discriminator_parameters": sums["discriminators"],
             "receptive_field": {
-                fact.path.partition(".")[2]: fact.receptive_field
-                for fact in networks
-                if fact.receptive_field is not None
+                fact.name: fact.receptive_field for fact in networks if fact.receptive_field is not None
             },
             "flops_per_step": float(counter.get_total_flops()) or None,
             "peak_memory_mb": peak_memory_mb(runtime.device),

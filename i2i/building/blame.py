@@ -1,6 +1,9 @@
 """Whose fault an exception is: the component of a recipe in whose code it was raised, and where.
 
-What passes through no code but i2i's own and that of libraries is a bug of ours, and keeps its traceback.
+The engine calls components in many places (a batch, a step, a metric), and a traceback knows all the code
+that an exception came through. So no place has to name the component that it calls: the files in the
+traceback are compared with those of the recipe's plug-ins afterwards. An exception that came through no code
+but i2i's own and that of libraries is a bug of ours, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,19 +20,24 @@ from types import FrameType
 from i2i.errors import I2IError, PluginError, Problem, ran_out_of_memory
 from i2i.recipe.recipe import Recipe, Slot
 
-OURS = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[1]
+"""The folder of i2i itself; components that ship with it lie there too: their failures are our bugs."""
+
 MOST_PLACES = 3
 """Lines of a component's code that are told, the innermost one last."""
 
 _CALL = re.compile(r'^  File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 
-Step = tuple[FrameType, int]
+Call = tuple[FrameType, int]
 """A call on the way to an exception, and the line in it."""
 
 
 @contextmanager
 def components_blamed(recipe: Recipe) -> Iterator[None]:
-    """Turn what a component of `recipe` raises into a PluginError that names it; memory is another matter."""
+    """Turn what a component of `recipe` raises into a PluginError that names it.
+
+    Running out of memory is nobody's fault, and is raised as it is.
+    """
     try:
         yield
     except I2IError:
@@ -45,73 +53,83 @@ def component_at_fault(recipe: Recipe, error: BaseException) -> PluginError | No
     """Return what to tell of `error` if code of one of the recipe's plug-ins raised it, else None.
 
     The innermost call within a plug-in counts, so that what a library or the engine refuses is the fault
-    of the component that called it. Without one, it is a component that has not got what the engine asks
-    it for, or that cannot be called as the engine does.
+    of the component that called it. If there is none, Python itself may have refused the engine's call: the
+    component lacks a method, or takes other arguments.
     """
-    steps = list(traceback.walk_tb(error.__traceback__))
-    for frame, _ in reversed(steps):
-        owners = [slot for slot in recipe.slots.values() if _holds(slot, frame)]
+    calls = list(traceback.walk_tb(error.__traceback__))
+    for frame, _ in reversed(calls):
+        owners = [slot for slot in recipe.slots.values() if _frame_is_of(slot, frame)]
         if owners:
-            return _told(recipe, error, owners, [step for step in steps if _holds(owners[0], step[0])])
-    if str(error).startswith("Caught "):
-        return _told_by_a_worker(recipe, str(error))
+            return _plugin_error(error, owners, [call for call in calls if _frame_is_of(owners[0], call[0])])
+    if str(error).startswith("Caught "):  # torch's word for what a loader's process raised
+        return _from_a_worker(recipe.slots.values(), str(error))
     for slot in recipe.slots.values():
-        if not _is_ours(slot) and _concerns(error, slot):
-            return PluginError(recipe.problem(slot.path, f"{slot.entry.ref} {_failed(error)}"))
+        if not _ships_with_i2i(slot) and _python_refused(error, slot):
+            return PluginError(slot.problem(f"{slot.entry.ref} {_failure(error)}"))
     return None
 
 
-def _told_by_a_worker(recipe: Recipe, text: str) -> PluginError | None:
-    """Return what to tell of an exception that came out of a loader's process, where torch made it a text."""
+def _from_a_worker(slots: Iterable[Slot], text: str) -> PluginError | None:
+    """Return what to tell of an exception that a loader's process raised.
+
+    Frames do not pass from one process to another: torch sends the traceback as a text, whose lines
+    (``File "…", line 3, in f``) are read here. Only data and transforms run in such a process.
+    """
     calls = _CALL.findall(text)
-    reading = [slot for slot in recipe.slots.values() if slot.kind in ("data", "transform")]
+    reading = [slot for slot in slots if slot.kind in ("data", "transform")]
     for file, _, _ in reversed(calls):
-        owners = [slot for slot in reading if _has(slot, Path(file))]
+        owners = [slot for slot in reading if _file_is_of(slot, Path(file))]
         if owners:
-            own = [call for call in calls if _has(owners[0], Path(call[0]))]
+            own = [call for call in calls if _file_is_of(owners[0], Path(call[0]))]
             hint = "; ".join(
                 f"{Path(file).name}:{line}, in {name}" for file, line, name in own[-MOST_PLACES:]
             )
             failed = f"failed: {text.strip().splitlines()[-1]}"
             if len(owners) == 1:
-                return PluginError(recipe.problem(owners[0].path, f"{owners[0].entry.ref} {failed}", hint))
+                return PluginError(owners[0].problem(f"{owners[0].entry.ref} {failed}", hint))
             return PluginError(Problem(f"plug-in '{owners[0].entry.namespace}' {failed}", hint=hint))
     return None
 
 
-def slot_at_fault(recipe: Recipe, slot: Slot, error: BaseException) -> PluginError:
+def slot_at_fault(slot: Slot, error: BaseException) -> PluginError:
     """Return what to tell of `error`, which the component in `slot` raised."""
-    steps = list(traceback.walk_tb(error.__traceback__))
-    own = [step for step in steps if _holds(slot, step[0])]
-    message = f"{slot.entry.ref} {_failed(error)}"
-    return PluginError(recipe.problem(slot.path, message, _places(own or steps[-1:])))
+    calls = list(traceback.walk_tb(error.__traceback__))
+    own = [call for call in calls if _frame_is_of(slot, call[0])]
+    return PluginError(slot.problem(f"{slot.entry.ref} {_failure(error)}", _code_places(own or calls[-1:])))
 
 
-def _told(recipe: Recipe, error: BaseException, owners: Sequence[Slot], own: Sequence[Step]) -> PluginError:
-    running = [slot for frame, _ in reversed(own) for slot in owners if _runs(slot, frame)]
+def _plugin_error(error: BaseException, owners: Sequence[Slot], own: Sequence[Call]) -> PluginError:
+    """Name the component among `owners`, which are of one plug-in; the plug-in where it could be any of them.
+
+    Components of one package share its code, so a frame in it says which only where it is a call of the
+    component's own class or function.
+    """
+    running = [slot for frame, _ in reversed(own) for slot in owners if _is_call_of(slot, frame)]
     if running or len(owners) == 1:
-        return slot_at_fault(recipe, (running or owners)[0], error)
+        return slot_at_fault((running or owners)[0], error)
     plugin = f"plug-in '{owners[0].entry.namespace}'"
-    return PluginError(Problem(f"{plugin} {_failed(error)}", hint=_places(own)))
+    return PluginError(Problem(f"{plugin} {_failure(error)}", hint=_code_places(own)))
 
 
-def _failed(error: BaseException) -> str:
+def _failure(error: BaseException) -> str:
+    """Return the error's type and its first line, to stand after the component's name."""
     reason = (str(error).splitlines() or [""])[0]
     return f"failed: {type(error).__name__}: {reason}"
 
 
-def _places(steps: Sequence[Step]) -> str:
-    spots = [f"{Path(f.f_code.co_filename).name}:{line}, in {f.f_code.co_name}" for f, line in steps]
+def _code_places(calls: Sequence[Call]) -> str:
+    spots = [f"{Path(f.f_code.co_filename).name}:{line}, in {f.f_code.co_name}" for f, line in calls]
     return "; ".join(spots[-MOST_PLACES:])
 
 
-def _holds(slot: Slot, frame: FrameType) -> bool:
-    """Whether the code of `frame` is part of the package, or the file, of the slot's component."""
-    return _has(slot, Path(frame.f_code.co_filename))
+def _frame_is_of(slot: Slot, frame: FrameType) -> bool:
+    """Whether the code of `frame` belongs to the plug-in of the slot's component."""
+    return _file_is_of(slot, Path(frame.f_code.co_filename))
 
 
-def _has(slot: Slot, filename: Path) -> bool:
-    if filename.is_relative_to(OURS):
+def _file_is_of(slot: Slot, filename: Path) -> bool:
+    """Whether a file is the module of the slot's component, or lies in the package around that module."""
+    if filename.is_relative_to(PACKAGE):
         return False
     top = sys.modules.get(slot.entry.target.partition(":")[0].partition(".")[0])
     file = getattr(top, "__file__", None)
@@ -121,29 +139,30 @@ def _has(slot: Slot, filename: Path) -> bool:
     return filename == path or (path.name == "__init__.py" and filename.is_relative_to(path.parent))
 
 
-def _is_ours(slot: Slot) -> bool:
+def _ships_with_i2i(slot: Slot) -> bool:
+    """Whether the slot's component is one of i2i's own, by where its module was loaded from."""
     module = sys.modules.get(slot.entry.target.partition(":")[0])
     file = getattr(module, "__file__", None)
-    return file is not None and Path(file).is_relative_to(OURS)
+    return file is not None and Path(file).is_relative_to(PACKAGE)
 
 
-def _concerns(error: BaseException, slot: Slot) -> bool:
+def _python_refused(error: BaseException, slot: Slot) -> bool:
     """Whether Python itself refused to look something up in a slot's component, or to call it."""
     if isinstance(error, AttributeError):
         return inspect.isclass(slot.factory) and type(error.obj) is slot.factory
     called, opened, _ = str(error).partition("(")  # "Trend.step_end() takes 2 positional arguments but ..."
-    return isinstance(error, TypeError) and bool(opened) and called.partition(".")[0] == _name(slot)
+    return isinstance(error, TypeError) and bool(opened) and called.partition(".")[0] == _factory_name(slot)
 
 
-def _name(slot: Slot) -> str:
+def _factory_name(slot: Slot) -> str:
     return slot.entry.target.partition(":")[2]
 
 
-def _runs(slot: Slot, frame: FrameType) -> bool:
+def _is_call_of(slot: Slot, frame: FrameType) -> bool:
     """Whether `frame` is a call of the slot's component itself, and not of a helper beside it."""
     itself = frame.f_locals.get("self")
     if inspect.isclass(slot.factory):
         return isinstance(itself, slot.factory)
     # A function's component may be a function or an object that it made.
-    made_here = frame.f_code.co_qualname.partition(".")[0] == _name(slot)
+    made_here = frame.f_code.co_qualname.partition(".")[0] == _factory_name(slot)
     return made_here and frame.f_globals.get("__name__") == slot.entry.target.partition(":")[0]

@@ -17,44 +17,45 @@ from torch import nn
 from i2i.building.blame import slot_at_fault
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
-from i2i.kinds import DiscriminatorSlot, MethodSlots, PairSpec
+from i2i.kinds import CALLBACK_EVENTS, DiscriminatorSlot, MethodSlots, PairSpec
 from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.runs import weights
 from i2i.seeds import seeded
 from i2i.slot_keys import Place
 
-EVENTS = ("run_start", "step_end", "eval_end", "run_end")
-"""What the engine calls of a callback, where it has it."""
-
 
 def make(recipe: Recipe, slot: Slot, **given: Any) -> Any:
     """Call a slot's factory with its parameters and the injected names that it takes, under its seed.
 
-    Data is the same whatever the recipe's seed, so that runs of other seeds can be compared.
+    Data is built under seed 0 whatever the recipe's seed, so that runs of other seeds can be compared.
 
     Raises RecipeError, placed in the recipe, when the factory refuses its parameters, PluginError when it
     fails in any other way.
     """
     injected = {name: value for name, value in given.items() if name in slot.injected}
     seed = 0 if slot.kind == "data" else recipe.seed
-    with seeded(seed, slot.path), _faults(recipe, slot):
+    with seeded(seed, slot.path), _errors_placed(slot):
         return slot.factory(**slot.params, **injected)
 
 
 @contextmanager
-def _faults(recipe: Recipe, slot: Slot) -> Iterator[None]:
-    """Say of what goes wrong in a component which one it was, and where."""
+def _errors_placed(slot: Slot) -> Iterator[None]:
+    """Place in the recipe what goes wrong in the component of `slot`.
+
+    A ValueError is how factories refuse their parameters, so the recipe is at fault; anything else is the
+    plug-in's.
+    """
     try:
         yield
     except I2IError:
         raise
     except ValueError as error:
-        raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref}: {error}")) from error
+        raise RecipeError(slot.problem(f"{slot.entry.ref}: {error}")) from error
     except (Exception, SystemExit) as error:
         if ran_out_of_memory(error):
             raise
-        raise slot_at_fault(recipe, slot, error) from error
+        raise slot_at_fault(slot, error) from error
 
 
 def method_slots(recipe: Recipe) -> MethodSlots:
@@ -69,12 +70,13 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
     Without `start` no `init_from` is read and no published weights are fetched: a checkpoint is about to
     replace the weights.
     """
+    roles = method_slots(recipe)
     generators, judges = {}, {}
     for slot in recipe.section("generators"):
-        generators[slot.name] = _network(recipe, slot, _generator_channels(recipe, slot, spec), start)
+        generators[slot.name] = _network(recipe, slot, _generator_channels(roles, slot, spec), start)
     for slot in recipe.section("discriminators"):
-        module = _network(recipe, slot, judge_channels(recipe, slot, spec), start)
-        judges[slot.name] = Judge(slot.name, module, is_conditional(recipe, slot))
+        module = _network(recipe, slot, judge_channels(roles, slot, spec), start)
+        judges[slot.name] = Judge(slot.name, module, is_conditional(roles, slot))
     return Networks(generators, judges)
 
 
@@ -82,8 +84,8 @@ def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: boo
     begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
     module = make(recipe, slot, fetch=begins, **channels)
     if not isinstance(module, nn.Module):
-        raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref} did not return an nn.Module"))
-    with seeded(recipe.seed, slot.path, "init"), _faults(recipe, slot):
+        raise RecipeError(slot.problem(f"{slot.entry.ref} did not return an nn.Module"))
+    with seeded(recipe.seed, slot.path, "init"), _errors_placed(slot):
         initialise(module, slot.settings.init)
     if slot.settings.init_from is not None and start:
         path = slot.settings.init_from.expanduser()
@@ -93,34 +95,34 @@ def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: boo
                 weights.check_component(file, slot.entry)
             weights.load_into(module, file.tensors, source=str(path), target=slot.entry.ref)
         except I2IError as error:
-            problem = recipe.problem(f"{slot.path}.init_from", error.problems[0].message)
+            problem = slot.problem(error.problems[0].message, key="init_from")
             raise type(error)(problem) from error
     return module
 
 
-def _generator_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
-    role = method_slots(recipe).generators[slot.name]
+def _generator_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, int]:
+    role = roles.generators[slot.name]
     return {
         "in_channels": spec.side(role.reads).channels,
         "out_channels": spec.side(role.writes).channels,
     }
 
 
-def judge_role(recipe: Recipe, slot: Slot) -> DiscriminatorSlot:
-    """Return what the recipe's method declares of a discriminator."""
-    roles = method_slots(recipe).discriminators
-    return roles if isinstance(roles, DiscriminatorSlot) else roles[slot.name]
+def judge_role(roles: MethodSlots, slot: Slot) -> DiscriminatorSlot:
+    """Return what the method, which declares `roles`, says of a discriminator."""
+    judges = roles.discriminators
+    return judges if isinstance(judges, DiscriminatorSlot) else judges[slot.name]
 
 
-def is_conditional(recipe: Recipe, slot: Slot) -> bool:
+def is_conditional(roles: MethodSlots, slot: Slot) -> bool:
     """Whether a discriminator sees something beside the image: where there is such, unless told otherwise."""
-    return judge_role(recipe, slot).condition is not None and slot.settings.conditional is not False
+    return judge_role(roles, slot).condition is not None and slot.settings.conditional is not False
 
 
-def judge_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, int]:
+def judge_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, int]:
     """Return the channels that a discriminator's factory may ask for, on data of `spec`."""
-    role = judge_role(recipe, slot)
-    beside = role.condition if is_conditional(recipe, slot) else None
+    role = judge_role(roles, slot)
+    beside = role.condition if is_conditional(roles, slot) else None
     extra = spec.side(beside).channels if beside else 0
     return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
 
@@ -149,7 +151,7 @@ def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.opti
         made = make(recipe, slot, params=trainable)
         if not isinstance(made, torch.optim.Optimizer):
             message = f"{slot.entry.ref} returned a {type(made).__name__}, and not a torch.optim.Optimizer"
-            raise PluginError(recipe.problem(slot.path, message))
+            raise PluginError(slot.problem(message))
         optimizers[path] = made
     return optimizers
 
@@ -166,7 +168,7 @@ def build_schedules(
         sound = isinstance(factor, SupportsFloat) and 0 <= float(factor) < math.inf
         if slot is not None and not sound:
             message = f"{slot.entry.ref} gives {factor!r} for step 0, and a factor is a number from 0 up"
-            raise PluginError(recipe.problem(slot.path, message))
+            raise PluginError(slot.problem(message))
     return schedules
 
 
@@ -183,7 +185,8 @@ def build_named(recipe: Recipe, section: str) -> dict[str, Any]:
     """
     built = {slot.name: make(recipe, slot) for slot in recipe.section(section)}
     for slot in recipe.section(section):
-        if slot.kind == "callback" and not any(hasattr(built[slot.name], event) for event in EVENTS):
-            message = f"{slot.entry.ref} has none of the events that the engine calls: {', '.join(EVENTS)}"
-            raise PluginError(recipe.problem(slot.path, message))
+        if slot.kind == "callback" and not any(hasattr(built[slot.name], event) for event in CALLBACK_EVENTS):
+            events = ", ".join(CALLBACK_EVENTS)
+            message = f"{slot.entry.ref} has none of the events that the engine calls: {events}"
+            raise PluginError(slot.problem(message))
     return built

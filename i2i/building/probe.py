@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
 from i2i.networks import Networks
 from i2i.recipe.recipe import Recipe, Slot
-from i2i.records import ImageSpec, PairSpec
+from i2i.records import MethodSlots, PairSpec
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,22 @@ class NetworkFacts:
 
     path: str
     ref: str
-    inputs: tuple[int, ...]
+    inputs: tuple[int, int, int]
     outputs: list[tuple[int, ...]]
     parameters: int
     receptive_field: int | None
     size_multiple: int | None
     conditional: bool | None
+
+    @property
+    def section(self) -> str:
+        """The section of its slot: ``generators`` or ``discriminators``."""
+        return self.path.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """The name of its slot within the section."""
+        return self.path.partition(".")[2]
 
 
 def probe(recipe: Recipe, spec: PairSpec | None = None, *, start: bool = True) -> list[NetworkFacts]:
@@ -47,53 +58,80 @@ def probe(recipe: Recipe, spec: PairSpec | None = None, *, start: bool = True) -
     spec = spec or make(recipe, recipe.data, split="train").spec
     with torch.device("meta"):
         networks = build_networks(recipe, spec, start=start)
+    roles = method_slots(recipe)
+    discriminators = {slot.name: slot for slot in recipe.section("discriminators")}
     facts: list[NetworkFacts] = []
     problems: list[Problem] = []
-    for slot in (*recipe.section("generators"), *recipe.section("discriminators")):
+    for slot in (*recipe.section("generators"), *discriminators.values()):
         try:
-            facts.append(_facts(recipe, slot, networks, spec))
+            if slot.kind == "generator":
+                facts.append(_of_generator(slot, networks.generators[slot.name], roles, spec, recipe.data))
+            else:
+                facts.append(_of_discriminator(slot, networks.judges[slot.name].module, roles, spec))
         except RecipeError as error:
             problems.extend(error.problems)
     for slot in recipe.section("losses"):
-        sentence = getattr(slot.factory, "requires", {}).get("features")
-        if sentence and not _hand_out_features(recipe, slot, networks, spec):
-            problems.append(recipe.problem(slot.path, sentence))
+        sentence = getattr(slot.factory, "requires", {}).get("features", "")
+        on = [discriminators[name] for name in slot.settings.on or discriminators] if sentence else []
+        if not all(_hands_out_features(judge, networks, roles, spec) for judge in on):
+            problems.append(slot.problem(sentence))
     if problems:
         raise RecipeError(*problems)
     return facts
 
 
-def _facts(recipe: Recipe, slot: Slot, networks: Networks, spec: PairSpec) -> NetworkFacts:
-    if slot.kind == "generator":
-        role = method_slots(recipe).generators[slot.name]
-        module, source = networks.generators[slot.name], spec.side(role.reads)
-        inputs = (source.channels, source.height, source.width)
-        _check_multiple(recipe, slot, module, source)
-        wanted = (spec.side(role.writes).channels, source.height, source.width)
-        outputs = [_run_on_meta(recipe, slot, module, inputs)]
-        if not isinstance(outputs[0], Tensor):
-            returned = type(outputs[0]).__name__
-            raise RecipeError(
-                recipe.problem(slot.path, f"{slot.entry.ref} returned a {returned}, and an image is a tensor")
-            )
-        if tuple(outputs[0].shape[1:]) != wanted:
-            raise RecipeError(
-                recipe.problem(
-                    slot.path,
-                    f"{slot.entry.ref} turns {_size(inputs)} into {_size(outputs[0].shape[1:])}; "
-                    f"the target is {_size(wanted)}",
-                )
-            )
-        conditional = None
-    else:
-        side = spec.side(judge_role(recipe, slot).judges)
-        module = networks.judges[slot.name].module
-        inputs = (judge_channels(recipe, slot, spec)["in_channels"], side.height, side.width)
-        try:
-            outputs = as_maps(_run_on_meta(recipe, slot, module, inputs))
-        except TypeError as error:
-            raise RecipeError(recipe.problem(slot.path, f"{slot.entry.ref}: {error}")) from error
-        conditional = is_conditional(recipe, slot)
+def _of_generator(
+    slot: Slot, module: nn.Module, roles: MethodSlots, spec: PairSpec, data: Slot
+) -> NetworkFacts:
+    role = roles.generators[slot.name]
+    source, target = spec.side(role.reads), spec.side(role.writes)
+    multiple = getattr(module, "size_multiple", 1)
+    if source.height % multiple or source.width % multiple:
+        message = (
+            f"{slot.entry.ref} needs a height and width that are multiples of {multiple}, "
+            f"and the data is {source.height} x {source.width}"
+        )
+        raise RecipeError(data.problem(message, key="size"))
+    inputs = (source.channels, source.height, source.width)
+    output = _run_on_meta(slot, module, inputs)
+    if not isinstance(output, Tensor):
+        returned = type(output).__name__
+        raise RecipeError(slot.problem(f"{slot.entry.ref} returned a {returned}, and an image is a tensor"))
+    wanted = (target.channels, source.height, source.width)
+    if tuple(output.shape[1:]) != wanted:
+        turns = f"{slot.entry.ref} turns {_size(inputs)} into {_size(output.shape[1:])}"
+        raise RecipeError(slot.problem(f"{turns}; the target is {_size(wanted)}"))
+    return _facts(slot, module, inputs, [output], conditional=None)
+
+
+def _of_discriminator(slot: Slot, module: nn.Module, roles: MethodSlots, spec: PairSpec) -> NetworkFacts:
+    inputs = _judged(slot, roles, spec)
+    try:
+        maps = as_maps(_run_on_meta(slot, module, inputs))
+    except TypeError as error:
+        raise RecipeError(slot.problem(f"{slot.entry.ref}: {error}")) from error
+    return _facts(slot, module, inputs, maps, conditional=is_conditional(roles, slot))
+
+
+def _hands_out_features(slot: Slot, networks: Networks, roles: MethodSlots, spec: PairSpec) -> bool:
+    module = networks.judges[slot.name].module
+    return bool(as_features(_run_on_meta(slot, module, _judged(slot, roles, spec))))
+
+
+def _judged(slot: Slot, roles: MethodSlots, spec: PairSpec) -> tuple[int, int, int]:
+    """Return the shape of what a discriminator sees, its condition included."""
+    side = spec.side(judge_role(roles, slot).judges)
+    return judge_channels(roles, slot, spec)["in_channels"], side.height, side.width
+
+
+def _facts(
+    slot: Slot,
+    module: nn.Module,
+    inputs: tuple[int, int, int],
+    outputs: Sequence[Tensor],
+    *,
+    conditional: bool | None,
+) -> NetworkFacts:
     return NetworkFacts(
         path=slot.path,
         ref=slot.entry.ref,
@@ -106,40 +144,17 @@ def _facts(recipe: Recipe, slot: Slot, networks: Networks, spec: PairSpec) -> Ne
     )
 
 
-def _check_multiple(recipe: Recipe, slot: Slot, module: nn.Module, image: ImageSpec) -> None:
-    multiple = getattr(module, "size_multiple", 1)
-    if image.height % multiple or image.width % multiple:
-        raise RecipeError(
-            recipe.problem(
-                "data.size",
-                f"{slot.entry.ref} needs a height and width that are multiples of {multiple}, "
-                f"and the data is {image.height} x {image.width}",
-            )
-        )
-
-
-def _run_on_meta(recipe: Recipe, slot: Slot, module: nn.Module, inputs: tuple[int, ...]) -> Any:
+def _run_on_meta(slot: Slot, module: nn.Module, inputs: tuple[int, int, int]) -> Any:
     try:
         with torch.no_grad():
             return module(torch.empty((2, *inputs), device="meta"))
     except (RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RecipeError(
-            recipe.problem(slot.path, f"{slot.entry.ref} cannot take {_size(inputs)}: {reason}")
-        ) from error
+        message = f"{slot.entry.ref} cannot take {_size(inputs)}: {reason}"
+        raise RecipeError(slot.problem(message)) from error
     except (Exception, SystemExit) as error:
-        raise slot_at_fault(recipe, slot, error) from error
+        raise slot_at_fault(slot, error) from error
 
 
-def _hand_out_features(recipe: Recipe, loss: Slot, networks: Networks, spec: PairSpec) -> bool:
-    slots = {slot.name: slot for slot in recipe.section("discriminators")}
-    for name in loss.settings.on or slots:
-        side = spec.side(judge_role(recipe, slots[name]).judges)
-        inputs = (judge_channels(recipe, slots[name], spec)["in_channels"], side.height, side.width)
-        if not as_features(_run_on_meta(recipe, slots[name], networks.judges[name].module, inputs)):
-            return False
-    return True
-
-
-def _size(shape: Any) -> str:
+def _size(shape: Iterable[int]) -> str:
     return " x ".join(map(str, shape))

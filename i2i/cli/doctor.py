@@ -18,7 +18,7 @@ def doctor(json: JsonOption = False) -> None:
     """Look for what is wrong with this installation: versions, plug-ins, their files. Changes nothing."""
     from i2i.plugins.doctor import examine
 
-    health = examine(open_catalog().plugins)
+    health = examine(open_catalog())
     if json:
         print_json(health.as_json())
     else:
@@ -39,9 +39,9 @@ def _show(health: Health) -> None:
         labelled=False,
     )
     print()
-    told = [("note", text) for text in health.notes] + [("problem", text) for text in health.problems]
-    if told:
-        print_table(("", "what to look at"), told, labelled=False)
+    remarks = [("note", text) for text in health.notes] + [("problem", text) for text in health.problems]
+    if remarks:
+        print_table(("", "what to look at"), remarks, labelled=False)
         print()
     count = len(health.problems)
     print("no problem found" if not count else f"{count} problem{'s' if count > 1 else ''} found")
@@ -49,16 +49,13 @@ def _show(health: Health) -> None:
 
 def _about(health: Health) -> list[tuple[str, str]]:
     machine = health.machine
-    cores = machine["cores"]
-    usable = (
-        "" if machine["usable_cores"] == cores else f", {machine['usable_cores']} of them for this process"
-    )
+    cores, usable = machine["cores"], machine["usable_cores"]
     return [
         *health.versions.items(),
         ("system", machine["system"]),
         ("interpreter", machine["python"]),
         ("devices", ", ".join(machine["devices"]) or "none"),
-        ("cores", f"{cores}{usable}"),
+        ("cores", f"{cores}" if usable == cores else f"{cores}, {usable} of them for this process"),
         ("memory", f"{_size(machine['memory'])}, {_size(machine['free_memory'])} free"),
         ("disk", f"{_size(machine['free_disk'])} free at {machine['folder']}"),
         ("cache", f"{machine['cache']}, {_size(machine['cache_free_disk'])} free"),

@@ -47,7 +47,7 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 def tell_broken(catalog: Catalog) -> None:
     """Note on stderr which plug-ins are left out of a list, and why."""
-    for record in catalog.plugins.load_all():
+    for record in catalog.load_all():
         if record.error:
             print_note(record.error)
 
@@ -55,9 +55,8 @@ def tell_broken(catalog: Catalog) -> None:
 def open_catalog(plugin: Path | None = None) -> Catalog:
     """Return the components of this environment, those of a local plug-in file included."""
     from i2i.plugins.catalog import Catalog
-    from i2i.plugins.discovery import discover
 
-    return Catalog(discover(local=plugin))
+    return Catalog.installed(local=plugin)
 
 
 def data_settings(data: Sequence[str] | None) -> list[str]:

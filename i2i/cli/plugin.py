@@ -43,7 +43,7 @@ def new(
     """Write a package i2i-NAME with one component, a recipe that trains it, and its tests."""
     from i2i.plugins.scaffold import scaffold
 
-    made = scaffold(name, kind=kind, out=out, plugins=open_catalog().plugins)
+    made = scaffold(name, kind=kind, out=out, catalog=open_catalog())
     for path in made.files:
         print(made.folder / path)
     if made.note:
@@ -98,8 +98,8 @@ def check(
 
 def _installed(catalog: Catalog, namespace: str) -> Plugin:
     """Return the record of a plug-in, loaded, be it broken; raise PluginError where there is none."""
-    names = catalog.plugins.names()
-    record = catalog.plugins.get(namespace)
+    names = catalog.namespaces()
+    record = catalog.record(namespace)
     if record is not None and record.disabled:
         raise PluginError(f"the plug-in '{namespace}' cannot be checked: I2I_DISABLE switches it off.")
     if record is None and namespace == LOCAL:
@@ -109,7 +109,7 @@ def _installed(catalog: Catalog, namespace: str) -> Plugin:
     if record is None:
         close = did_you_mean(namespace, names) or "."
         raise PluginError(f"no plug-in '{namespace}' is installed{close} Installed: {', '.join(names)}.")
-    return catalog.plugins.load(namespace)
+    return catalog.load(namespace)
 
 
 def _titles(plugin: Plugin) -> set[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from i2i.cli.options import JsonOption, PluginOption, open_catalog
 from i2i.cli.render import print_json, print_note, print_table
 from i2i.plugins.discovery import GROUP
-from i2i.plugins.entry_points import points_of
+from i2i.plugins.entry_points import entry_points_in
 
 
 def show_plugins(plugin: PluginOption = None, json: JsonOption = False) -> None:
     """Show the installed plug-ins."""
-    records = open_catalog(plugin).plugins.load_all()
-    for sentence in points_of(GROUP).unreadable:
+    records = open_catalog(plugin).load_all()
+    for sentence in entry_points_in(GROUP).unreadable:
         print_note(sentence)
     if json:
         keys = ("namespace", "distribution", "version", "module", "api", "disabled")

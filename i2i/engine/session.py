@@ -298,7 +298,7 @@ class Session:
             "rev": slot.entry.rev,
             "distribution": slot.entry.distribution,
             "version": slot.entry.version,
-            "slot": portable(slot, self._table_of(slot.path)),
+            "slot": portable(slot, self.recipe.table[slot.section][slot.name]),
             "provenance": {**self._provenance, "step": self.step},
         }
         if slot.kind == "generator":
@@ -308,10 +308,6 @@ class Session:
             header["test"] = asdict(self.method.test)
             header |= shareable(self.recipe)
         return header
-
-    def _table_of(self, path: str) -> Any:
-        section, _, name = path.partition(".")
-        return self.recipe.table[section][name]
 
     def _stateful(self) -> dict[str, Stateful]:
         """Every part with a state of its own, beside the networks."""

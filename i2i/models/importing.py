@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from i2i.errors import DataError, RecipeError
 from i2i.kinds import ImageSpec, PairSpec, TestSettings
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.schema import component_schema
+from i2i.plugins.schema import bind
 from i2i.registry import Entry
 from i2i.runs import weights
 from i2i.torch_files import read_tensors
@@ -84,20 +84,19 @@ def import_weights(source: Path, target: Path, *, catalog: Catalog) -> Imported:
         missing = f"'{error.args[0]}' is missing or of another shape"
         raise DataError(f"{source} looks like a {layout.title}, but {missing}.") from None
     entry = catalog.get((layout.kind,), layout.component)
-    factory, schema = component_schema(entry)
-    reading = schema.read(make.table)
-    if reading.errors:
-        reason = next(iter(reading.errors.values()))
+    bound = bind(entry, make.table)
+    if bound.errors:
+        reason = next(iter(bound.errors.values()))
         raise DataError(f"{source} looks like a {layout.title}, but {entry.ref} cannot be one: {reason}.")
     with torch.device("meta"):
-        module: nn.Module = factory(**reading.values, **make.channels)
+        module: nn.Module = bound.call(**make.channels)
     fitted = _fitted(source, tensors, module, make, ref=entry.ref)
     header: dict[str, Any] = {
         "component": entry.ref,
         "rev": entry.rev,
         "distribution": entry.distribution,
         "version": entry.version,
-        "slot": {"use": layout.component, **reading.toml},
+        "slot": {"use": layout.component, **bound.toml},
         "provenance": {
             "imported": source.name,
             "sha256": _checksum(source),

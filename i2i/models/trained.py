@@ -13,7 +13,7 @@ from typing import Any
 
 from i2i.errors import DataError, RecipeError
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.versions import recorded
+from i2i.plugins.versions import plugin_versions
 from i2i.recipe.recipe import Recipe, load_sections
 from i2i.runs import weights
 from i2i.runs.folder import RunFolder
@@ -66,7 +66,7 @@ def find_trained(
         source,
         sections,
         shown=str(path),
-        written=recorded(header.get("provenance")),
+        written=plugin_versions(header.get("provenance")),
         set=set,
         unset=unset,
         seed=seed,

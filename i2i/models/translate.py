@@ -22,9 +22,8 @@ from i2i.images import IMAGE_SUFFIXES, fitting, write_image
 from i2i.kinds import PairSpec, TestSettings
 from i2i.models.sources import Files, parts_in, read_source
 from i2i.plugins.catalog import Catalog, split_ref
-from i2i.plugins.discovery import discover
-from i2i.plugins.schema import component_schema, slot_schema
-from i2i.plugins.versions import then_and_now, told
+from i2i.plugins.schema import Bound, bind
+from i2i.plugins.versions import both_versions, version_skew
 from i2i.registry import Entry
 from i2i.runs import weights
 from i2i.seeds import seeded
@@ -83,25 +82,24 @@ def load_model(
     if norm not in (None, "batch", "running"):
         raise RecipeError(f"norm = {norm!r} is not known; use 'batch' or 'running'.")
     file = weights.read(Path(path))
-    catalog = catalog or Catalog(discover())
+    catalog = catalog or Catalog.installed()
     try:
         spec = _as(PairSpec, file.header["pair_spec"])
         test = _as(TestSettings, file.header["test"])
         entry = _component(file, catalog)
         notes = weights.check_component(file, entry)
         table = dict(file.header["slot"])
-        options = _options(file, entry, table)
+        bound = _bound(file, entry, table)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise DataError(f"{path} is not a model: its header describes no generator.") from None
-    factory, schema = component_schema(entry)
     channels = {"in_channels": spec.source.channels, "out_channels": spec.target.channels}
-    given = {name: value for name, value in {**channels, "fetch": False}.items() if name in schema.injected}
     try:
         # Without memory first: a header may ask for more than its own tensors ever filled.
         with torch.device("meta"):
-            weights.load_into(factory(**options, **given), file.tensors, source=str(path), target=entry.ref)
+            shapes = bound.call(**channels, fetch=False)
+            weights.load_into(shapes, file.tensors, source=str(path), target=entry.ref)
         with seeded(0, "load"):
-            module: nn.Module = factory(**options, **given)
+            module: nn.Module = bound.call(**channels, fetch=False)
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{path} is not a model that {entry.ref} can make: {error}") from error
     weights.load_into(module, file.tensors, source=str(path), target=entry.ref)
@@ -122,22 +120,20 @@ def _component(file: weights.WeightsFile, catalog: Catalog) -> Entry:
         return catalog.get(("generator",), ref)
     except I2IError as error:
         namespace, _ = split_ref(ref)
-        skew = told({namespace: then}, namespace, catalog.plugins.get(namespace))
+        skew = version_skew({namespace: then}, namespace, catalog.record(namespace))
         problem = Problem(error.problems[0].message, file=str(file.path), hint=skew)
         raise type(error)(problem) from error
 
 
-def _options(file: weights.WeightsFile, entry: Entry, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters in a model's table; RecipeError where the installed component has others."""
-    _, schema = component_schema(entry)
-    reading = schema.read(table)
-    unknown = sorted(table.keys() - {"use", *schema.names, *slot_schema(entry.kind).names})
-    faults = [f"the installed {entry.ref} has no parameter '{name}'" for name in unknown]
-    faults += reading.errors.values()
+def _bound(file: weights.WeightsFile, entry: Entry, table: Mapping[str, Any]) -> Bound:
+    """Read a model's table; RecipeError where the installed component has other parameters."""
+    bound = bind(entry, table)
+    faults = [f"the installed {entry.ref} has no parameter '{name}'" for name in sorted(bound.unknown)]
+    faults += bound.errors.values()
     if not faults:
-        return reading.values
+        return bound
     then, now = weights.versions(file, entry)
-    skew = then_and_now(then, now) if then != now else ""
+    skew = both_versions(then, now) if then != now else ""
     raise RecipeError(*(Problem(fault, file=str(file.path), hint=skew) for fault in faults))
 
 

@@ -1,12 +1,14 @@
-"""Finding a component by its reference, loading only the plug-in that the reference names."""
+"""What is installed, and a component by its reference: only the plug-in that it names is imported."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from i2i.errors import PluginError, RecipeError, did_you_mean
 from i2i.kinds import KINDS
-from i2i.plugins.discovery import LOCAL, Plugin, Plugins
+from i2i.plugins.discovery import LOCAL, Plugin, discover, load
 from i2i.registry import Entry, RecipeEntry
 
 CORE = "core"
@@ -19,10 +21,67 @@ def split_ref(ref: str) -> tuple[str, str]:
 
 
 class Catalog:
-    """All components and recipes of the installed plug-ins."""
+    """The plug-ins of an environment with their components, recipes and benchmarks.
 
-    def __init__(self, plugins: Plugins) -> None:
-        self.plugins = plugins
+    A plug-in is imported at the first question that needs it, and only that one; of two records with the
+    same namespace the later one counts.
+    """
+
+    def __init__(self, plugins: Iterable[Plugin]) -> None:
+        self._plugins = {plugin.namespace: plugin for plugin in plugins}
+
+    @classmethod
+    def installed(cls, *, local: Path | None = None, environ: Mapping[str, str] = os.environ) -> Catalog:
+        """Return the catalog of what is installed; nothing is imported yet.
+
+        `local` is a Python file that becomes the plug-in ``local``; ``I2I_DISABLE=x,y`` in `environ`
+        switches plug-ins off. Raises RecipeError for a `local` that is no such file.
+        """
+        return cls(discover(local=local, environ=environ))
+
+    # --- plug-ins -------------------------------------------------------------------------------
+
+    def namespaces(self) -> list[str]:
+        """Return the namespaces that are installed and not switched off."""
+        return sorted(name for name, plugin in self._plugins.items() if not plugin.disabled)
+
+    def record(self, namespace: str) -> Plugin | None:
+        """Return what is known of a plug-in, importing nothing; None where none is installed."""
+        return self._plugins.get(namespace)
+
+    def records(self) -> list[Plugin]:
+        """Return what is known of every plug-in, those that are switched off too, importing nothing."""
+        return list(self._plugins.values())
+
+    def load(self, namespace: str) -> Plugin:
+        """Import one plug-in, once, and return its record; a failure is in its `error`."""
+        plugin = self._plugins[namespace] = load(self._plugins[namespace])
+        return plugin
+
+    def load_all(self) -> list[Plugin]:
+        """Return every record, loaded where it is not switched off."""
+        return [self.load(name) for name in sorted(self._plugins)]
+
+    def plugin(self, namespace: str, *, wanted: str) -> Plugin:
+        """Load the plug-in that `wanted` needs, or raise PluginError that says why it cannot be had."""
+        record = self.record(namespace)
+        if record is None and namespace == LOCAL:
+            raise PluginError(f"'{wanted}' is in a file, and none is given: say which with --plugin FILE.py.")
+        if record is None:
+            installed = ", ".join(self.namespaces()) or "none"
+            close = did_you_mean(namespace, self.namespaces())
+            raise PluginError(
+                f"'{wanted}' needs a plug-in that provides '{namespace}'; none is installed{close or '.'} "
+                f"Installed: {installed}."
+            )
+        if record.disabled:
+            raise PluginError(f"'{wanted}' needs the plug-in '{namespace}', which I2I_DISABLE switches off.")
+        record = self.load(namespace)
+        if record.error:
+            raise PluginError(record.error)
+        return record
+
+    # --- what they hold -------------------------------------------------------------------------
 
     def get(self, kinds: Sequence[str], ref: str) -> Entry:
         """Return the component `ref` of one of `kinds`.
@@ -45,30 +104,11 @@ class Catalog:
             hint = f"; it has {', '.join(names)}" if names else f"; it has no {what} at all"
         raise RecipeError(f"no {what} '{name}' in plug-in '{namespace}'{hint}")
 
-    def plugin(self, namespace: str, *, wanted: str) -> Plugin:
-        """Load the plug-in that `wanted` needs, or raise PluginError that says why it cannot be had."""
-        record = self.plugins.get(namespace)
-        if record is None and namespace == LOCAL:
-            raise PluginError(f"'{wanted}' is in a file, and none is given: say which with --plugin FILE.py.")
-        if record is None:
-            installed = ", ".join(self.plugins.names()) or "none"
-            close = did_you_mean(namespace, self.plugins.names())
-            raise PluginError(
-                f"'{wanted}' needs a plug-in that provides '{namespace}'; none is installed{close or '.'} "
-                f"Installed: {installed}."
-            )
-        if record.disabled:
-            raise PluginError(f"'{wanted}' needs the plug-in '{namespace}', which I2I_DISABLE switches off.")
-        record = self.plugins.load(namespace)
-        if record.error:
-            raise PluginError(record.error)
-        return record
-
     def entries(self, kind: str | None = None) -> list[Entry]:
         """Return every component that loads, of one kind or of all, kind by kind, `core` first."""
         found = [
             entry
-            for plugin in self.plugins.load_all()
+            for plugin in self.load_all()
             for entry in plugin.entries
             if kind is None or entry.kind == kind
         ]
@@ -96,8 +136,8 @@ class Catalog:
 
     def recipes(self) -> list[RecipeEntry]:
         """Return every shipped recipe."""
-        return [entry for plugin in self.plugins.load_all() for entry in plugin.recipes]
+        return [entry for plugin in self.load_all() for entry in plugin.recipes]
 
     def benchmarks(self) -> list[RecipeEntry]:
         """Return every shipped benchmark."""
-        return [entry for plugin in self.plugins.load_all() for entry in plugin.benchmarks]
+        return [entry for plugin in self.load_all() for entry in plugin.benchmarks]

@@ -11,7 +11,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ import pluggy
 
 from i2i import hookspecs
 from i2i.errors import I2IError, PluginError, RecipeError, did_you_mean, in_a_line
-from i2i.plugins.entry_points import known_as, points_of
+from i2i.plugins.entry_points import entry_points_in, name_and_version
 from i2i.registry import Entry, RecipeEntry, Registrar
 
 GROUP = "i2i"
@@ -55,51 +55,24 @@ class Plugin:
         return self.namespace == LOCAL
 
 
-class Plugins:
-    """The plug-ins of this environment; each is imported at the first `load` of its namespace."""
-
-    def __init__(self, records: Iterable[Plugin]) -> None:
-        self._records = {record.namespace: record for record in records}
-
-    def names(self) -> list[str]:
-        """Return the namespaces that are installed and not switched off."""
-        return sorted(name for name, record in self._records.items() if not record.disabled)
-
-    def get(self, namespace: str) -> Plugin | None:
-        """Return the record as it is, importing nothing."""
-        return self._records.get(namespace)
-
-    def load(self, namespace: str) -> Plugin:
-        """Import and register one plug-in, once, and return its record; a failure is in `error`."""
-        record = self._records[namespace]
-        if not (record.loaded or record.disabled or record.error):
-            record = _loaded(record)
-            self._records[namespace] = record
-        return record
-
-    def load_all(self) -> list[Plugin]:
-        """Return every record, loaded."""
-        return [self.load(name) for name in sorted(self._records)]
-
-
-def discover(*, local: Path | None = None, environ: Mapping[str, str] = os.environ) -> Plugins:
-    """Find the installed plug-ins without importing any of them.
+def discover(*, local: Path | None = None, environ: Mapping[str, str] = os.environ) -> list[Plugin]:
+    """Find the installed plug-ins without importing any of them; `load` is given their records later.
 
     `local` is a Python file that becomes the plug-in ``local``; ``I2I_DISABLE=x,y`` in `environ`
-    switches plug-ins off before they are imported.
+    switches plug-ins off before they are imported. Raises RecipeError for a `local` that is no such file.
     """
     found: dict[str, set[_Claim]] = {}
     owners: dict[int, tuple[str, str]] = {}  # metadata is parsed anew whenever it is asked for
-    for point in points_of(GROUP).points:
+    for point in entry_points_in(GROUP).points:
         if id(point.dist) not in owners:
-            owners[id(point.dist)] = known_as(point.dist)
+            owners[id(point.dist)] = name_and_version(point.dist)
         found.setdefault(point.name, set()).add((*owners[id(point.dist)], point.value))
     disabled = switched_off(environ)
     records = [_record(name, sorted(claims), disabled=name in disabled) for name, claims in found.items()]
     if local is not None:
         records = [record for record in records if record.namespace != LOCAL]
         records.append(Plugin(LOCAL, str(local), "file", _importable(local)))
-    return Plugins(records)
+    return records
 
 
 def switched_off(environ: Mapping[str, str] = os.environ) -> set[str]:
@@ -136,8 +109,14 @@ def _record(namespace: str, claims: list[_Claim], *, disabled: bool) -> Plugin:
     return record
 
 
-def _loaded(record: Plugin) -> Plugin:
-    """Import the plug-in's module and let it register: everything it declares, or nothing."""
+def load(record: Plugin) -> Plugin:
+    """Import a plug-in's module and let it register: everything it declares, or nothing.
+
+    Returns its record as it is then, with an `error` where that failed; as it was where there is nothing to
+    do, because it is loaded, switched off or unusable.
+    """
+    if record.loaded or record.disabled or record.error:
+        return record
     title = f"plug-in '{record.namespace}' ({record.distribution} {record.version})"
     try:
         with redirect_stdout(sys.stderr):  # stdout may be somebody's JSON

@@ -19,10 +19,18 @@ from typing import Any
 
 from i2i._version import __version__
 from i2i.errors import did_you_mean, in_a_line
-from i2i.plugins.discovery import GROUP, Plugin, Plugins, switched_off
-from i2i.plugins.entry_points import UNKNOWN, is_leftover, known_as, metadata_folder, plain, points_of
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import GROUP, Plugin, switched_off
+from i2i.plugins.entry_points import (
+    UNKNOWN,
+    entry_points_in,
+    is_leftover,
+    metadata_folder,
+    name_and_version,
+    normalized,
+)
 from i2i.plugins.installed import Need, Record, editable_project, location, needs, outdated, stale, verify
-from i2i.system.facts import cache_folder
+from i2i.system.facts import cache_folder, usable_cores
 
 OWN = {
     "core": "i2i-toolkit",
@@ -66,19 +74,19 @@ class Health:
         return {"ok": not self.problems, **asdict(self)}
 
 
-def examine(plugins: Plugins) -> Health:
-    """Look at this environment and at `plugins`, which are loaded for it."""
-    points, unreadable = points_of(GROUP)
+def examine(catalog: Catalog) -> Health:
+    """Look at this environment and at the plug-ins in `catalog`, which are loaded for it."""
+    points, unreadable = entry_points_in(GROUP)
     points.sort(key=lambda point: (point.name != "core", point.name))
     by_dist = {id(dist): _Owner.of(dist) for dist in {id(p.dist): p.dist for p in points}.values() if dist}
     owners = list(by_dist.values())
     versions, devices, problems = _versions()
-    problems += [record.error.rstrip(".") for record in plugins.load_all() if record.error]
+    problems += [record.error.rstrip(".") for record in catalog.load_all() if record.error]
     problems += unreadable
     for owner in owners:
         problems += _unsound(owner)
     # A point that is written twice is one plug-in.
-    pairs = list({(id(p.dist), p.name): (by_dist[id(p.dist)], plugins.load(p.name)) for p in points}.values())
+    pairs = list({(id(p.dist), p.name): (by_dist[id(p.dist)], catalog.load(p.name)) for p in points}.values())
     for owner, record in pairs:
         problems += _shadowed(owner, record)
     facts = [_facts(owner, record) for owner, record in pairs]
@@ -97,7 +105,7 @@ def examine(plugins: Plugins) -> Health:
             *_of_files(owners),
             *hidden,
             *_look_alikes(facts),
-            *_switched_off_in_vain(plugins),
+            *_switched_off_in_vain(catalog),
             *_cache_notes(),
         ),
     )
@@ -114,8 +122,8 @@ class _Owner:
 
     @classmethod
     def of(cls, dist: Distribution) -> _Owner:
-        name, version = known_as(dist)
-        return cls(dist, plain(name), version, verify(dist))
+        name, version = name_and_version(dist)
+        return cls(dist, normalized(name), version, verify(dist))
 
     @property
     def title(self) -> str:
@@ -137,15 +145,13 @@ def _versions() -> tuple[dict[str, str], list[str], list[str]]:
         import torch
     except Exception as error:  # a mixture of versions fails in many ways
         return versions, [], [f"torch cannot be imported: {in_a_line(error)}"]
-    versions["torch"] = torch.__version__
     devices = ["cpu"]
-    if torch.cuda.is_available():
-        for number in range(torch.cuda.device_count()):
-            about = torch.cuda.get_device_properties(number)
-            devices.append(f"cuda:{number} ({about.name}, {_gigabytes(about.total_memory)})")
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        about = torch.cuda.get_device_properties(number)
+        devices.append(f"cuda:{number} ({about.name}, {about.total_memory / 2**30:.1f} GiB)")
     if torch.backends.mps.is_available():
         devices.append("mps")
-    return versions, devices, []
+    return versions | {"torch": torch.__version__}, devices, []
 
 
 def _machine(devices: Sequence[str]) -> dict[str, Any]:
@@ -154,22 +160,21 @@ def _machine(devices: Sequence[str]) -> dict[str, Any]:
         "system": platform.platform(),
         "python": sys.executable,
         "cores": os.cpu_count() or 1,
-        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "usable_cores": usable_cores(),
         "memory": _pages("SC_PHYS_PAGES"),
         "free_memory": _pages("SC_AVPHYS_PAGES"),
         "folder": str(here),
         "free_disk": _free(here),
         "cache": str(cache),
         "cache_free_disk": _free(cache),
-        "devices": list(devices),
+        "devices": [*devices],
     }
 
 
 def _pages(name: str) -> int | None:
     """Return an amount of memory in bytes, where the system tells."""
-    if name not in getattr(os, "sysconf_names", {}):
-        return None
-    return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
+    known = name in getattr(os, "sysconf_names", {})
+    return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") if known else None
 
 
 def _free(folder: Path) -> int | None:
@@ -185,18 +190,13 @@ def _existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
 
 
-def _cache_notes() -> list[str]:
+def _cache_notes() -> Iterator[str]:
     folder = _existing(cache_folder())
-    if folder.is_dir() and os.access(folder, os.W_OK):
-        return []
-    return [
-        f"nothing can be kept in {cache_folder()}: set I2I_CACHE_DIR to a folder that can be written, or "
-        "what was rendered or downloaded is gone each time"
-    ]
-
-
-def _gigabytes(count: float) -> str:
-    return f"{count / 2**30:.1f} GiB"
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        yield (
+            f"nothing can be kept in {cache_folder()}: set I2I_CACHE_DIR to a folder that can be written, or "
+            "what was rendered or downloaded is gone each time"
+        )
 
 
 # --- plug-ins -------------------------------------------------------------------------------------
@@ -282,8 +282,8 @@ def _installed_twice(owners: Sequence[_Owner]) -> tuple[list[str], list[str]]:
     firsts = {owner.name: owner for owner in owners if owner.name != UNKNOWN}
     folders = {metadata_folder(owner.dist) for owner in owners}
     for dist in distributions():
-        name, version = known_as(dist)
-        first, folder = firsts.get(plain(name)), metadata_folder(dist)
+        name, version = name_and_version(dist)
+        first, folder = firsts.get(normalized(name)), metadata_folder(dist)
         if is_leftover(dist) and folder is not None:
             if any(point.group == GROUP for point in dist.entry_points):
                 notes.append(
@@ -307,8 +307,8 @@ def _installed_twice(owners: Sequence[_Owner]) -> tuple[list[str], list[str]]:
     return problems, notes
 
 
-def _switched_off_in_vain(plugins: Plugins) -> Iterator[str]:
-    names = [record.namespace for record in plugins.load_all()]
+def _switched_off_in_vain(catalog: Catalog) -> Iterator[str]:
+    names = [record.namespace for record in catalog.load_all()]
     for name in sorted(switched_off() - {*names}):
         yield f"I2I_DISABLE names '{name}', and no plug-in is called so{did_you_mean(name, names)}"
 
@@ -318,48 +318,45 @@ def _switched_off_in_vain(plugins: Plugins) -> Iterator[str]:
 
 def _look_alikes(facts: Sequence[PluginFacts]) -> Iterator[str]:
     """Yield the names that are one edit away from another, and the project's names that others took."""
-    spaces = sorted({fact.namespace for fact in facts})
+    homes = {fact.namespace: fact.distribution for fact in facts}
     for fact in facts:
-        ours = OWN.get(fact.namespace)
-        if ours is not None and fact.distribution != ours:
+        if (ours := OWN.get(fact.namespace, fact.distribution)) != fact.distribution:
             yield (
                 f"the plug-in '{fact.namespace}' comes from {fact.distribution}; this project's own comes "
                 f"from {ours}"
             )
-    homes = {fact.namespace: fact.distribution for fact in facts}
-    for pair in _near({*spaces, *OWN}):
-        strange = [name for name in pair if name in spaces and name not in OWN]
-        if not strange or (pair[0] in homes and homes[pair[0]] == homes.get(pair[1])):
-            continue  # names of one distribution are its own affair
-        known = pair[0] if strange[-1] == pair[1] else pair[1]
-        yield f"the plug-in '{strange[-1]}' is one letter away from '{known}': is it the one you mean?"
+    for first, second in _near({*homes, *OWN}):
+        strange = [name for name in (second, first) if name in homes and name not in OWN]
+        same_home = first in homes and homes[first] == homes.get(second)  # then it is its own affair
+        if strange and not same_home:
+            known = first if strange[0] == second else second
+            yield f"the plug-in '{strange[0]}' is one letter away from '{known}': is it the one you mean?"
     for name in sorted({fact.distribution for fact in facts} - {*OWN.values()}):
         for ours in OWN.values():
-            if one_edit(name, ours) and name.removeprefix("i2i-") not in spaces:
+            if one_edit(name, ours) and name.removeprefix("i2i-") not in homes:
                 yield f"{name} is one letter away from {ours}: is it the one you mean?"
 
 
 def _near(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the pairs that are one edit apart, in order.
-
-    Such two have a text in common once each may leave a letter out, so not all need to be compared with
-    all: there may be thousands.
-    """
+    """Return the pairs that are one edit apart, in order, without comparing all with all."""
     alike: dict[str, set[str]] = {}
     for name in names:
-        for text in (name, *(name[:i] + name[i + 1 :] for i in range(len(name)))):
-            alike.setdefault(text, set()).add(name)
-    pairs = {pair for group in alike.values() for pair in combinations(sorted(group), 2)}
-    return sorted(pair for pair in pairs if one_edit(*pair))
+        for pattern in _edits(name):
+            alike.setdefault(pattern, set()).add(name)
+    return sorted({pair for group in alike.values() for pair in combinations(sorted(group), 2)})
 
 
 def one_edit(one: str, other: str) -> bool:
     """Whether a letter added, left out or replaced, or two changed places, makes one name the other."""
-    if one == other or abs(len(one) - len(other)) > 1:
-        return False
-    short, long = sorted((one, other), key=len)
-    start = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
-    if len(short) < len(long):
-        return short[start:] == long[start + 1 :]
-    swapped = short[:start] + short[start : start + 2][::-1] + short[start + 2 :]
-    return long in (swapped, short[:start] + long[start] + short[start + 1 :])
+    return one != other and not _edits(one).isdisjoint(_edits(other))
+
+
+def _edits(name: str) -> set[str]:
+    """Return patterns of which two different names share one exactly if they are one edit apart.
+
+    "?" stands for a letter that is any, or is not there: "tim" and "timm" share "tim?". "~" comes before
+    two letters in either order.
+    """
+    places = range(len(name) + 1)
+    any_letter = {f"{name[:i]}?{name[i + left_out :]}" for i in places for left_out in (0, 1)}
+    return any_letter | {f"{name[:i]}~{''.join(sorted(name[i : i + 2]))}{name[i + 2 :]}" for i in places}

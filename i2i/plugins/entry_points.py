@@ -15,28 +15,29 @@ from i2i.errors import in_a_line
 UNKNOWN = "unknown"
 
 
-class Points(NamedTuple):
+class EntryPointsFound(NamedTuple):
     """The entry points of a group, and sentences about the distributions that were passed over."""
 
     points: list[EntryPoint]
     unreadable: list[str]
 
 
-def points_of(group: str) -> Points:
+def entry_points_in(group: str) -> EntryPointsFound:
     """Return the entry points of `group`; what cannot be read of one distribution costs no other."""
     try:
-        return Points([point for point in entry_points(group=group) if not is_leftover(point.dist)], [])
+        points = [point for point in entry_points(group=group) if not is_leftover(point.dist)]
+        return EntryPointsFound(points, unreadable=[])
     except Exception:  # some distribution on the path, whosever, has entry points that do not parse
-        return _points_one_by_one(group)
+        return _entry_points_one_by_one(group)
 
 
-def _points_one_by_one(group: str) -> Points:
-    found, seen = Points([], []), set[str]()
+def _entry_points_one_by_one(group: str) -> EntryPointsFound:
+    found, seen = EntryPointsFound([], []), set[str]()
     for dist in distributions():
-        name, version = known_as(dist)
-        if (name != UNKNOWN and plain(name) in seen) or is_leftover(dist):
+        name, version = name_and_version(dist)
+        if (name != UNKNOWN and normalized(name) in seen) or is_leftover(dist):
             continue  # hidden by the first of its name
-        seen.add(plain(name))
+        seen.add(normalized(name))
         try:
             found.points.extend(dist.entry_points.select(group=group))
         except Exception as error:
@@ -47,7 +48,7 @@ def _points_one_by_one(group: str) -> Points:
     return found
 
 
-def known_as(dist: Distribution | None) -> tuple[str, str]:
+def name_and_version(dist: Distribution | None) -> tuple[str, str]:
     """Return name and version, "unknown" and "?" where an installation has lost them."""
     try:
         metadata = dist.metadata if dist is not None else None
@@ -72,6 +73,6 @@ def is_leftover(dist: Distribution | None) -> bool:
     return Path(str(getattr(dist, "_path", ""))).name.startswith("~")
 
 
-def plain(name: str) -> str:
+def normalized(name: str) -> str:
     """Return a distribution's name in its normal form."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -12,6 +12,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -22,7 +23,7 @@ from urllib.request import url2pathname
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from i2i.plugins.entry_points import known_as
+from i2i.plugins.entry_points import name_and_version
 
 CODE = frozenset({".py", ".pyc", ".so", ".pyd"})
 HASHES = frozenset({"sha256", "sha384", "sha512"})
@@ -80,7 +81,7 @@ def verify(dist: Distribution) -> Record:
     hashed = [(name, written) for name, written in rows if written]
     if not hashed:
         return Record("none")
-    changed = tuple(name for name, written in hashed if _hash(dist, name, written) != written)
+    changed = tuple(name for name, written in hashed if not _is_unchanged(dist, name, written))
     own = sorted(f"{name}={written}" for name, written in hashed if ".dist-info/" not in name)
     digest = hashlib.sha256("\n".join(own).encode("utf-8", "surrogateescape")).hexdigest()
     added = tuple(sorted(_added(dist, {name for name, _ in rows})))
@@ -110,20 +111,18 @@ def _added(dist: Distribution, recorded: set[str]) -> Iterator[str]:
                 yield relative
 
 
-def _hash(dist: Distribution, name: str, like: str) -> str:
-    """Return the hash of a file in the form and by the method of `like`; empty where there is none."""
-    method = like.partition("=")[0]
-    if method not in HASHES:
-        return ""
+def _is_unchanged(dist: Distribution, name: str, written: str) -> bool:
+    """Whether a file has the hash that was written down for it, like ``sha256=47DEQpj8HBSa-_TI…``."""
+    method, _, value = written.partition("=")
     try:
         path = Path(str(dist.locate_file(name)))
-        if not path.is_file():
-            return ""  # a pipe would be waited for
+        if method not in HASHES or not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, method).digest()
     except (OSError, ValueError):
-        return ""
-    return f"{method}={base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+        return False
+    return value == base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def stale(dist: Distribution) -> str:
@@ -133,7 +132,7 @@ def stale(dist: Distribution) -> str:
         return ""
     if not os.path.isdir(project):  # Path.is_dir raises where a folder on the way may not be entered
         return f"is installed as editable from {project}, which is gone: install it anew or uninstall it"
-    now, (_, then) = _table(project).get("version"), known_as(dist)
+    now, (_, then) = _table(project).get("version"), name_and_version(dist)
     if now in (None, then):
         return ""
     return f"was installed as {then}, and {project} is at {now} by now: install it anew"
@@ -173,11 +172,9 @@ def _plain(requirements: Iterable[str]) -> set[tuple[str, str]]:
     """Return requirements so that they can be compared: names and versions."""
     found: set[tuple[str, str]] = set()
     for text in requirements:
-        try:
+        with suppress(InvalidRequirement):  # told by `needs`
             wanted = Requirement(text)
-        except InvalidRequirement:
-            continue  # told by `needs`
-        found.add((canonicalize_name(wanted.name), str(wanted.specifier)))
+            found.add((canonicalize_name(wanted.name), str(wanted.specifier)))
     return found
 
 
@@ -187,12 +184,8 @@ def needs(dist: Distribution) -> list[Need]:
     for text in _requirements(dist):
         try:
             wanted = Requirement(text)
-        except InvalidRequirement:
-            found.append(Need(text, "", "", met=False, readable=False))
-            continue
-        try:
             counts = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
-        except (ValueError, KeyError):  # it compares what cannot be compared
+        except (ValueError, KeyError):  # it does not parse, or compares what cannot be compared
             found.append(Need(text, "", "", met=False, readable=False))
             continue
         if counts:
@@ -210,7 +203,7 @@ def _requirements(dist: Distribution) -> list[str]:
 def _need(wanted: Requirement) -> Need:
     name, versions = canonicalize_name(wanted.name), str(wanted.specifier)
     try:
-        _, version = known_as(distribution(wanted.name))
+        _, version = name_and_version(distribution(wanted.name))
     except PackageNotFoundError:
         return Need(name, versions, "", met=False)
     try:

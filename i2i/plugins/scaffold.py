@@ -19,7 +19,8 @@ from i2i._version import __version__
 from i2i.errors import RecipeError, ResourceError, did_you_mean
 from i2i.hookspecs import API
 from i2i.kinds import KINDS
-from i2i.plugins.discovery import LOCAL, Plugins
+from i2i.plugins.catalog import Catalog
+from i2i.plugins.discovery import LOCAL
 from i2i.plugins.doctor import OWN, one_edit
 from i2i.registry import NAME
 
@@ -98,13 +99,13 @@ class Scaffold:
         return steps
 
 
-def scaffold(namespace: str, *, kind: str, out: Path, plugins: Plugins) -> Scaffold:
+def scaffold(namespace: str, *, kind: str, out: Path, catalog: Catalog) -> Scaffold:
     """Write the package ``i2i-NAMESPACE`` into the folder `out` and return what was written.
 
     Raises RecipeError for a name that cannot be used, an unknown kind, or a folder that is there already,
     ResourceError when it cannot be written.
     """
-    _check_name(namespace, plugins)
+    _check_name(namespace, catalog)
     if kind not in COMPONENTS:
         known = ", ".join(COMPONENTS)
         raise RecipeError(
@@ -142,7 +143,7 @@ def _template(name: str) -> str:
     return files("i2i.plugins").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _check_name(namespace: str, plugins: Plugins) -> None:
+def _check_name(namespace: str, catalog: Catalog) -> None:
     if not NAME.fullmatch(namespace) or len(namespace) > LONGEST_NAME:
         raise RecipeError(
             f"'{namespace}' cannot name a plug-in: use lower-case words joined by '-', like 'my-nets', of at "
@@ -155,7 +156,7 @@ def _check_name(namespace: str, plugins: Plugins) -> None:
         raise RecipeError(f"'{namespace}' is a name that i2i keeps for itself; choose another")
     if namespace in OWN:
         raise RecipeError(f"'{namespace}' is the name of one of i2i's own plug-ins; choose another")
-    record = plugins.get(namespace)
+    record = catalog.record(namespace)
     if record is not None:
         raise RecipeError(
             f"there is a plug-in '{namespace}' already ({record.distribution} {record.version}); choose "

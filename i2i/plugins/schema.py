@@ -1,8 +1,8 @@
 """The schema is the signature: a factory's keyword parameters are the keys of its table.
 
-Types, defaults and ranges come from annotations, help from the docstring's ``Args:``, and pydantic
-checks each value in strict JSON mode, so that TOML's lists serve as tuples and its strings as paths
-but no string turns into a number.
+Types, defaults and ranges come from annotations, help from the docstring's ``Args:`` (a base class may
+hold what its subclasses share), and pydantic checks each value in strict JSON mode, so that TOML's lists
+serve as tuples and its strings as paths but no string turns into a number.
 """
 
 from __future__ import annotations
@@ -138,10 +138,10 @@ def schema_of(factory: Callable[..., Any], *, owner: str, injected: Collection[s
     Raises PluginError when a parameter has no annotation, one that pydantic cannot check, a default
     that TOML cannot hold, or takes any keyword.
     """
-    helps = argument_help(factory)
+    keywords, helps = _keywords(factory, owner), argument_help(factory)
     parameters: list[Parameter] = []
     asked: set[str] = set()
-    for name, raw in _keywords(factory, owner).items():
+    for name, raw in keywords.items():
         if raw.kind in (raw.VAR_KEYWORD, raw.VAR_POSITIONAL, raw.POSITIONAL_ONLY):
             raise PluginError(f"{owner}: parameter '{raw}' is refused; name each parameter as a keyword")
         if name in injected:
@@ -165,6 +165,48 @@ def component_schema(entry: Entry) -> tuple[Callable[..., Any], Schema]:
     if taken:
         raise PluginError(f"{entry.ref}: parameter '{min(taken)}' is one of i2i's own keys; rename it")
     return factory, schema
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A component's table, read by its signature: what its factory can be called with.
+
+    Args:
+        factory: the component's class or function.
+        schema: the factory's own keys, and the injected names that it asks for.
+        values: the factory's keywords, defaults filled in; without those that are refused or missing.
+        toml: the same as TOML holds it.
+        errors: a sentence for each of the factory's keys that is refused or missing.
+        settings: the engine's own keys of the table (slot keys), read in the same way.
+        unknown: the table's keys that are neither's, in its order.
+    """
+
+    factory: Callable[..., Any]
+    schema: Schema
+    values: dict[str, Any]
+    toml: dict[str, Any]
+    errors: dict[str, str]
+    settings: Reading
+    unknown: tuple[str, ...]
+
+    def call(self, **offered: Any) -> Any:
+        """Call the factory with the table's values and those of the `offered` names that it asks for."""
+        asked = {name: value for name, value in offered.items() if name in self.schema.injected}
+        return self.factory(**self.values, **asked)
+
+
+def bind(entry: Entry, table: Mapping[str, Any]) -> Bound:
+    """Import a component and read its table, which may hold `use`, as a recipe gives it.
+
+    Raises PluginError when the component cannot be imported or its signature makes no schema; what is wrong
+    with the table is in the result.
+    """
+    factory, schema = component_schema(entry)
+    slot_keys = slot_schema(entry.kind)
+    own = schema.read(table)
+    known = {"use", *schema.names, *slot_keys.names}
+    unknown = tuple(key for key in table if key not in known)
+    return Bound(factory, schema, own.values, own.toml, own.errors, slot_keys.read(table), unknown)
 
 
 @lru_cache
@@ -231,24 +273,34 @@ def _check_usable(parameter: Parameter, owner: str) -> None:
 def argument_help(factory: Callable[..., Any]) -> dict[str, str]:
     """Return the help of each parameter from the docstring's ``Args:`` section.
 
-    A class may describe its parameters in its own docstring or in that of ``__init__``.
+    A class may describe its parameters in its own docstring or in that of ``__init__``, and leave to its
+    bases those that they describe already; what bases say of other parameters than its own is left out.
     """
-    texts = [inspect.getdoc(factory)]
-    if inspect.isclass(factory) and "__init__" in factory.__dict__:
-        texts.append(inspect.getdoc(factory.__init__))
+    if not inspect.isclass(factory):
+        return _arguments(factory)
+    own = inspect.signature(factory).parameters
     found: dict[str, str] = {}
-    for text in filter(None, texts):
-        _, _, section = text.partition("\nArgs:\n")
-        current, indent = "", ""
-        for line in section.splitlines():
-            if line and not line[0].isspace():
-                break
-            match = _ARGUMENT.match(line)
-            if match and (not current or len(match["indent"]) <= len(indent)):
-                current, indent = match["name"], match["indent"]
-                found[current] = match["help"].strip()
-            elif current and line.strip():
-                found[current] = f"{found[current]} {line.strip()}".strip()
+    for owner in reversed(inspect.getmro(factory)):  # what is nearer to the class wins
+        described = {**_arguments(owner), **_arguments(owner.__dict__.get("__init__"))}
+        found |= {name: text for name, text in described.items() if owner is factory or name in own}
+    return found
+
+
+def _arguments(documented: object) -> dict[str, str]:
+    """Return what the ``Args:`` section of one docstring says of each name."""
+    text = getattr(documented, "__doc__", None)
+    _, _, section = inspect.cleandoc(text if isinstance(text, str) else "").partition("\nArgs:\n")
+    found: dict[str, str] = {}
+    current, indent = "", ""
+    for line in section.splitlines():
+        if line and not line[0].isspace():
+            break
+        match = _ARGUMENT.match(line)
+        if match and (not current or len(match["indent"]) <= len(indent)):
+            current, indent = match["name"], match["indent"]
+            found[current] = match["help"].strip()
+        elif current and line.strip():
+            found[current] = f"{found[current]} {line.strip()}".strip()
     return found
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from i2i.errors import PluginError, did_you_mean
-from i2i.kinds import DiscriminatorSlot, MethodSlots
+from i2i.kinds import JUDGED_KINDS, NEEDS, NETWORK_SECTIONS, DiscriminatorSlot, MethodSlots
 from i2i.recipe.merge import Draft
 from i2i.recipe.origins import Findings
 from i2i.recipe.resolve import Resolved
 from i2i.recipe.slots import Slot
-
-NETWORKS = ("generators", "discriminators")
-_JUDGED = {"adversarial-loss", "feature-loss", "penalty"}
+from i2i.recipe.toml_lines import KeyPath
 
 
 def cross_check(draft: Draft, resolved: Resolved, findings: Findings) -> None:
@@ -42,7 +40,7 @@ class _CrossCheck:
     def __init__(self, draft: Draft, resolved: Resolved, findings: Findings) -> None:
         self.draft = draft
         self.slots = resolved.slots
-        self.lost = resolved.lost
+        self.incomplete = resolved.incomplete
         self.findings = findings
 
     def names(self, section: str) -> list[str]:
@@ -50,18 +48,18 @@ class _CrossCheck:
         content = self.draft.table.get(section)
         return list(content) if isinstance(content, dict) else []
 
-    def networks(self) -> list[str]:
-        """Return the path of every network."""
-        return [f"{section}.{name}" for section in NETWORKS for name in self.names(section)]
+    def networks(self) -> list[KeyPath]:
+        """Return the section and the name of every network."""
+        return [(section, name) for section in NETWORK_SECTIONS for name in self.names(section)]
 
-    def losses(self) -> list[Slot]:
-        """Return the losses that were found."""
-        return [slot for slot in self.slots.values() if slot.path.startswith("losses.")]
+    def section(self, section: str) -> list[Slot]:
+        """Return the slots of a section whose components were found."""
+        return [slot for slot in self.slots.values() if slot.section == section]
 
-    def note(self, path: str, message: str, key: str = "use") -> None:
-        """Note a problem with the slot at `path`."""
-        section, dot, name = path.partition(".")
-        self.findings.add(self.draft.origin((section, name, key) if dot else (section, key)), message)
+    def note(self, where: Slot | KeyPath, message: str, key: str = "use") -> None:
+        """Note a problem with a slot, or with a table whose component may not have been found."""
+        origin = where.origin(key) if isinstance(where, Slot) else self.draft.origin((*where, key))
+        self.findings.add(origin, message)
 
     def nothing_missing(self) -> None:
         """Every recipe has data, a generator, a method, a loss and [train]."""
@@ -91,64 +89,64 @@ class _CrossCheck:
         if not isinstance(slots.discriminators, DiscriminatorSlot):
             self._wanted(ref, "discriminators", slots.discriminators)
         for name in sorted(slots.losses - set(self.names("losses"))):
-            self.note("method", f"{ref} needs a loss of the name '{name}': write [losses.{name}]")
-        for loss in self.losses():
+            self.note(("method",), f"{ref} needs a loss of the name '{name}': write [losses.{name}]")
+        for loss in self.section("losses"):
             if loss.entry.kind not in slots.loss_kinds:
-                self.note(loss.path, f"{ref} makes no use of a {loss.entry.kind}, which {loss.entry.ref} is")
+                self.note(loss, f"{ref} makes no use of a {loss.entry.kind}, which {loss.entry.ref} is")
 
     def _wanted(self, ref: str, section: str, wanted: Mapping[str, object]) -> None:
         kind, declared = section.removesuffix("s"), self.names(section)
         for name in wanted:
             if name not in declared and (declared or section != "generators"):
                 table = "[generator]" if f"{section}.{name}" == "generators.main" else f"[{section}.{name}]"
-                self.note("method", f"{ref} needs a {kind} '{name}': write {table}")
+                self.note(("method",), f"{ref} needs a {kind} '{name}': write {table}")
         for name in declared:
             if name not in wanted:
                 takes = f"it takes {', '.join(wanted)}" if wanted else "it takes none"
                 close = did_you_mean(name, wanted)
-                self.note(f"{section}.{name}", f"{ref} has no place for a {kind} '{name}'; {takes}{close}")
+                self.note((section, name), f"{ref} has no place for a {kind} '{name}'; {takes}{close}")
 
     def judges(self) -> None:
         """Losses that work through discriminators have some, and each discriminator has a game to play."""
         judges = self.names("discriminators")
         judged: set[str] = set()
         misnamed = False
-        for loss in self.losses():
-            if loss.entry.kind not in _JUDGED:
+        for loss in self.section("losses"):
+            if loss.entry.kind not in JUDGED_KINDS:
                 continue
             if not judges:
-                self.note(loss.path, f"{loss.entry.ref} works through discriminators; the recipe has none")
+                self.note(loss, f"{loss.entry.ref} works through discriminators; the recipe has none")
                 continue
             for name in loss.settings.on:
                 if name not in judges:
                     message = f"there is no discriminator '{name}'{did_you_mean(name, judges)}"
-                    self.note(loss.path, message, key="on")
+                    self.note(loss, message, key="on")
                     misnamed = True
             if loss.entry.kind == "adversarial-loss":
                 judged |= set(loss.settings.on or judges)
-        if "losses" not in self.lost and not misnamed:
+        if "losses" not in self.incomplete and not misnamed:
             for name in judges:
                 if name not in judged:
                     message = "no adversarial loss trains this discriminator: add one, or take it out"
-                    self.note(f"discriminators.{name}", message)
+                    self.note(("discriminators", name), message)
 
     def conditions(self) -> None:
         """No discriminator is to see beside the image what the method does not have."""
         method = self.slots.get("method")
         roles = getattr(getattr(method, "factory", None), "slots", MethodSlots({}, "")).discriminators
-        for path, slot in self.slots.items():
-            if path.partition(".")[0] != "discriminators" or not slot.settings.conditional:
+        for slot in self.section("discriminators"):
+            if not slot.settings.conditional:
                 continue
             role = roles if isinstance(roles, DiscriminatorSlot) else roles.get(slot.name)
             if method is not None and role is not None and role.condition is None:
                 message = f"{method.entry.ref} has nothing to show beside the image: leave `conditional` out"
-                self.note(path, message, key="conditional")
+                self.note(slot, message, key="conditional")
 
     def transforms(self) -> None:
         """Each transform can be applied where it is to be."""
-        for path, slot in self.slots.items():
-            if path.partition(".")[0] == "transforms" and (fault := self._misplaced(slot)):
-                self.note(path, fault, key="at")
+        for slot in self.section("transforms"):
+            if fault := self._misplaced(slot):
+                self.note(slot, fault, key="at")
 
     def _misplaced(self, slot: Slot) -> str:
         """Say why a transform cannot be applied where it is to be, or nothing."""
@@ -169,51 +167,46 @@ class _CrossCheck:
         """What a component says it cannot do without is there; features are seen once it is built."""
         has_metric = bool(self.names("metrics"))
         for slot in self.slots.values():
-            met = {"penalty": self.penalised(slot), "metric": has_metric, "features": True}
+            unmet = {"penalty": not self.penalised(slot), "metric": not has_metric}
             needs = getattr(slot.factory, "requires", {})
-            if not isinstance(needs, Mapping) or needs.keys() - met.keys():
-                known = ", ".join(met)
-                error = PluginError(
-                    f"{slot.entry.ref}: `requires` maps what it needs ({known}) to a sentence"
-                )
-                self.findings.add_error(self.draft.origin((*slot.path.split(".", 1), "use")), error)
+            if not isinstance(needs, Mapping) or needs.keys() - {*NEEDS}:
+                message = f"`requires` maps what it needs ({', '.join(NEEDS)}) to a sentence"
+                error = PluginError(f"{slot.entry.ref}: {message}")
+                self.findings.add_error(slot.origin("use"), error)
                 continue
             for need, sentence in needs.items():
-                if not met[need]:
-                    self.note(slot.path, sentence)
+                if unmet.get(need):
+                    self.note(slot, sentence)
         train = self.draft.table.get("train")
         if isinstance(train, dict) and "save_best" in train and not has_metric:
-            self.note("train", "'save_best' needs a metric: add one as [metrics.NAME]", key="save_best")
+            self.note(("train",), "'save_best' needs a metric: add one as [metrics.NAME]", key="save_best")
 
     def penalised(self, slot: Slot) -> bool:
         """Whether there are penalties, on every discriminator that `slot` works through if it does."""
         judges = set(self.names("discriminators"))
-        penalties = [loss for loss in self.losses() if loss.entry.kind == "penalty"]
+        penalties = [loss for loss in self.section("losses") if loss.entry.kind == "penalty"]
         covered = set[str]().union(*(set(loss.settings.on) or judges for loss in penalties))
-        wanted = set(slot.settings.on) or judges if slot.entry.kind in _JUDGED else set()
+        wanted = set(slot.settings.on) or judges if slot.entry.kind in JUDGED_KINDS else set()
         misnamed = not covered <= judges  # which is told as such
-        return "losses" in self.lost or (bool(penalties) and (wanted <= covered or misnamed))
+        return "losses" in self.incomplete or (bool(penalties) and (wanted <= covered or misnamed))
 
     def covered(self, section: str) -> None:
         """Every network has one optimizer, and no optimizer or schedule is without a network."""
-        networks, names = self.networks(), self.names(section)
-        kind = section.removesuffix("s")
-        busy = {slot_for(section, network, set(names)) for network in networks}
-        general = ["generators", "discriminators", *(["all"] if section == "schedules" else [])]
+        names, kind = self.names(section), section.removesuffix("s")
+        in_charge = {network: slot_for(section, ".".join(network), set(names)) for network in self.networks()}
+        choices = [*NETWORK_SECTIONS, *(["all"] if section == "schedules" else []), *map(".".join, in_charge)]
         for name in names:
-            if name in busy:
+            if name in in_charge.values():
                 continue
-            where = f"{section}.{name}"
-            if name not in {*general, *networks}:
-                choices = [*general, *networks]
+            where = (section, name)
+            if name not in choices:
                 close = did_you_mean(name, choices) or f"; there are {', '.join(choices)}"
                 self.note(where, f"'{name}' is no network and no group of them{close}")
-            elif not any(network.startswith(f"{name}.") for network in networks) and name != "all":
+            elif name in NETWORK_SECTIONS and not self.names(name):
                 self.note(where, f"this {kind} has nothing to do: the recipe has no {name}")
             else:
                 self.note(where, f"this {kind} has nothing to do: each network has one of its own")
         if section == "optimizers":
-            for network in networks:
-                if slot_for(section, network, set(names)) is None:
-                    group = network.partition(".")[0]
-                    self.note(network, f"no optimizer trains this network: add [optimizers.{group}]")
+            for network, name_in_charge in in_charge.items():
+                if name_in_charge is None:
+                    self.note(network, f"no optimizer trains this network: add [optimizers.{network[0]}]")

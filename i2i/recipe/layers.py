@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from i2i.errors import Problem, RecipeError
-from i2i.plugins.versions import Versions, beside
+from i2i.plugins.versions import Versions, versions_of_run
 from i2i.recipe.origins import Origin, dotted
-from i2i.recipe.toml_lines import KeyPath, TooDeepError, places
+from i2i.recipe.toml_lines import KeyPath, TooDeepError, key_lines
 
 FORMAT = 1
 MAX_FILE = 64 * 1024
 MAX_LINE = 4 * 1024
 MAX_DEPTH = 32
 COMMAND_LINE = 1000  # its rank: shown after every file
-SHORT = {"generator": ("generators", "main"), "schedule": ("schedules", "all")}
+SHORT_SPELLINGS = {"generator": ("generators", "main"), "schedule": ("schedules", "all")}
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 
@@ -60,8 +60,8 @@ def read_file(path: Path, *, shown: str, rank: int) -> Layer:
         raise RecipeError(Problem(f"this is not TOML: {reason}", file=shown, line=line)) from None
     _check_format(table, shown, lines)
     origins = {key: Origin(dotted(key), shown, line, rank) for key, line in lines.items()}
-    layer = Layer(table, origins, file=path, text=text, written=beside(path))
-    _lengthen(layer, shown, lines)
+    layer = Layer(table, origins, file=path, text=text, written=versions_of_run(path))
+    _expand_short_spellings(layer, shown, lines)
     parent = layer.table.pop("extends", "")
     if not isinstance(parent, str):
         raise RecipeError(origins["extends",].problem("`extends` is one file or one name, in quotes"))
@@ -117,7 +117,7 @@ def from_part(
     own = {path[len(prefix) :]: line for path, line in lines.items() if path[: len(prefix)] == prefix}
     origins = {key: Origin(dotted((*prefix, *key)), shown, line, rank) for key, line in own.items() if key}
     layer = Layer({key: _plain(value) for key, value in table.items()}, origins)
-    _lengthen(layer, shown, own)
+    _expand_short_spellings(layer, shown, own)
     _take_unset(layer)
     if misplaced := {"recipe", "extends"} & layer.table.keys():
         key = min(misplaced)
@@ -134,9 +134,9 @@ def from_table(table: Mapping[str, Any], *, shown: str, written: Mapping[str, st
     return layer
 
 
-def long_path(path: KeyPath) -> KeyPath:
+def full_path(path: KeyPath) -> KeyPath:
     """Return a key path with its short spelling written out."""
-    return (*SHORT[path[0]], *path[1:]) if path and path[0] in SHORT else path
+    return (*SHORT_SPELLINGS[path[0]], *path[1:]) if path and path[0] in SHORT_SPELLINGS else path
 
 
 def read_text(path: Path, shown: str) -> str:
@@ -164,7 +164,7 @@ def read_text(path: Path, shown: str) -> str:
 
 def _lines(text: str, shown: str) -> dict[KeyPath, int]:
     try:
-        return places(text, depth=MAX_DEPTH)
+        return key_lines(text, depth=MAX_DEPTH)
     except TooDeepError as error:
         limit = f"tables and lists nest at most {MAX_DEPTH} deep"
         raise RecipeError(Problem(limit, file=shown, line=error.line)) from None
@@ -185,9 +185,9 @@ def _check_format(table: Mapping[str, Any], shown: str, lines: Mapping[KeyPath, 
     raise RecipeError(Problem(message, "recipe", shown, lines.get(("recipe",))))
 
 
-def _lengthen(layer: Layer, shown: str, lines: Mapping[KeyPath, int]) -> None:
+def _expand_short_spellings(layer: Layer, shown: str, lines: Mapping[KeyPath, int]) -> None:
     """Write short spellings out, keeping the origins of their keys."""
-    for short, (section, name) in SHORT.items():
+    for short, (section, name) in SHORT_SPELLINGS.items():
         if short not in layer.table:
             continue
         if section in layer.table:
@@ -200,7 +200,7 @@ def _lengthen(layer: Layer, shown: str, lines: Mapping[KeyPath, int]) -> None:
             section: {name: layer.table[short]},
         }
         for path in [path for path in layer.origins if path[0] == short]:
-            layer.origins[long_path(path)] = layer.origins.pop(path)
+            layer.origins[full_path(path)] = layer.origins.pop(path)
         layer.origins[section,] = layer.origins[section, name]
 
 
@@ -249,7 +249,7 @@ def _value(text: str, spot: str) -> Any:
         limit = f"a value has at most {MAX_LINE // 1024} KiB, this one has more"
         raise RecipeError(Problem(limit, file=spot))
     try:
-        places(f"value = {text}", depth=MAX_DEPTH)
+        key_lines(f"value = {text}", depth=MAX_DEPTH)
         parsed = tomllib.loads(f"value = {text}")
     except TooDeepError:
         raise RecipeError(Problem(f"tables and lists nest at most {MAX_DEPTH} deep", file=spot)) from None
@@ -276,7 +276,7 @@ def _put(layer: Layer, written: KeyPath, value: Any, spot: Origin) -> None:
         raise RecipeError(
             Problem(f"'{written[0]}' belongs in a recipe's file, it cannot be set", file=spot.file)
         )
-    path = long_path(written)
+    path = full_path(written)
     shift = len(path) - len(written)
     table = layer.table
     for part in path[:-1]:

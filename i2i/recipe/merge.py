@@ -14,23 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from i2i.errors import I2IError, RecipeError, did_you_mean
-from i2i.kinds import KINDS, kinds_of
+from i2i.kinds import KINDS, SECTIONS, kinds_of
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.versions import Versions
-from i2i.recipe.layers import SHORT, Layer, long_path, read_file, read_settings
+from i2i.recipe.layers import SHORT_SPELLINGS, Layer, full_path, read_file, read_settings
 from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.toml_lines import KeyPath
 
 MAX_PARENTS = 8
-_NAMED = {kind.section: kind.named for kind in KINDS.values() if kind.in_recipes}
 
 
 @dataclass
 class Draft:
-    """The merged tables; `carried` are the slot keys that outlived a change of `use`.
+    """The merged tables, before anything is checked.
 
-    `source` is the recipe's file as people see it, `text` what stands in it, `written` the versions of the
-    plug-ins that it was written with, where that is known.
+    `kept_keys` are the engine's own keys that stayed in a table when its `use` changed: one that the new
+    component's kind lacks is no mistake, as nobody wrote it for that component. `source` is the recipe's
+    file as people see it, `text` what stands in it, `written` the versions of the plug-ins that it was
+    written with, where that is known.
     """
 
     source: str
@@ -38,7 +39,7 @@ class Draft:
     written: Versions = field(default_factory=dict)
     table: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, Origin] = field(default_factory=dict)
-    carried: set[KeyPath] = field(default_factory=set)
+    kept_keys: set[KeyPath] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
     def origin(self, path: KeyPath) -> Origin:
@@ -127,7 +128,7 @@ def _apply(draft: Draft, layer: Layer, findings: Findings) -> None:
 
 def _remove(draft: Draft, written: KeyPath, origin: Origin, findings: Findings) -> None:
     """Take one key away, and its section with it when that is left empty."""
-    path = long_path(written)
+    path = full_path(written)
     table: dict[str, Any] = {}
     inside: Any = draft.table
     for length, part in enumerate(path, start=1):
@@ -145,7 +146,8 @@ def _remove(draft: Draft, written: KeyPath, origin: Origin, findings: Findings) 
 
 
 def _top_level(draft: Draft) -> list[str]:
-    return [*draft.table, *(short for short, (section, _) in SHORT.items() if section in draft.table)]
+    short = [short for short, (section, _) in SHORT_SPELLINGS.items() if section in draft.table]
+    return [*draft.table, *short]
 
 
 def _keep_one_length(draft: Draft, layer: Layer) -> None:
@@ -174,7 +176,7 @@ def _merge(draft: Draft, layer: Layer, path: KeyPath, base: dict[str, Any], over
 
 def _forget(draft: Draft, path: KeyPath, value: Any) -> None:
     draft.origins.pop(path, None)
-    draft.carried.discard(path)
+    draft.kept_keys.discard(path)
     for key, item in value.items() if isinstance(value, dict) else ():
         _forget(draft, (*path, key), item)
 
@@ -186,7 +188,7 @@ def _adopt(draft: Draft, layer: Layer, path: KeyPath, value: Any) -> None:
 
 
 def _is_component(path: KeyPath) -> bool:
-    return path[0] in _NAMED and len(path) == (2 if _NAMED[path[0]] else 1)
+    return path[0] in SECTIONS and len(path) == (2 if SECTIONS[path[0]] else 1)
 
 
 def _drop_on_change(draft: Draft, path: KeyPath, base: dict[str, Any], over: Mapping[str, Any]) -> None:
@@ -195,7 +197,7 @@ def _drop_on_change(draft: Draft, path: KeyPath, base: dict[str, Any], over: Map
     if not isinstance(old, str) or not isinstance(new, str) or split_ref(old) == split_ref(new):
         return
     slot_keys = {key.name for kind in kinds_of(path[0]) for key in fields(KINDS[kind].settings)}
-    draft.carried |= {(*path, key) for key in slot_keys & base.keys()}
+    draft.kept_keys |= {(*path, key) for key in slot_keys & base.keys()}
     dropped = [key for key in base if key != "use" and key not in slot_keys]
     for key in dropped:
         _forget(draft, (*path, key), base.pop(key))

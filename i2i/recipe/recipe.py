@@ -15,7 +15,6 @@ import tomli_w
 
 from i2i.errors import Problem
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.recipe.crosschecks import cross_check, slot_for
 from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_settings
 from i2i.recipe.merge import Draft, read_draft
@@ -61,7 +60,7 @@ class Recipe:
 
     def section(self, section: str) -> tuple[Slot, ...]:
         """Return the slots of one section, like ``losses``, in file order."""
-        return tuple(slot for slot in self.slots.values() if slot.path.startswith(f"{section}."))
+        return tuple(slot for slot in self.slots.values() if slot.section == section)
 
     def slot_for(self, section: str, network: str) -> Slot | None:
         """Return the optimizer or schedule in charge of a network's path.
@@ -72,11 +71,18 @@ class Recipe:
         name = slot_for(section, network, {slot.name for slot in self.section(section)})
         return None if name is None else self.slots[f"{section}.{name}"]
 
+    def slot_around(self, path: str) -> Slot | None:
+        """Return the slot that a dotted path names or leads into; None for ``seed`` or ``train.steps``."""
+        around = [slot for slot in self.slots.values() if f"{path}.".startswith(f"{slot.path}.")]
+        # A network's own optimizer, "discriminators.patch", lies deeper than that of its group.
+        return max(around, key=lambda slot: len(slot.path), default=None)
+
     def problem(self, path: str, message: str, hint: str = "") -> Problem:
-        """Return a problem placed where `path` stands, a slot's path with or without a key after it."""
-        slot = max((known for known in self.slots if f"{path}.".startswith(f"{known}.")), key=len, default="")
-        keys = [key for key in path[len(slot) :].split(".") if key]
-        return self._draft.origin((*filter(None, slot.split(".", 1)), *keys)).problem(message, hint)
+        """Return a problem placed where `path` stands: ``train.save_best``, or a slot's path."""
+        slot = self.slot_around(path)
+        if slot is not None:
+            return slot.problem(message, hint, key=path[len(slot.path) + 1 :])
+        return self._draft.origin(tuple(path.split("."))).problem(message, hint)
 
     def to_toml(self) -> str:
         """Return the resolved recipe as a TOML text that `load_recipe` reads back to the same table."""
@@ -106,7 +112,7 @@ def load_recipe(
 
     Raises RecipeError, or PluginError where plug-ins are all that is wrong.
     """
-    catalog = catalog or Catalog(discover())
+    catalog = catalog or Catalog.installed()
     findings = Findings()
     draft = read_draft(
         source, catalog, findings, settings=set, unset=unset, steps=steps, seed=seed, over=over

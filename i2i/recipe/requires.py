@@ -78,10 +78,10 @@ def _i2i(wanted: SpecifierSet) -> str:
 
 def _plugin(namespace: str, wanted: SpecifierSet, catalog: Catalog) -> str:
     """Say why a plug-in of the versions `wanted` cannot be had, if that is so."""
-    record = catalog.plugins.get(namespace)
+    record = catalog.record(namespace)
     needs = f"this recipe needs the plug-in '{namespace}'{f' {wanted}' if str(wanted) else ''}"
     if record is None:
-        names = catalog.plugins.names()
+        names = catalog.namespaces()
         close = did_you_mean(namespace, names) or "."
         return f"{needs}; none is installed{close} Installed: {', '.join(names) or 'none'}."
     if record.disabled:

@@ -7,17 +7,17 @@ knowing every component of the recipe, a misplaced key can be sent to where it b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 from i2i.errors import I2IError, did_you_mean
-from i2i.kinds import KINDS, kinds_of
+from i2i.kinds import KINDS, NETWORK_SECTIONS, SECTIONS, kinds_of
 from i2i.plugins.catalog import Catalog, split_ref
-from i2i.plugins.schema import Schema, component_schema, schema_of, slot_schema
-from i2i.plugins.versions import told
-from i2i.recipe.layers import FORMAT, SHORT
+from i2i.plugins.schema import Bound, Reading, Schema, bind, schema_of, slot_schema
+from i2i.plugins.versions import version_skew
+from i2i.recipe.layers import FORMAT, SHORT_SPELLINGS
 from i2i.recipe.merge import Draft
 from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.requires import SECTION as REQUIRES
@@ -26,7 +26,6 @@ from i2i.recipe.slots import HeadSettings, Slot, TrainSettings
 from i2i.recipe.toml_lines import KeyPath
 from i2i.registry import Entry
 
-SECTIONS = {kind.section: kind.named for kind in KINDS.values() if kind.in_recipes}
 HEAD = schema_of(HeadSettings, owner="a recipe")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TRAIN = schema_of(TrainSettings, owner="[train]")
@@ -40,7 +39,7 @@ _SINGULAR = {kind.name: kind.section for kind in KINDS.values() if kind.named} |
 class Resolved:
     """What a draft amounts to; `table` is what resolved.toml holds.
 
-    Where problems were noted, `slots` has only the components that were found, and `lost` the
+    Where problems were noted, `slots` has only the components that were found, and `incomplete` the
     sections that miss one: checks across slots keep silent about those.
     """
 
@@ -48,18 +47,17 @@ class Resolved:
     head: HeadSettings | None = None
     train: TrainSettings | None = None
     slots: dict[str, Slot] = field(default_factory=dict)
-    lost: set[str] = field(default_factory=set)
+    incomplete: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One component's table, with what its signature says."""
+    """One component's table, as its signature reads it."""
 
     path: KeyPath
     table: Mapping[str, Any]
     entry: Entry
-    factory: Callable[..., Any]
-    keys: Schema
+    bound: Bound
 
     @property
     def slot_keys(self) -> Schema:
@@ -71,7 +69,7 @@ def resolve(draft: Draft, catalog: Catalog, findings: Findings) -> Resolved:
     resolver = _Resolver(draft, catalog, findings)
     parts = {path: resolver.part(path, table) for path, table in resolver.component_tables()}
     resolver.parts = [part for part in parts.values() if part is not None]
-    resolver.result.lost |= {path[0] for path, part in parts.items() if part is None}
+    resolver.result.incomplete |= {path[0] for path, part in parts.items() if part is None}
     resolver.head()
     for section in draft.table:
         if section == "train":
@@ -116,7 +114,7 @@ class _Resolver:
                         yield (section, name), table
 
     def _no_table(self, path: KeyPath, message: str) -> None:
-        self.result.lost.add(path[0])
+        self.result.incomplete.add(path[0])
         self.findings.add(self.draft.origin(path), message)
 
     def part(self, path: KeyPath, table: Mapping[str, Any]) -> _Part | None:
@@ -130,67 +128,71 @@ class _Resolver:
             return None
         try:
             entry = self.catalog.get(kinds_of(path[0]), ref)
-            factory, keys = component_schema(entry)
+            bound = bind(entry, table)
         except I2IError as error:
             self.findings.add_error(origin, error, self._skew(ref))
             return None
-        return _Part(path, table, entry, factory, keys)
+        return _Part(path, table, entry, bound)
 
     def slot(self, part: _Part) -> None:
-        """Check one component's table and add its slot."""
-        kind = KINDS[part.entry.kind]
-        known = {"use", *part.keys.names, *part.slot_keys.names}
-        for key in part.table:
+        """Note what is wrong with one component's table, and add its slot."""
+        kind, bound = KINDS[part.entry.kind], part.bound
+        for key in bound.unknown:
             path = (*part.path, key)
-            if key in known or path in self.draft.carried:
+            if path in self.draft.kept_keys:
                 continue
             if key in kind.injected:
                 message = f"'{key}' is given to {part.entry.ref} by i2i itself; leave it out"
                 self.findings.add(self.draft.origin(path), message)
             else:
-                self._unknown(path, part.keys, known, skew=self._skew(part.entry.ref))
-        settings, settings_toml = self._read(part.path, part.table, part.slot_keys)
-        params, params_toml = self._read(part.path, part.table, part.keys)
-        title = ".".join(part.path)
-        self.result.slots[title] = Slot(
-            path=title,
+                known = {"use", *bound.schema.names, *part.slot_keys.names}
+                self._unknown(path, bound.schema, known, skew=self._skew(part.entry.ref))
+        self._refused(part.path, part.table, bound.settings.errors)
+        self._refused(part.path, part.table, bound.errors)
+        slot = Slot(
+            section=part.path[0],
             name=part.path[1] if len(part.path) > 1 else "",
             entry=part.entry,
-            factory=part.factory,
-            params=params,
-            settings=kind.settings(**settings),
-            injected=part.keys.injected,
+            factory=bound.factory,
+            params=bound.values,
+            settings=kind.settings(**bound.settings.values),
+            injected=bound.schema.injected,
+            origins={
+                "": self.draft.origin(part.path),
+                **{key: self.draft.origin((*part.path, key)) for key in part.table},
+            },
         )
+        self.result.slots[slot.path] = slot
         table = self.result.table
         for name in part.path[:-1]:
             table = table.setdefault(name, {})
-        table[part.path[-1]] = {"use": part.entry.ref, **settings_toml, **params_toml}
+        table[part.path[-1]] = {"use": part.entry.ref, **bound.settings.toml, **bound.toml}
 
     def _skew(self, ref: str) -> str:
         """Say that the recipe was written with another version of a component's plug-in, if it was."""
         namespace, _ = split_ref(ref)
-        return told(self.draft.written, namespace, self.catalog.plugins.get(namespace))
+        return version_skew(self.draft.written, namespace, self.catalog.record(namespace))
 
     def head(self) -> None:
         """Check the keys above the first table, and that every table is a known one."""
         plain = {key: value for key, value in self.draft.table.items() if key in HEAD.names}
         before = len(self.findings)
-        values, toml = self._read((), plain, HEAD)
+        head = self._read((), plain, HEAD)
         for key in self.draft.table:
             if key in _SINGULAR and key not in SECTIONS:
                 section = _SINGULAR[key]
                 message = f"there is no [{key}] in a recipe; write [{section}.NAME]"
                 self.findings.add(self.draft.origin((key,)), message)
             elif key not in (known := {*HEAD.names, *SECTIONS, "train", REQUIRES}):
-                self._unknown((key,), HEAD, {*known, *SHORT, "extends", "unset"})
-        if not RUN_NAME.fullmatch(values.get("name", "x")):
+                self._unknown((key,), HEAD, {*known, *SHORT_SPELLINGS, "extends", "unset"})
+        if not RUN_NAME.fullmatch(head.values.get("name", "x")):
             message = "a recipe's name becomes a folder's: letters, digits, '.', '_' and '-', at most 64"
             self.findings.add(self.draft.origin(("name",)), message)
-        if "\n" in values.get("summary", ""):
+        if "\n" in head.values.get("summary", ""):
             self.findings.add(self.draft.origin(("summary",)), "a summary is one line")
         if len(self.findings) == before:
-            self.result.head = HeadSettings(**values)
-        self.result.table |= toml
+            self.result.head = HeadSettings(**head.values)
+        self.result.table |= head.toml
 
     def train(self) -> None:
         """Check the keys of `[train]`."""
@@ -202,31 +204,33 @@ class _Resolver:
         for key in table:
             if key not in TRAIN.names:
                 self._unknown(("train", key), TRAIN, {*TRAIN.names})
-        values, toml = self._read(("train",), table, TRAIN)
+        train = self._read(("train",), table, TRAIN)
         if ("steps" in table) == ("epochs" in table):
             origin = self.draft.origin(("train", "epochs") if "steps" in table else ("train",))
             found = "both" if "steps" in table else "neither"
             self.findings.add(origin, f"[train] has either `steps` or `epochs`; here it has {found}")
-        if not _SAVE_BEST.fullmatch(values["save_best"] or "mae:min"):
+        if not _SAVE_BEST.fullmatch(train.values["save_best"] or "mae:min"):
             message = '`save_best` names a figure and which way is better, like "mae:min" or "psnr:max"'
             self.findings.add(self.draft.origin(("train", "save_best")), message)
         if len(self.findings) == before:
-            self.result.train = TrainSettings(**values)
-        self.result.table["train"] = toml
+            self.result.train = TrainSettings(**train.values)
+        self.result.table["train"] = train.toml
 
-    def _read(
-        self, path: KeyPath, table: Mapping[str, Any], schema: Schema
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the values of `schema`'s keys and their TOML form; note what is refused or missing."""
+    def _read(self, path: KeyPath, table: Mapping[str, Any], schema: Schema) -> Reading:
+        """Read the keys of `schema`; note what is refused or missing."""
         reading = schema.read(table)
-        for key, message in reading.errors.items():
+        self._refused(path, table, reading.errors)
+        return reading
+
+    def _refused(self, path: KeyPath, table: Mapping[str, Any], errors: Mapping[str, str]) -> None:
+        """Note the keys of a table that are refused or missing."""
+        for key, message in errors.items():
             origin = self.draft.origin((*path, key))
             if key not in table and "use" in table:
                 # What is missing stands nowhere: `use` is what asks for it.
                 use = self.draft.origin((*path, "use"))
                 origin = Origin(origin.where, use.file, use.line, use.rank)
             self.findings.add(origin, message, self._skew(table["use"]) if "use" in table else "")
-        return reading.values, reading.toml
 
     def _unknown(self, path: KeyPath, schema: Schema, known: set[str], *, skew: str = "") -> None:
         """Note an unknown key, with the key or the table that was probably meant."""
@@ -245,7 +249,7 @@ class _Resolver:
             return " - it belongs above the first table"
         homes: dict[str, list[str]] = {}
         for part in self.parts:
-            if key in part.keys.names or key in part.slot_keys.names:
+            if key in part.bound.schema.names or key in part.slot_keys.names:
                 homes.setdefault(part.path[0], []).append(self.draft.origin(part.path).where)
         if key in TRAIN.names:
             homes["train"] = ["train"]
@@ -263,6 +267,6 @@ class _Resolver:
 def _unquoted(path: KeyPath, table: Mapping[str, Any]) -> str:
     """Help with ``[optimizers.discriminators.patch]``, which lacks the quotes of a slot path."""
     inner = next((name for name, value in table.items() if isinstance(value, dict)), None)
-    if path[0] in {"optimizers", "schedules"} and path[1] in {"generators", "discriminators"} and inner:
+    if path[0] in {"optimizers", "schedules"} and path[1] in NETWORK_SECTIONS and inner:
         return f'; for one network alone write [{path[0]}."{path[1]}.{inner}"]'
     return ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from i2i.errors import Problem
+from i2i.recipe.origins import Origin
 from i2i.registry import Entry
 from i2i.slot_keys import Count
 
@@ -16,24 +18,39 @@ from i2i.slot_keys import Count
 class Slot:
     """One component in its place, checked and ready to build.
 
-    `path` is ``generators.main``, ``losses.l1``, ``data``; `name` is what follows the section: the
-    table's name, empty for data and method, and for optimizers and schedules what they are for
-    (``generators``, ``discriminators.patch``, ``all``). `params` are all the factory's keywords but
-    the `injected` ones; `settings` is an instance of the kind's settings.
+    `section` is ``generators``, ``losses``, ``data``; `name` is the table's name within it, empty for data
+    and method, and for optimizers and schedules what they are for (``generators``,
+    ``discriminators.patch``, ``all``). `params` are all the factory's keywords but the `injected` ones;
+    `settings` is an instance of the kind's settings; `origins` say where each key of the table was written,
+    under "" where the table itself was.
     """
 
-    path: str
+    section: str
     name: str
     entry: Entry
     factory: Callable[..., Any]
     params: Mapping[str, Any]
     settings: Any
     injected: frozenset[str]
+    origins: Mapping[str, Origin] = field(repr=False, compare=False)
+
+    @property
+    def path(self) -> str:
+        """Its place in a recipe: ``generators.main``, ``losses.l1``, ``data``."""
+        return f"{self.section}.{self.name}" if self.name else self.section
 
     @property
     def kind(self) -> str:
         """The kind of its component."""
         return self.entry.kind
+
+    def origin(self, key: str = "") -> Origin:
+        """Return where `key` of its table was written; where nobody wrote it, the table itself."""
+        return self.origins[key] if key in self.origins else self.origins[""].below(key)
+
+    def problem(self, message: str, hint: str = "", *, key: str = "") -> Problem:
+        """Return a problem placed at the slot's table in the recipe, or at one `key` of it."""
+        return self.origin(key).problem(message, hint)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """On which line each key of a TOML text stands, in one linear pass over its tokens.
 
-tomllib forgets lines, and people need them in errors. This reads only what it takes to find keys:
-headers, dotted and quoted keys, inline tables. It judges nothing, so a text that is no TOML gives
-some answer too; that lets it run before tomllib and refuse the nesting that would exhaust it.
+tomllib forgets lines, and people need them in errors. This reads only what it takes to find keys: headers,
+dotted and quoted keys, inline tables. It never says that a text is no TOML, which is left to tomllib; so it
+can run before tomllib, and refuse the nesting that would exhaust tomllib's recursion.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ class TooDeepError(ValueError):
 
 @dataclass
 class _Frame:
-    """The text itself or an open bracket; its keys are placed below `prefix`, unless `listed`."""
+    """The text itself, or a bracket that is still open: what stands in it, and where its keys belong.
+
+    `prefix` is the path of the table around its keys; `closing` the bracket that ends it ("" for the text);
+    `table` whether it holds keys, and not the items of a list; `listed` whether it is within a list, so that
+    its keys have no path of their own; `wants_key` whether the next word begins a key, and not a value.
+    """
 
     prefix: KeyPath = ()
     closing: str = ""
@@ -42,7 +47,7 @@ class _Frame:
     wants_key: bool = True
 
 
-def places(text: str, *, depth: int = 32) -> dict[KeyPath, int]:
+def key_lines(text: str, *, depth: int = 32) -> dict[KeyPath, int]:
     """Return the 1-based line on which each key path of `text` first stands, tables included.
 
     Keys of tables inside lists are left out. Raises `TooDeepError` where tables and lists together nest
@@ -50,9 +55,9 @@ def places(text: str, *, depth: int = 32) -> dict[KeyPath, int]:
     """
     found: dict[KeyPath, int] = {}
     stack = [_Frame()]
-    parts: list[str] = []
+    parts: list[str] = []  # of the key that is being read, which began on line `start`
     start = 0
-    header = False
+    header = False  # whether that key stands in a header, [a.b]
 
     def place(path: KeyPath) -> None:
         for length in range(1, len(path) + 1):
@@ -61,10 +66,10 @@ def places(text: str, *, depth: int = 32) -> dict[KeyPath, int]:
     for kind, piece, line in _tokens(text):
         frame = stack[-1]
         if kind == "line":
-            if len(stack) == 1:
+            if len(stack) == 1:  # within brackets a line's end separates nothing
                 parts, header, frame.wants_key = [], False, True
         elif piece == "[" and len(stack) == 1 and frame.wants_key and not parts:
-            header, frame.prefix = True, ()
+            header, frame.prefix = True, ()  # [a.b] is a key from the root, whatever table it follows
         elif frame.wants_key and piece not in {frame.closing, ","}:
             if piece == ("]" if header else "="):
                 path = (*frame.prefix, *parts)
@@ -74,10 +79,11 @@ def places(text: str, *, depth: int = 32) -> dict[KeyPath, int]:
                 if header:
                     parts, header, frame.prefix = [], False, path
             elif kind != "mark":
-                start = start if parts else line
+                start = start if parts else line  # a key is where its first part is
                 parts.append(_name(kind, piece))
         elif piece in {"[", "{"}:
             table = piece == "{"
+            # An item of a list has no name; "" makes its path one longer, so that lists count as depth too.
             prefix = (*frame.prefix, *parts) if frame.table else (*frame.prefix, "")
             listed = frame.listed or not frame.table
             stack.append(_Frame(prefix, "}" if table else "]", table, listed, wants_key=table))

@@ -20,7 +20,7 @@ import torch
 
 from i2i._version import __version__
 from i2i.errors import DataError, RecipeError, ResourceError
-from i2i.plugins.versions import RESOLVED, beside
+from i2i.plugins.versions import RESOLVED, versions_of_run
 from i2i.recipe.recipe import Recipe, differences, read_resolved
 from i2i.system.atomic import TEMPORARY, sync, sync_folder, write_text
 from i2i.system.device import Runtime
@@ -166,10 +166,10 @@ class RunFolder:
 
     def _skew(self, recipe: Recipe, key: str) -> str:
         """Say that the run was begun with another version of the plug-in behind `key`, if it was."""
-        used = next((slot for path, slot in recipe.slots.items() if f"{key}.".startswith(f"{path}.")), None)
+        used = recipe.slot_around(key)
         if used is None:
             return ""
-        then, now = beside(self.root / RESOLVED), f"{used.entry.distribution} {used.entry.version}"
+        then, now = versions_of_run(self.root / RESOLVED), f"{used.entry.distribution} {used.entry.version}"
         before = then.get(used.entry.namespace, now)
         return "" if before == now else f" It was begun with {before}, and installed is {now}."
 

@@ -18,7 +18,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from i2i.errors import DataError, Problem, RecipeError
-from i2i.plugins.versions import then_and_now
+from i2i.plugins.versions import both_versions
 from i2i.registry import Entry
 from i2i.system.atomic import write_bytes
 
@@ -125,7 +125,7 @@ def check_component(file: WeightsFile, entry: Entry) -> list[str]:
         for ref, rev in ((file.header["component"], file.header["rev"]), (entry.ref, entry.rev))
     )
     if old != new:
-        cause = f"both are of {now}" if then == now else then_and_now(then, now)
+        cause = f"both are of {now}" if then == now else both_versions(then, now)
         cure = "Train anew." if then == now else "Train anew, or use the version it was written with."
         raise RecipeError(
             f"{file.path} holds {old}, and installed is {new}: its weights no longer mean the same "

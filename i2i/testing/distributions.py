@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 
 
 @contextmanager
@@ -80,9 +79,11 @@ def isolated_plugins(*namespaces: str) -> Iterator[Catalog]:
     """
     earlier = os.environ.get("I2I_DISABLE")
     off = {name for name in (earlier or "").split(",") if name}
-    os.environ["I2I_DISABLE"] = ",".join(sorted(off.union(discover(environ={}).names()) - {*namespaces}))
+    os.environ["I2I_DISABLE"] = ",".join(
+        sorted(off.union(Catalog.installed(environ={}).namespaces()) - {*namespaces})
+    )
     try:
-        yield Catalog(discover())
+        yield Catalog.installed()
     finally:
         _restore("I2I_DISABLE", earlier)
 

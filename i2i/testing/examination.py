@@ -16,7 +16,6 @@ from typing import Any
 from i2i.errors import I2IError, PluginError, ResourceError, did_you_mean
 from i2i.kinds import KINDS
 from i2i.plugins.catalog import CORE, Catalog, split_ref
-from i2i.plugins.discovery import discover
 from i2i.registry import Entry
 from i2i.testing.checks import CHECKS
 from i2i.testing.outcomes import Broken, Check, Outcome, Status, told
@@ -94,7 +93,7 @@ def check_component(
 
     Raises PluginError or RecipeError when there is no such component.
     """
-    catalog = catalog or Catalog(discover())
+    catalog = catalog or Catalog.installed()
     subject = Subject(find_entry(catalog, ref, kind), catalog, params)
     return Examination(subject, expected_failures).outcomes()
 
@@ -127,11 +126,11 @@ def examine_plugin(
     catalog: Catalog | None = None,
 ) -> list[Examination]:
     """Return the examination of the plug-in itself, and one for each of its components."""
-    catalog = catalog or Catalog(discover())
-    record = catalog.plugins.get(namespace)
+    catalog = catalog or Catalog.installed()
+    record = catalog.record(namespace)
     if record is None or record.disabled:
         catalog.plugin(namespace, wanted=namespace)
-    plugin = catalog.plugins.load(namespace)
+    plugin = catalog.load(namespace)
     titles = {title for entry in plugin.entries for title in (entry.ref, f"{entry.kind} {entry.ref}")}
     for name in {*params, *expected_failures} - titles - {namespace}:
         raise PluginError(f"plug-in '{namespace}' has no component '{name}'{did_you_mean(name, titles)}")

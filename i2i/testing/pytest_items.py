@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from i2i.errors import PluginError, did_you_mean
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.testing.examination import Examination, examine_plugin, find_entry
 from i2i.testing.subjects import PluginSubject, Subject
 
@@ -55,7 +54,7 @@ def parametrize_components(
 
 def _examined(refs: tuple[str, ...], params: ByName, expected: ByName) -> Iterator[tuple[str, _Examinations]]:
     """Yield what `refs` name, each under the name that its items go by."""
-    catalog = Catalog(discover())
+    catalog = Catalog.installed()
     for ref in refs:
         namespace, _, name = ref.partition("/")
         if name != "*":

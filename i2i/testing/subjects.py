@@ -15,7 +15,7 @@ from i2i.errors import did_you_mean
 from i2i.kinds import KINDS, LOSS_KINDS, Kind
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.discovery import Plugin
-from i2i.plugins.schema import Schema, component_schema, slot_schema
+from i2i.plugins.schema import Bound, Schema, bind, slot_schema
 from i2i.registry import Entry
 from i2i.seeds import seeded
 from i2i.testing.outcomes import PLUGIN, fail
@@ -93,7 +93,12 @@ class Subject:
     @cached_property
     def schema(self) -> Schema:
         """The keys of its table."""
-        return component_schema(self.entry)[1]
+        return self.bound.schema
+
+    @cached_property
+    def bound(self) -> Bound:
+        """Its table as its signature reads it."""
+        return bind(self.entry, self.table)
 
     @property
     def table(self) -> dict[str, Any]:
@@ -107,23 +112,21 @@ class Subject:
 
     def construct(self, **given: Any) -> Any:
         """Build it with torch's global generator as it stands."""
-        known = {*self.schema.names, *slot_schema(self.kind).names}
-        unknown = sorted(self.params.keys() - known)
+        unknown = sorted(self.params.keys() & {"use", *self.bound.unknown})
         if unknown:
-            close = did_you_mean(unknown[0], known)
+            close = did_you_mean(unknown[0], [*self.schema.names, *slot_schema(self.kind).names])
             fail(f"it was to be built with '{unknown[0]}', which is no parameter of it{close}: mend `params`")
-        reading = self.schema.read(self.table)
-        for name, sentence in reading.errors.items():
+        for name, sentence in self.bound.errors.items():
             fail(f"{sentence}: give '{name}' in `params`, or as --set {self.entry.ref}.{name}=VALUE")
-        injected = {name: given[name] if name in given else INJECTED[name]() for name in self.schema.injected}
-        built = self.factory(**reading.values, **injected)
+        missing = {name: INJECTED[name]() for name in self.schema.injected - given.keys()}
+        built = self.bound.call(**missing, **given)
         if self.kind in LOSS_KINDS and isinstance(built, nn.Module):
             built = built.eval().requires_grad_(False)
         return built
 
     def setting(self, name: str) -> Any:
         """Return the engine's own key `name` of its table, or the default of that."""
-        return slot_schema(self.kind).read(self.table).values[name]
+        return self.bound.settings.values[name]
 
     @cached_property
     def shared(self) -> Any:

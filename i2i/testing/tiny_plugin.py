@@ -5,7 +5,7 @@ from __future__ import annotations
 from i2i._version import __version__
 from i2i.hookspecs import hookimpl
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import Plugin, Plugins
+from i2i.plugins.discovery import Plugin
 from i2i.registry import Registrar
 
 i2i_api = 1
@@ -20,5 +20,4 @@ def i2i_register(registry: Registrar) -> None:
 def with_tiny_data(catalog: Catalog) -> Catalog:
     """Return a catalog of the same plug-ins and this one."""
     own = Plugin("testing", "i2i-toolkit", __version__, __name__)
-    installed = (catalog.plugins.get(name) for name in catalog.plugins.names() if name != own.namespace)
-    return Catalog(Plugins([*filter(None, installed), own]))
+    return Catalog([*catalog.records(), own])

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from i2i.engine.loop import run
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.recipe.recipe import Recipe, load_recipe
 from i2i.runs import weights
 from i2i.testing.tiny_plugin import with_tiny_data
@@ -65,7 +64,7 @@ def run_tiny(
     recipe of that name, and ``data.use=testing/pairs`` gives it the tiny data. The run's folder is `out`,
     or a temporary one.
     """
-    catalog = with_tiny_data(catalog or Catalog(discover()))
+    catalog = with_tiny_data(catalog or Catalog.installed())
     often = ("train.log_every=1", f"train.eval_every={steps}", f"train.save_every={steps}")
     settings = (*often, "train.precision=fp32", *settings)
     if recipe is None:

@@ -12,7 +12,6 @@ from i2i import run
 from i2i.bench.pictures import make_pictures, sheet
 from i2i.errors import DataError
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.recipe.recipe import load_recipe
 
 
@@ -34,7 +33,7 @@ def pixels(path: Path) -> bytes:
 
 
 def make(models, recipe, folder, **options):
-    return make_pictures(models, recipe, folder, catalog=Catalog(discover()), device="cpu", **options)
+    return make_pictures(models, recipe, folder, catalog=Catalog.installed(), device="cpu", **options)
 
 
 def test_pairs_are_spread_evenly_over_the_validation_split(trained, tmp_path):

@@ -8,7 +8,6 @@ import tomllib
 import pytest
 
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 
 
 def test_the_list_has_a_line_for_each_component(i2i, bits):
@@ -16,7 +15,7 @@ def test_the_list_has_a_line_for_each_component(i2i, bits):
     assert (ended.code, ended.err) == (0, "")
     header, *lines = ended.out.splitlines()
     assert header.split() == ["use", "kind", "summary"]
-    assert len(lines) == len(Catalog(discover()).entries())
+    assert len(lines) == len(Catalog.installed().entries())
     assert any(line.split()[:2] == ["bits/net", "generator"] for line in lines)
     assert any(line.split()[:2] == ["unet", "generator"] for line in lines)
 
@@ -111,7 +110,7 @@ def test_a_component_that_is_not_there(i2i, bits, ref: str, code: int, message: 
 
 
 def core_refs() -> list[str]:
-    return sorted({entry.ref for entry in Catalog(discover()).plugins.load("core").entries})
+    return sorted({entry.ref for entry in Catalog.installed().load("core").entries})
 
 
 @pytest.mark.parametrize("ref", core_refs())

@@ -21,7 +21,6 @@ from i2i.engine.session import Session
 from i2i.kinds import LOSS_KINDS, Batch, ImageSpec, PairSpec
 from i2i.maps import as_features, as_maps
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.registry import Entry
 from i2i.system.device import Runtime
 
@@ -114,7 +113,7 @@ PLACES = {
     "penalty": ("losses.tested", "tested.judge"),
 }
 
-CATALOG = Catalog(discover())
+CATALOG = Catalog.installed()
 ENTRIES = [entry for kind in PLACES for entry in CATALOG.entries(kind) if entry.namespace == "core"]
 NETWORKS = [entry for entry in ENTRIES if entry.kind in ("generator", "discriminator")]
 

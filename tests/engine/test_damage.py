@@ -23,7 +23,6 @@ from i2i.errors import DataError, DivergedError, PluginError, RecipeError
 from i2i.models.evaluation import evaluate_trained
 from i2i.models.trained import find_trained
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.runs import checkpoint, state, weights
 from i2i.runs.folder import RunFolder
 
@@ -199,7 +198,7 @@ def local(gan: Path, tmp_path: Path):
     folder = tmp_path / "local"
     folder.mkdir()
     (folder / "trouble_makers.py").write_text(LOCAL)
-    catalog = Catalog(discover(local=folder / "trouble_makers.py"))
+    catalog = Catalog.installed(local=folder / "trouble_makers.py")
     yield lambda *settings: load_recipe(gan, set=settings, catalog=catalog)
     sys.path.remove(str(folder))
     sys.modules.pop("trouble_makers", None)
@@ -415,7 +414,7 @@ def test_a_data_set_at_fault_is_named_from_a_process_of_its_own(local, tmp_path)
 def test_a_metric_at_fault_is_named_when_a_model_is_scored(local, load, tmp_path):
     folder = run(load("train.steps=1"), tmp_path / "run").folder
     recipe = local("metrics.p.use=local/picky")
-    catalog = Catalog(discover())
+    catalog = Catalog.installed()
     trained = replace(find_trained(folder, catalog=catalog), recipe=recipe)
     with pytest.raises(PluginError, match=r"metrics.p\n  local/picky failed: RuntimeError: "):
         evaluate_trained(trained, split="val", catalog=catalog)

@@ -13,7 +13,6 @@ from i2i.errors import PluginError, RecipeError
 from i2i.kinds import ImageSpec, PairSpec, TestSettings
 from i2i.models.trained import find_trained
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.runs import weights
 
 OLD = "written with i2i-toys 0.9, installed is i2i-toys 1.0"
@@ -103,14 +102,14 @@ def test_weights_of_another_revision_of_the_same_version(model):
 
 @pytest.mark.parametrize("provenance", [[1], "x", None])
 def test_a_model_whose_provenance_is_none_still_has_its_data(model, provenance):
-    found = find_trained(model(provenance=provenance), catalog=Catalog(discover()))
+    found = find_trained(model(provenance=provenance), catalog=Catalog.installed())
     assert found.recipe.data.entry.ref == "toys/squares"
 
 
 def test_the_data_of_a_model_file(model):
     path = model(data={"use": "toys/squares", "size": 16, "corners": 4})
     with pytest.raises(RecipeError, match=f"unknown key 'corners' for toys/squares .*; {OLD}"):
-        find_trained(path, catalog=Catalog(discover()))
+        find_trained(path, catalog=Catalog.installed())
 
 
 def begun_before(folder) -> None:

@@ -20,7 +20,6 @@ from i2i.kinds import Batch, ImageSpec, PairSpec
 from i2i.models.evaluation import definition, evaluate_trained
 from i2i.models.trained import find_trained
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.runs import weights
 from i2i.system.device import resolve
 
@@ -243,7 +242,7 @@ def test_a_plug_in_that_only_training_needed_may_be_gone(load, tmp_path):
     (folder / "resolved.toml").write_text(
         (folder / "resolved.toml").read_text().replace('"toys/tiny"', '"gone/judge"')
     )
-    catalog = Catalog(discover())
+    catalog = Catalog.installed()
     found = evaluate_trained(find_trained(folder, catalog=catalog), split="test", catalog=catalog)
     assert found.figures["mae"].n == 10
 
@@ -281,7 +280,7 @@ def test_a_definition_is_the_docstring_up_to_its_arguments_unless_the_metric_say
 
 
 def test_scoring_leaves_the_random_state_as_it_was(trained):
-    catalog = Catalog(discover())
+    catalog = Catalog.installed()
     before = torch.get_rng_state()
     evaluate_trained(find_trained(trained, catalog=catalog), split="test", catalog=catalog)
     assert torch.equal(torch.get_rng_state(), before)

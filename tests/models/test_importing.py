@@ -23,13 +23,12 @@ from i2i.errors import DataError
 from i2i.kinds import ImageSpec, PairSpec
 from i2i.models.importing import import_weights
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.plugins.schema import component_schema
 from i2i.recipe.recipe import load_recipe
 from i2i.runs import weights
 
 State = dict[str, Tensor]
-CATALOG = Catalog(discover())
+CATALOG = Catalog.installed()
 NORMS = ["batch", "instance", "none"]
 
 

@@ -17,10 +17,9 @@ from i2i.core.generators.resnet import ResNet
 from i2i.errors import DataError, RecipeError, ResourceError
 from i2i.models.importing import import_weights
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.runs import weights
 
-CATALOG = Catalog(discover())
+CATALOG = Catalog.installed()
 
 
 def patch(norm: Any = "batch") -> dict[str, Tensor]:

@@ -17,7 +17,6 @@ from i2i.errors import DataError, PluginError, RecipeError
 from i2i.images import read_image
 from i2i.models.translate import load_model, plan, translate, translate_all
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 
 
 @pytest.fixture
@@ -172,7 +171,7 @@ def test_a_discriminators_weights_are_no_model(model, tmp_path):
 
 
 def test_a_model_whose_plug_in_is_gone_names_it(model, tmp_path):
-    catalog = Catalog(discover(environ={"I2I_DISABLE": "toys"}))
+    catalog = Catalog.installed(environ={"I2I_DISABLE": "toys"})
     with pytest.raises(PluginError, match="'toys/tiny' needs the plug-in 'toys'"):
         load_model(model, catalog=catalog)
 

@@ -9,12 +9,11 @@ import pytest
 from i2i.errors import PluginError, RecipeError
 from i2i.kinds import KINDS, LOSS_KINDS
 from i2i.plugins.catalog import Catalog, split_ref
-from i2i.plugins.discovery import discover
 
 
 @pytest.fixture
 def catalog(bits) -> Catalog:
-    return Catalog(discover(environ={}))
+    return Catalog.installed(environ={})
 
 
 def test_a_bare_name_always_means_core():
@@ -64,7 +63,7 @@ def test_a_component_of_a_file_that_was_not_given(catalog: Catalog):
 
 
 def test_a_namespace_that_is_switched_off(bits):
-    catalog = Catalog(discover(environ={"I2I_DISABLE": "bits"}))
+    catalog = Catalog.installed(environ={"I2I_DISABLE": "bits"})
     with pytest.raises(
         PluginError, match="'bits/net' needs the plug-in 'bits', which I2I_DISABLE switches off"
     ):
@@ -82,7 +81,7 @@ def test_components_are_listed_kind_by_kind_and_core_first(catalog: Catalog):
 
 def test_a_broken_plug_in_is_left_out_of_the_list(catalog: Catalog, distribution):
     distribution("i2i-broken", "0.1", "broken", {"i2i_broken.py": "1 / 0"})
-    assert Catalog(discover(environ={})).entries() == catalog.entries()
+    assert Catalog.installed(environ={}).entries() == catalog.entries()
 
 
 def test_shipped_recipes_are_found_by_name(catalog: Catalog):

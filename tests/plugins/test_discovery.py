@@ -11,7 +11,6 @@ import pytest
 
 from i2i.errors import RecipeError
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 
 REGISTER = """
 from i2i import hookimpl
@@ -26,7 +25,7 @@ class Net: pass
 
 
 def load(namespace: str):
-    return discover(environ={}).load(namespace)
+    return Catalog.installed(environ={}).load(namespace)
 
 
 def test_a_distribution_with_an_entry_point_is_a_plug_in(distribution):
@@ -44,16 +43,16 @@ def test_a_distribution_with_an_entry_point_is_a_plug_in(distribution):
 
 def test_discovering_imports_nothing(distribution):
     distribution("i2i-shapes", "1.0", "shapes", {"i2i_shapes.py": "raise RuntimeError"})
-    plugins = discover(environ={})
-    assert {"core", "shapes"} <= set(plugins.names())
-    assert plugins.get("shapes").error == ""
+    catalog = Catalog.installed(environ={})
+    assert {"core", "shapes"} <= set(catalog.namespaces())
+    assert catalog.record("shapes").error == ""
     assert "i2i_shapes" not in sys.modules
 
 
 def test_a_plug_in_is_imported_once(distribution):
     distribution("i2i-shapes", "1.0", "shapes", {"i2i_shapes.py": REGISTER})
-    plugins = discover(environ={})
-    assert plugins.load("shapes") is plugins.load("shapes")
+    catalog = Catalog.installed(environ={})
+    assert catalog.load("shapes") is catalog.load("shapes")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +148,7 @@ def test_a_plug_in_registers_all_or_nothing(distribution):
 def test_a_broken_plug_in_leaves_the_others_alone(distribution):
     distribution("i2i-broken", "0.1", "broken", {"i2i_broken.py": "1 / 0"})
     distribution("i2i-shapes", "0.1", "shapes", {"i2i_shapes.py": REGISTER})
-    records = {record.namespace: record for record in discover(environ={}).load_all()}
+    records = {record.namespace: record for record in Catalog.installed(environ={}).load_all()}
     assert "ZeroDivisionError" in records["broken"].error
     assert records["shapes"].error == ""
 
@@ -245,9 +244,9 @@ def test_a_namespace_of_the_wrong_form_is_refused(distribution, namespace: str):
 
 def test_i2i_disable_works_before_any_import(distribution):
     distribution("i2i-shapes", "0.1", "shapes", {"i2i_shapes.py": "raise RuntimeError"})
-    plugins = discover(environ={"I2I_DISABLE": "other, shapes"})
-    assert "shapes" not in plugins.names()
-    record = plugins.load("shapes")
+    catalog = Catalog.installed(environ={"I2I_DISABLE": "other, shapes"})
+    assert "shapes" not in catalog.namespaces()
+    record = catalog.load("shapes")
     assert (record.disabled, record.loaded, record.error) == (True, False, "")
     assert "i2i_shapes" not in sys.modules
 
@@ -255,14 +254,14 @@ def test_i2i_disable_works_before_any_import(distribution):
 def test_i2i_disable_settles_a_conflict(distribution):
     distribution("i2i-a", "1.0", "shapes", {"i2i_a.py": REGISTER})
     distribution("i2i-b", "2.0", "shapes", {"i2i_b.py": REGISTER})
-    assert discover(environ={"I2I_DISABLE": "shapes"}).load("shapes").error == ""
+    assert Catalog.installed(environ={"I2I_DISABLE": "shapes"}).load("shapes").error == ""
 
 
 def test_a_file_becomes_the_plug_in_local(tmp_path: Path, monkeypatch):
     path = tmp_path / "my_parts_1.py"
     path.write_text(REGISTER)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    catalog = Catalog(discover(local=path, environ={}))
+    catalog = Catalog.installed(local=path, environ={})
     assert catalog.get(("generator",), "local/net").load().__name__ == "Net"
     del sys.modules["my_parts_1"]
 
@@ -273,18 +272,18 @@ def test_a_local_file_needs_a_name_that_can_be_imported(tmp_path: Path, monkeypa
     path.write_text(REGISTER)
     monkeypatch.setattr(sys, "path", [*sys.path])
     with pytest.raises(RecipeError, match="--plugin"):
-        discover(local=path, environ={})
+        Catalog.installed(local=path, environ={})
 
 
 def test_a_local_file_that_is_not_there_is_refused(tmp_path: Path):
     with pytest.raises(RecipeError, match="there is no such Python file"):
-        discover(local=tmp_path / "nothing.py", environ={})
+        Catalog.installed(local=tmp_path / "nothing.py", environ={})
 
 
 def test_without_its_entry_point_core_is_gone_and_every_built_in_with_it(distribution):
-    assert Catalog(discover(environ={})).entries()
+    assert Catalog.installed(environ={}).entries()
     distribution("i2i-toolkit", "0.1.0", None, {})
-    assert "core" not in discover(environ={}).names()
+    assert "core" not in Catalog.installed(environ={}).namespaces()
     listed = subprocess.run(
         [sys.executable, "-m", "i2i", "components", "list", "--json"],
         capture_output=True,

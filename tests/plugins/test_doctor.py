@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from i2i.plugins import doctor
-from i2i.plugins.discovery import discover
+from i2i.plugins.catalog import Catalog
 from i2i.plugins.doctor import examine, one_edit
 from i2i.plugins.installed import editable_project, needs, outdated, stale, verify
 
@@ -59,13 +59,13 @@ def edit(info: Path, project: Path) -> None:
 
 
 def facts(namespace: str):
-    (found,) = [one for one in examine(discover()).plugins if one.namespace == namespace]
+    (found,) = [one for one in examine(Catalog.installed()).plugins if one.namespace == namespace]
     return found
 
 
 def told(name: str, of: str = "problems") -> list[str]:
     """What is said about one distribution or namespace."""
-    return [sentence for sentence in getattr(examine(discover()), of) if name in sentence]
+    return [sentence for sentence in getattr(examine(Catalog.installed()), of) if name in sentence]
 
 
 # --- the files of a distribution ------------------------------------------------------------------
@@ -295,7 +295,7 @@ def test_a_plug_in_that_is_switched_off_is_not_imported(distribution, monkeypatc
 def test_two_distributions_for_one_name_are_both_listed(distribution):
     distribution("i2i-b", "2.0", "twice", {"i2i_b.py": PLUGIN})
     distribution("i2i-a", "1.0", "twice", {"i2i_a.py": PLUGIN})
-    listed = [one.distribution for one in examine(discover()).plugins if one.namespace == "twice"]
+    listed = [one.distribution for one in examine(Catalog.installed()).plugins if one.namespace == "twice"]
     assert sorted(listed) == ["i2i-a", "i2i-b"]
     (problem,) = told("twice")
     assert problem.startswith("two installed packages provide the plug-in 'twice': i2i-a 1.0 and i2i-b 2.0.")
@@ -401,7 +401,7 @@ def test_names_that_are_easily_mistaken_are_pointed_out(
 ):
     monkeypatch.setattr(doctor, "OWN", {**doctor.OWN, "ours": "i2i-ours"})
     distribution(name, "1.0", namespace, {f"{name.replace('-', '_')}.py": PLUGIN})
-    assert note in examine(discover()).notes
+    assert note in examine(Catalog.installed()).notes
     assert told(name) == []
 
 
@@ -425,7 +425,7 @@ def test_a_cache_that_cannot_be_written_is_noted(tmp_path, monkeypatch):
 
 def test_a_torch_that_cannot_be_imported_is_a_problem(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    health = examine(discover())
+    health = examine(Catalog.installed())
     assert "torch" not in health.versions
     assert any(problem.startswith("torch cannot be imported: ") for problem in health.problems)
 
@@ -433,7 +433,7 @@ def test_a_torch_that_cannot_be_imported_is_a_problem(monkeypatch):
 def test_versions_and_machine_are_told(monkeypatch):
     import torch
 
-    health = examine(discover())
+    health = examine(Catalog.installed())
     assert health.versions["torch"] == torch.__version__
     assert health.machine["devices"][0] == "cpu"
     assert health.machine["memory"] > health.machine["free_memory"] > 0
@@ -457,7 +457,7 @@ def test_the_command_ends_with_6_when_something_is_wrong(i2i, distribution):
 
 
 def test_the_command_ends_with_0_when_nothing_is_wrong(i2i, shiny, monkeypatch):
-    found = examine(discover())
+    found = examine(Catalog.installed())
     sound = doctor.Health(found.versions, found.machine, found.packages, found.plugins, (), ("a note",))
     monkeypatch.setattr(doctor, "examine", lambda plugins: sound)
     ended = i2i("doctor")

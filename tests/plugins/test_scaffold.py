@@ -15,7 +15,6 @@ import pytest
 from i2i.errors import RecipeError, ResourceError
 from i2i.kinds import KINDS
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.plugins.scaffold import COMPONENTS, LONGEST_NAME, Scaffold, scaffold
 
 TAKES_A_PROCESS = "spawn-safe"
@@ -43,7 +42,7 @@ i2i("run", f"{folder}/recipes/{namespace}.toml", "--steps", steps, "--out", "out
 
 
 def made(name: str, kind: str, out: Path) -> Scaffold:
-    return scaffold(name, kind=kind, out=out, plugins=discover())
+    return scaffold(name, kind=kind, out=out, catalog=Catalog.installed())
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +266,7 @@ def test_a_component_of_each_kind_keeps_the_contract(checkouts, kind):
 
     outcomes = [
         examination.outcome(name)
-        for examination in examine_plugin(f"new-{kind}", catalog=Catalog(discover()))
+        for examination in examine_plugin(f"new-{kind}", catalog=Catalog.installed())
         for name in examination.checks
         if name != TAKES_A_PROCESS
     ]
@@ -279,7 +278,7 @@ def test_a_component_of_each_kind_keeps_the_contract(checkouts, kind):
 def test_the_recipe_of_each_kind_is_shipped_and_sound(checkouts, kind):
     from i2i.recipe.recipe import load_recipe
 
-    new, catalog = checkouts[kind], Catalog(discover())
+    new, catalog = checkouts[kind], Catalog.installed()
     assert catalog.recipe(f"new-{kind}/new-{kind}").path() == new.folder / "recipes" / f"new-{kind}.toml"
     recipe = load_recipe(f"new-{kind}/new-{kind}", catalog=catalog)
     used = {slot.entry.ref for slot in recipe.slots.values()}

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le, MultipleOf
 
 from i2i.errors import PluginError
 from i2i.kinds import KINDS
-from i2i.plugins.schema import argument_help, component_schema, describe, schema_of, slot_schema
+from i2i.plugins.schema import argument_help, bind, component_schema, describe, schema_of, slot_schema
 from i2i.registry import Entry
 
 if TYPE_CHECKING:
@@ -223,6 +223,31 @@ def test_help_comes_from_the_docstring():
     }
 
 
+def test_help_that_classes_share_stands_in_their_base():
+    class Base:
+        """What nets share.
+
+        Args:
+            depth: how deep.
+            width: how wide.
+            other: of no concern to all.
+        """
+
+    class Net(Base):
+        """A net.
+
+        Args:
+            width: how wide at its waist.
+        """
+
+        def __init__(self, depth: int, width: int) -> None: ...
+
+    class Plain(Net): ...
+
+    assert argument_help(Net) == {"depth": "how deep.", "width": "how wide at its waist."}
+    assert argument_help(Plain) == argument_help(Net)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_slot_key_has_a_default_and_help(kind: str):
     for parameter in slot_schema(kind).parameters:
@@ -249,3 +274,25 @@ def test_a_component_must_be_callable_and_keep_clear_of_slot_keys(distribution):
         component_schema(entry("i2i_some_bits:PI"))
     with pytest.raises(PluginError, match="parameter 'init' is one of i2i's own keys; rename it"):
         component_schema(entry("i2i_some_bits:net"))
+
+
+def test_a_table_is_bound_to_its_factory(distribution):
+    source = "def net(*, in_channels: int, depth: int, width: int = 8): return in_channels, depth, width\n"
+    distribution("bits", "1", None, {"i2i_bound_bits.py": source})
+    bound = bind(entry("i2i_bound_bits:net"), {"use": "bits/net", "depth": 3, "init": "none"})
+    assert not bound.errors
+    assert not bound.unknown
+    assert bound.toml == {"depth": 3, "width": 8}
+    assert bound.settings.values["init"] == "none"
+    assert bound.call(in_channels=1, out_channels=2) == (1, 3, 8)
+
+
+def test_what_is_wrong_with_a_table_comes_with_what_is_bound(distribution):
+    source = "def net(*, depth: int, width: int = 8): ...\n"
+    distribution("bits", "1", None, {"i2i_wrong_bits.py": source})
+    bound = bind(
+        entry("i2i_wrong_bits:net"), {"widht": 3, "use": "bits/net", "in_channels": 3, "init": "odd"}
+    )
+    assert bound.unknown == ("widht", "in_channels")
+    assert bound.errors == {"depth": "bits/net needs 'depth' (int)"}
+    assert "init" in bound.settings.errors

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from i2i.errors import PluginError, RecipeError
-from i2i.plugins.versions import recorded
+from i2i.plugins.versions import plugin_versions
 from i2i.recipe.recipe import load_recipe, load_sections
 
 SHINY = """
@@ -116,12 +116,11 @@ def test_a_plug_in_that_is_gone_is_simply_missing(resolved, monkeypatch):
 
 def test_tables_without_a_file_say_what_they_were_written_with(shiny, bits):
     from i2i.plugins.catalog import Catalog
-    from i2i.plugins.discovery import discover
 
     table = {"name": "x", "data": {"use": "bits/squares", "root": "images", "corners": 4}}
     with pytest.raises(RecipeError, match=r"size; written with i2i-bits 0.9, installed is i2i-bits 1.0\)"):
         load_sections(
-            table, ["data"], shown="m", written={"bits": "i2i-bits 0.9"}, catalog=Catalog(discover())
+            table, ["data"], shown="m", written={"bits": "i2i-bits 0.9"}, catalog=Catalog.installed()
         )
 
 
@@ -136,8 +135,8 @@ def test_a_record_that_cannot_be_read_costs_a_remark_and_no_more(resolved, shiny
 
 def test_versions_are_those_of_the_record():
     about = {"plugins": [{"namespace": "timm", "distribution": "i2i-timm", "version": "0.1"}]}
-    assert recorded(about) == {"timm": "i2i-timm 0.1"}
-    assert recorded(None) == {}
+    assert plugin_versions(about) == {"timm": "i2i-timm 0.1"}
+    assert plugin_versions(None) == {}
 
 
 def test_a_name_that_two_packages_claim_has_no_installed_version(resolved, shiny, distribution):

@@ -178,9 +178,8 @@ def test_needs_in_the_wrong_form_are_the_plug_ins_fault(told):
 @pytest.mark.parametrize("name", ["pix2pix", "l1-only"])
 def test_the_shipped_recipes_say_what_they_are(name: str):
     from i2i.plugins.catalog import Catalog
-    from i2i.plugins.discovery import discover
 
-    entry = Catalog(discover()).recipe(name)
+    entry = Catalog.installed().recipe(name)
     text = entry.path().read_text(encoding="utf-8")
     assert text.startswith("# ")
     assert f'summary = "{entry.summary}"' in text

@@ -62,11 +62,10 @@ def test_a_plug_in_that_the_recipe_does_not_name_is_not_imported(recipe_file, di
 
 def test_a_shipped_recipe_goes_by_its_name(bits):
     from i2i.plugins.catalog import Catalog
-    from i2i.plugins.discovery import discover
     from i2i.recipe.merge import read_draft
     from i2i.recipe.origins import Findings
 
-    draft = read_draft("pix2pix", Catalog(discover()), Findings())
+    draft = read_draft("pix2pix", Catalog.installed(), Findings())
     assert draft.table["name"] == "pix2pix"
 
 
@@ -296,6 +295,22 @@ def test_a_later_problem_finds_its_place(recipe_file, path: str, place: str):
     if path == "optimizers.discriminators.patch":
         recipe = load_recipe(file, unset=["optimizers.discriminators"])
     assert recipe.problem(path, "so it is").render() == f"{place}\n  so it is"
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("", "x.toml:8  generator"),
+        ("depth", "x.toml:10  generator.depth"),
+        ("init", "x.toml:8  generator.init"),
+    ],
+)
+def test_a_slot_places_problems_at_its_table_or_at_a_key_whether_or_not_that_was_written(
+    recipe_file, key: str, place: str
+):
+    slot = load_recipe(recipe_file()).slots["generators.main"]
+    assert (slot.section, slot.name, slot.path) == ("generators", "main", "generators.main")
+    assert slot.problem("so it is", key=key).render() == f"{place}\n  so it is"
 
 
 def test_the_slot_in_charge_of_a_network(recipe_file):

@@ -12,7 +12,6 @@ import torch
 
 from i2i.errors import PluginError, RecipeError
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.testing import check_component, fake_distribution, isolated_plugins, run_tiny
 from i2i.testing.tiny_plugin import with_tiny_data
 
@@ -37,12 +36,12 @@ LIST = [sys.executable, "-m", "i2i", "components", "list"]
 def test_a_fake_distribution_is_there_for_a_while_also_for_subprocesses():
     paths, variable = list(sys.path), os.environ.get("PYTHONPATH")
     with fake_distribution("i2i-shiny", {"i2i_shiny.py": PLUGIN}, namespace="shiny", version="2.1") as site:
-        record = discover().load("shiny")
+        record = Catalog.installed().load("shiny")
         assert (record.distribution, record.version, record.error) == ("i2i-shiny", "2.1", "")
         listed = subprocess.run(LIST, capture_output=True, text=True, check=True, env={**os.environ})
         assert "half the L1 distance" in listed.stdout
     assert not site.exists()
-    assert discover().get("shiny") is None
+    assert Catalog.installed().record("shiny") is None
     assert "i2i_shiny" not in sys.modules
     assert (sys.path, os.environ.get("PYTHONPATH")) == (paths, variable)
 
@@ -68,18 +67,18 @@ def test_isolated_plug_ins_are_the_only_ones():
     before = os.environ.get("I2I_DISABLE")
     with fake_distribution("i2i-shiny", {"i2i_shiny.py": PLUGIN}, namespace="shiny"):
         with isolated_plugins("shiny") as catalog:
-            assert catalog.plugins.names() == ["shiny"]
-            assert discover().names() == ["shiny"]
+            assert catalog.namespaces() == ["shiny"]
+            assert Catalog.installed().namespaces() == ["shiny"]
             with pytest.raises(PluginError, match="which I2I_DISABLE switches off"):
                 catalog.get(("generator",), "unet")
-        assert {"core", "shiny"} <= set(discover().names())
+        assert {"core", "shiny"} <= set(Catalog.installed().namespaces())
     assert os.environ.get("I2I_DISABLE") == before
 
 
 def test_isolation_brings_back_what_was_switched_off_and_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("I2I_DISABLE", "core,nobody")
     with isolated_plugins("core") as catalog:
-        assert catalog.plugins.names() == ["core"]
+        assert catalog.namespaces() == ["core"]
     assert os.environ["I2I_DISABLE"] == "core,nobody"
 
 
@@ -123,6 +122,6 @@ def test_a_setting_that_is_wrong_is_an_ordinary_recipe_error():
 
 
 def test_the_tiny_data_keeps_the_contract_and_is_in_no_other_catalog():
-    assert discover().get("testing") is None
-    outcomes = check_component("testing/pairs", catalog=with_tiny_data(Catalog(discover())))
+    assert Catalog.installed().record("testing") is None
+    outcomes = check_component("testing/pairs", catalog=with_tiny_data(Catalog.installed()))
     assert [outcome for outcome in outcomes if outcome.status != "passed"] == []

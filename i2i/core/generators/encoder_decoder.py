@@ -8,28 +8,18 @@ from __future__ import annotations
 from typing import Annotated
 
 from annotated_types import Ge, Le
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i.core.generators.doubling import Upsample
-from i2i.core.generators.hourglass import Placement, check_size, decoder, encoder
+from i2i.core.generators.hourglass import Hourglass, Placement, decoder, encoder
 from i2i.core.norms import Norm
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Hourglass):
     """U-Net without its skips (Isola et al. 2017, arXiv 1611.07004, sections 4.3 and 6.1.1).
 
     (B,in_channels,H,W) -> (B,out_channels,H,W) in [-1,1]. All convolutions are 4x4 with stride 2. With
     batch norm only the last one has a bias, without it all have.
-
-    Args:
-        depth: how often the size is halved; 8 brings 256 pixels down to 1.
-        width: channels of the first layer; they double with each layer up to 8 times as many.
-        norm: normalisation after every convolution but the first, the innermost and the last.
-        dropout: probability of zeroing a value in the decoder's inner layers; the network's only noise.
-        dropout_placement: "paper" puts dropout on the three innermost decoder layers, though never on the
-            last; "pytorch" on those after the innermost that keep the full 8 times width.
-        upsample: how the decoder doubles the size: by "transposed" convolutions, which can leave a
-            checkerboard, or by a "resize" to the nearest pixel and a 3x3 convolution.
     """
 
     def __init__(
@@ -44,8 +34,7 @@ class EncoderDecoder(nn.Module):
         dropout_placement: Placement = "paper",
         upsample: Upsample = "transposed",
     ) -> None:
-        super().__init__()
-        self.size_multiple = 2**depth
+        super().__init__(depth)
         self.encoder = encoder(in_channels, depth=depth, width=width, norm=norm)
         self.decoder = decoder(
             out_channels,
@@ -60,7 +49,7 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate (B,in_channels,H,W); raise ValueError when a side is no multiple of `size_multiple`."""
-        check_size(source, len(self.encoder))
+        self.check_size(source)
         image = source
         for layer in (*self.encoder, *self.decoder):
             image = layer(image)

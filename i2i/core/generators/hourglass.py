@@ -1,6 +1,6 @@
-"""The two halves that U-Net and encoder-decoder share: down by strided convolutions, and back up.
+"""What U-Net, encoder-decoder and their relatives share: down by strided convolutions, and back up.
 
-The halves only hold the layers; how they are joined, with skips or without, is the network's own.
+The two halves only hold the layers; how they are joined, with skips or without, is the network's own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,38 @@ from i2i.core.generators.doubling import Upsample, doubling
 from i2i.core.norms import NORMS, Norm, biased
 
 Placement = Literal["paper", "pytorch"]
+
+
+class Hourglass(nn.Module):
+    """A generator that halves the size `depth` times and doubles it as often.
+
+    Each network names the parameters that it takes, with its own defaults; what they mean stands here.
+
+    Args:
+        depth: how often the size is halved; 8 brings 256 pixels down to 1.
+        width: channels of the first layer; they double with each layer up to 8 times as many.
+        norm: normalisation after every convolution but the first, the innermost and the last.
+        dropout: probability of zeroing a value in the decoder's inner layers; the network's only noise.
+        dropout_placement: "paper" puts dropout on the three innermost decoder layers, though never on the
+            last; "pytorch" on those after the innermost that keep the full 8 times width.
+        upsample: how the decoder doubles the size: by "transposed" convolutions, which can leave a
+            checkerboard, or by a "resize" to the nearest pixel and a 3x3 convolution.
+    """
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.depth = depth
+        self.size_multiple = 2**depth
+
+    def check_size(self, source: Tensor) -> None:
+        """Raise ValueError when the height or width of `source` is no multiple of `size_multiple`."""
+        height, width = source.shape[-2:]
+        multiple = self.size_multiple
+        if height % multiple or width % multiple:
+            raise ValueError(
+                f"a generator of depth {self.depth} needs sides that are multiples of {multiple}, "
+                f"not {height}x{width}: pad the image, or choose a smaller depth"
+            )
 
 
 def encoder(in_channels: int, *, depth: int, width: int, norm: Norm) -> nn.ModuleList:
@@ -60,17 +92,6 @@ def decoder(
         )
         for i in range(depth)
     )
-
-
-def check_size(source: Tensor, depth: int) -> None:
-    """Raise ValueError when the height or width of `source` cannot be halved `depth` times."""
-    height, width = source.shape[-2:]
-    multiple = 2**depth
-    if height % multiple or width % multiple:
-        raise ValueError(
-            f"a generator of depth {depth} needs sides that are multiples of {multiple}, "
-            f"not {height}x{width}: pad the image, or choose a smaller depth"
-        )
 
 
 def _channels(depth: int, width: int) -> list[int]:

@@ -10,14 +10,15 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Le
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i.core.generators.doubling import Upsample
+from i2i.core.generators.hourglass import Hourglass
 from i2i.core.generators.unet import UNet
 from i2i.core.norms import Norm
 
 
-class Noise(nn.Module):
+class Noise(Hourglass):
     """U-Net that reads `z_channels` of Gaussian noise, a value for each pixel, after the image's own.
 
     (B,in_channels,H,W) -> (B,out_channels,H,W) in [-1,1]. The noise is drawn anew in every pass, at test
@@ -25,12 +26,7 @@ class Noise(nn.Module):
 
     Args:
         z_channels: channels of noise.
-        depth: how often the size is halved; 8 brings 256 pixels down to 1.
-        width: channels of the first layer; they double with each layer up to 8 times as many.
-        norm: normalisation after every convolution but the first, the innermost and the last.
         dropout: probability of zeroing a value in the decoder's inner layers, a second kind of noise.
-        upsample: how the decoder doubles the size: by "transposed" convolutions, which can leave a
-            checkerboard, or by a "resize" to the nearest pixel and a 3x3 convolution.
     """
 
     def __init__(
@@ -45,7 +41,7 @@ class Noise(nn.Module):
         dropout: Annotated[float, Ge(0), Le(1)] = 0.0,
         upsample: Upsample = "transposed",
     ) -> None:
-        super().__init__()
+        super().__init__(depth)
         self.z_channels = z_channels
         self.net = UNet(
             in_channels=in_channels + z_channels,
@@ -56,7 +52,6 @@ class Noise(nn.Module):
             dropout=dropout,
             upsample=upsample,
         )
-        self.size_multiple = self.net.size_multiple
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate (B,in_channels,H,W); raise ValueError when a side is no multiple of `size_multiple`."""

@@ -12,37 +12,32 @@ import torch
 
 from i2i.engine.session import Session
 from i2i.errors import did_you_mean
+from i2i.kinds import CALLBACK_EVENTS
 from i2i.runs import state
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_session import attend, callback_session
-
-EVENTS = {
-    "run_start": ("run",),
-    "step_end": ("run", "logs"),
-    "eval_end": ("run", "metrics"),
-    "run_end": ("run", "error"),
-}
-"""What the engine calls, and with what."""
 
 
 @check("events", "callback", needs=["builds"])
 def events(subject: Subject) -> None:
     """It has at least one of the events that the engine calls, each with the arguments that it is given."""
     built = subject.shared
-    there = [event for event in EVENTS if callable(getattr(built, event, None))]
+    there = [event for event in CALLBACK_EVENTS if callable(getattr(built, event, None))]
     for name in _methods(built):
-        close = did_you_mean(name, EVENTS)
+        close = did_you_mean(name, CALLBACK_EVENTS)
         require(
-            name in EVENTS or not close or not name.startswith(("run_", "step_", "eval_", "on_")),
+            name in CALLBACK_EVENTS or not close or not name.startswith(("run_", "step_", "eval_", "on_")),
             f"the engine never calls '{name}'{close}",
         )
-    require(there, f"it has none of the events that the engine calls: define one of {', '.join(EVENTS)}")
+    known = ", ".join(CALLBACK_EVENTS)
+    require(there, f"it has none of the events that the engine calls: define one of {known}")
     for event in there:
         try:
-            inspect.signature(getattr(built, event)).bind(*EVENTS[event])
+            inspect.signature(getattr(built, event)).bind(*CALLBACK_EVENTS[event])
         except TypeError as error:
-            fail(f"{event}() cannot be called as {event}({', '.join(EVENTS[event])}): {error}")
+            arguments = ", ".join(CALLBACK_EVENTS[event])
+            fail(f"{event}() cannot be called as {event}({arguments}): {error}")
 
 
 @check("any-end", "callback", needs=["works", "settings-untouched"])

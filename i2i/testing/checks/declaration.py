@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from i2i.errors import PluginError
+from i2i.kinds import NEEDS
 from i2i.plugins.schema import argument_help, schema_of, slot_schema
 from i2i.testing.outcomes import check, fail, require
 from i2i.testing.subjects import BUILDABLE, NETWORKS, Subject
 from i2i.testing.uses import USES
 
 LONGEST_SUMMARY = 100
-NEEDS = ("penalty", "features", "metric")
-"""What `requires` may name."""
 
 
 @check("summary")

@@ -59,7 +59,7 @@ def thin_import(subject: PluginSubject) -> None:
 @check("recipes", PLUGIN, needs=["registers"])
 def recipes(subject: PluginSubject) -> None:
     """Every recipe that it ships is in the package and is sound, where the plug-ins it names are there."""
-    installed = subject.catalog.plugins.names()
+    installed = subject.catalog.namespaces()
 
     def can_be_read(table: Mapping[str, Any]) -> bool:
         return all(split_ref(ref)[0] in installed for ref in _references(table))

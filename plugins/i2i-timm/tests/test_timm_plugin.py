@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import discover
 from i2i.recipe.recipe import load_recipe
 from i2i.testing import isolated_plugins, parametrize_components
 
@@ -50,7 +49,7 @@ def test_without_it_nothing_else_is_missing():
     with isolated_plugins("core") as catalog:
         assert "timm/pix2pix" not in {entry.ref for entry in catalog.recipes()}
         assert load_recipe("shapes", catalog=catalog).slots
-    assert "timm" in Catalog(discover()).plugins.names()
+    assert "timm" in Catalog.installed().namespaces()
 
 
 def test_importing_the_plug_in_imports_nothing_heavy():

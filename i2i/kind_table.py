@@ -1,0 +1,96 @@
+"""The kinds of component as one table, and the facts of the contract that several parts of i2i go by.
+
+What a factory of each kind must return is in `i2i.kinds`, which hands all of this on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from i2i.slot_keys import (
+    CallbackSettings,
+    DataSettings,
+    DiscriminatorSettings,
+    GeneratorSettings,
+    JudgedLossSettings,
+    LossSettings,
+    MetricSettings,
+    NoSettings,
+    PenaltySettings,
+    TransformSettings,
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the contract: where it stands in a recipe, and which names are not a component's own.
+
+    `section` is the top-level table; `named` says whether it holds one table per name. A kind that is
+    not `in_recipes` has its table in a benchmark's file instead.
+    """
+
+    name: str
+    section: str
+    injected: frozenset[str]
+    settings: type
+    named: bool = True
+    in_recipes: bool = True
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "generator", "generators", frozenset({"in_channels", "out_channels", "fetch"}), GeneratorSettings
+        ),
+        Kind(
+            "discriminator",
+            "discriminators",
+            frozenset({"in_channels", "condition_channels", "fetch"}),
+            DiscriminatorSettings,
+        ),
+        Kind("paired-loss", "losses", frozenset({"fetch"}), LossSettings),
+        Kind("adversarial-loss", "losses", frozenset(), JudgedLossSettings),
+        Kind("feature-loss", "losses", frozenset(), JudgedLossSettings),
+        Kind("penalty", "losses", frozenset(), PenaltySettings),
+        Kind("data", "data", frozenset({"split"}), DataSettings, named=False),
+        Kind("transform", "transforms", frozenset(), TransformSettings),
+        Kind("method", "method", frozenset({"networks", "losses", "augmentation"}), NoSettings, named=False),
+        Kind("metric", "metrics", frozenset(), MetricSettings),
+        Kind("callback", "callbacks", frozenset(), CallbackSettings),
+        Kind("optimizer", "optimizers", frozenset({"params"}), NoSettings),
+        Kind("schedule", "schedules", frozenset({"total_steps", "steps_per_epoch"}), NoSettings),
+        Kind("executor", "executor", frozenset(), NoSettings, named=False, in_recipes=False),
+    )
+}
+
+LOSS_KINDS = tuple(name for name, kind in KINDS.items() if kind.section == "losses")
+
+JUDGED_KINDS = ("adversarial-loss", "feature-loss", "penalty")
+"""The losses that work through discriminators: which ones, says `on` in their tables."""
+
+SECTIONS: Mapping[str, bool] = {kind.section: kind.named for kind in KINDS.values() if kind.in_recipes}
+"""The sections of a recipe that hold components, and whether they hold a table for each name."""
+
+NETWORK_SECTIONS = ("generators", "discriminators")
+"""The sections whose components have weights of their own to train."""
+
+CALLBACK_EVENTS: Mapping[str, tuple[str, ...]] = {
+    "run_start": ("run",),
+    "step_end": ("run", "logs"),
+    "eval_end": ("run", "metrics"),
+    "run_end": ("run", "error"),
+}
+"""What the engine calls of a callback, where the callback has it, and with which arguments."""
+
+NEEDS = ("penalty", "metric", "features")
+"""What a component can say, in `requires`, that it cannot do without.
+
+A penalty on each discriminator that it works through, a metric, discriminators that hand out features.
+"""
+
+
+def kinds_of(section: str) -> tuple[str, ...]:
+    """Return the kinds whose tables stand in `section`: one, or all loss kinds for ``losses``."""
+    return tuple(name for name, kind in KINDS.items() if kind.section == section)
