@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from i2i.bench.results import PicturedPair, Pictures
 from i2i.data.opening import open_data
 from i2i.data.stream import HeldOutPairs
 from i2i.errors import DataError
@@ -35,11 +36,10 @@ def make_pictures(
     count: int = 8,
     catalog: Catalog,
     device: str = "auto",
-) -> dict[str, Any]:
+) -> Pictures:
     """Translate `count` pairs of the validation split with each variant's model; write them as PNGs.
 
-    The pairs are spread evenly over the split of the recipe's data. Returns ``images``, each with its
-    `id`, `source` and `target`, and ``outputs``, a list for each variant; all files as seen from `folder`.
+    The pairs are spread evenly over the split of the recipe's data. Files are named as seen from `folder`.
     An output is None where there is no model, or one for other channels. What is drawn at random, like
     dropout, depends on the recipe's seed and the image alone. Raises DataError for a damaged model.
     """
@@ -58,11 +58,11 @@ def make_pictures(
         return path
 
     images = [
-        {
-            "id": identity,
-            "source": write("input", name, source, spec.source),
-            "target": write("target", name, target, spec.target),
-        }
+        PicturedPair(
+            identity,
+            source=write("input", name, source, spec.source),
+            target=write("target", name, target, spec.target),
+        )
         for name, (source, target, identity) in zip(names, chosen, strict=True)
     ]
     outputs: dict[str, list[str | None]] = {variant: [None] * count for variant in models}
@@ -81,7 +81,7 @@ def make_pictures(
                     answer = translate(model, source)
                 below = f"{number}-{_safe(variant)}"
                 outputs[variant][place] = write(below, names[place], answer, spec.target)
-    return {"images": images, "outputs": outputs}
+    return Pictures(images, outputs, seed=None)
 
 
 def _safe(name: str) -> str:
@@ -95,7 +95,7 @@ GAP, MARGIN, LABELS, LINE = 6, 14, 150, 17  # in pixels
 INK, PAPER, MISSING = "#1a1f26", "#ffffff", "#eceff2"
 
 
-def sheet(pictures: Mapping[str, Any], folder: Path, *, order: Sequence[str] = (), cell: int = 112) -> bytes:
+def sheet(pictures: Pictures, folder: Path, *, order: Sequence[str] = (), cell: int = 112) -> bytes:
     """Return one PNG: held-out images in columns, input, variants and target in rows, with their names.
 
     Args:
@@ -106,13 +106,13 @@ def sheet(pictures: Mapping[str, Any], folder: Path, *, order: Sequence[str] = (
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    images, outputs = pictures["images"], pictures["outputs"]
+    images, outputs = pictures.images, pictures.outputs
     rows: list[tuple[str, Sequence[str | None]]] = [
-        ("input", [image["source"] for image in images]),
+        ("input", [image.source for image in images]),
         *((name, outputs[name]) for name in order or outputs),
-        ("target", [image["target"] for image in images]),
+        ("target", [image.target for image in images]),
     ]
-    first = _opened(folder / images[0]["target"])
+    first = _opened(folder / images[0].target)
     height = round(cell * first.height / first.width)
     page = Image.new(
         "RGB",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
+from i2i.bench.results import MetricCurve, MetricResult, ReportedMetric, VariantResult
 from i2i.bench.view.labels import Label, Rect, place
 from i2i.pages.charts import Axis, Box, Tick, strips, with_air
 from i2i.pages.numbers import Thinned, short
@@ -67,37 +67,35 @@ class Bars:
     bars: Mapping[str, Bar]
 
 
-def bars(table: Sequence[Mapping[str, Any]], metric: str) -> Bars:
+def bars(table: Sequence[VariantResult], metric: str) -> Bars:
     """Return a bar for each variant that has a difference; zero is in the middle."""
-    cells = {row["variant"]: row["metrics"].get(metric, {}) for row in table}
-    found = {
-        name: cell for name, cell in cells.items() if (cell.get("difference") or {}).get("mean") is not None
-    }
-    means = [abs(cell["difference"]["mean"]) for cell in found.values()]
-    intervals = [cell["difference"] for cell in found.values()] + [
-        cell["images"] for cell in found.values() if cell.get("images")
-    ]
-    ends = [abs(one[end]) for one in intervals for end in ("low", "high") if one[end] is not None]
+    found = {row.variant: row.metrics[metric] for row in table}
+    aways = [result.difference for result in found.values() if result.difference]
+    means = [abs(away.mean) for away in aways]
+    over_images = [result.images for result in found.values() if result.difference and result.images]
+    ends = [abs(end) for away in aways for end in (away.low, away.high) if end is not None]
+    ends += [abs(end) for interval in over_images for end in (interval.low, interval.high)]
     # One interval from two seeds can be a hundred times as wide as the others.
     usual = max(3 * max(means, default=0.0), 2 * median(ends or [0.0]))
     reach = 1.08 * min(max(means + ends, default=0.0), usual) or 1.0
     axis = Axis(-reach, reach, BAR.left, BAR.right)
+    drawn = {name: _bar(result, axis) for name, result in found.items()}
+    return Bars(axis(0.0), {name: bar for name, bar in drawn.items() if bar})
+
+
+def _bar(result: MetricResult, axis: Axis) -> Bar | None:
+    away, images = result.difference, result.images
+    if away is None:
+        return None
 
     def at(value: float) -> float:
         return min(max(axis(value), BAR.left), BAR.right)
 
-    def drawn(cell: Mapping[str, Any]) -> Bar:
-        away, images = cell["difference"], cell.get("images")
-        low, high = away["low"], away["high"]
-        interval = None if low is None or high is None else (at(low), at(high))
-        return Bar(
-            mean=at(away["mean"]),
-            interval=interval,
-            images=None if images is None else (at(images["low"]), at(images["high"])),
-            cut=(False, False) if interval is None else (low < axis.low, high > axis.high),
-        )
-
-    return Bars(axis(0.0), {name: drawn(cell) for name, cell in found.items()})
+    over_images = None if images is None else (at(images.low), at(images.high))
+    if away.low is None or away.high is None:
+        return Bar(at(away.mean), None, over_images, cut=(False, False))
+    cut = away.low < axis.low, away.high > axis.high
+    return Bar(at(away.mean), (at(away.low), at(away.high)), over_images, cut)
 
 
 # --- quality over cost ------------------------------------------------------------------------------
@@ -232,15 +230,17 @@ Knot = tuple[int, float, float, float]
 
 
 def curves(
-    metric: Mapping[str, Any],
-    by_variant: Mapping[str, Mapping[str, Any]],
+    metric: ReportedMetric,
+    by_variant: Mapping[str, Mapping[str, MetricCurve]],
     found: Mapping[str, Look],
     copied: float | None,
 ) -> Curves | None:
     """Return the chart of one metric, or None when no variant has two points."""
-    name = metric["name"]
+    name = metric.name
     lines = {
-        variant: knots for variant in found if len(knots := _knots(by_variant.get(variant, {}).get(name))) > 1
+        variant: knots
+        for variant in found
+        if len(knots := _knots(by_variant.get(variant, {}).get(name, MetricCurve()))) > 1
     }
     if not lines:
         return None
@@ -256,7 +256,7 @@ def curves(
     ends = ", ".join(f"{variant} {short(knots[-1][1])}" for variant, knots in lines.items())
     return Curves(
         title=name,
-        better=metric["better"],
+        better=metric.better,
         summary=f"{name} over steps, for each variant; at the end: {ends}.",
         series=[_series(found[variant], lines[variant], x, y) for variant in order],
         moments=_moments(lines, x),
@@ -266,13 +266,12 @@ def curves(
     )
 
 
-def _knots(curve: Mapping[str, Any] | None) -> list[Knot]:
+def _knots(curve: MetricCurve) -> list[Knot]:
     """Return the points that have all their values, thinned."""
     kept: Thinned[Knot] = Thinned(MOST_POINTS)
-    if curve is not None:
-        for knot in zip(curve["steps"], curve["mean"], curve["low"], curve["high"], strict=True):
-            if None not in knot:
-                kept.add(knot)
+    for step, mean, low, high in zip(curve.steps, curve.mean, curve.low, curve.high, strict=True):
+        if mean is not None and low is not None and high is not None:
+            kept.add((step, mean, low, high))
     return kept.items()
 
 

@@ -5,11 +5,11 @@ Pictures are embedded, at most 512 pixels wide, or 320 where there are more than
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from i2i.bench.results import Pictures
 from i2i.pages.pictures import Picture
 
 MANY_PICTURES = 100
@@ -38,16 +38,15 @@ class Row:
     cells: Sequence[Shown]
 
 
-def gallery(results: Mapping[str, Any], order: Sequence[str], folder: Path) -> list[Row]:
+def gallery(pictures: Pictures | None, order: Sequence[str], folder: Path) -> list[Row]:
     """Return a row for the input, for each variant of `order` that has pictures, and for the target."""
-    pictures = results.get("pictures")
-    if not pictures or not pictures["images"]:
+    if pictures is None:
         return []
-    images, outputs = pictures["images"], pictures["outputs"]
+    images, outputs = pictures.images, pictures.outputs
     rows: list[tuple[str, str, Sequence[str | None]]] = [
-        ("input", "input", [image["source"] for image in images]),
+        ("input", "input", [image.source for image in images]),
         *((name, "output", outputs[name]) for name in order if name in outputs),
-        ("target", "target", [image["target"] for image in images]),
+        ("target", "target", [image.target for image in images]),
     ]
     largest = LARGEST_PICTURE if len(rows) * len(images) <= MANY_PICTURES else LARGEST_OF_MANY
     embedded = [[_embedded(folder, path, largest) for path in paths] for _, _, paths in rows]
@@ -69,7 +68,7 @@ def gallery(results: Mapping[str, Any], order: Sequence[str], folder: Path) -> l
                 Shown(
                     id=f"picture-{row}-{column}",
                     picture=embedded[row][column],
-                    description=f"{name}: {image['id']}",
+                    description=f"{name}: {image.id}",
                     up=beside(row, column, -1, 0),
                     down=beside(row, column, 1, 0),
                     left=beside(row, column, 0, -1),

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import random
 from itertools import combinations
+from types import SimpleNamespace
 
 import pytest
 
+from i2i.bench.results import Cost, MetricCurve, MetricResult, ReportedMetric, VariantResult
+from i2i.bench.statistics import Difference
 from i2i.bench.view import words
 from i2i.bench.view.drawing import BAR, CURVES, bars, cost_plot, curves, looks
 from i2i.bench.view.labels import CHARACTER, HEIGHT, Rect, place
 
 
 def row(name, verdict, mean=0.06, **score):
-    return {
-        "variant": name,
-        "baseline": verdict == "baseline",
-        "metrics": {"mae": {"mean": mean, "verdict": verdict} | score},
-    }
+    found = MetricResult(mean=mean, verdict=verdict, **score)
+    return VariantResult(name, verdict == "baseline", 1, {"mae": found}, Cost())
 
 
 def results(*verdicts, better="min"):
     table = [row("base", "baseline")]
     table += [row(name, verdict, 0.05 + 0.001 * i) for i, (name, verdict) in enumerate(verdicts)]
-    return {"metrics": [{"name": "mae", "better": better}], "baseline": "base", "table": table}
+    return SimpleNamespace(metrics=[ReportedMetric("mae", better)], baseline="base", table=table)
 
 
 # --- the answer in words ------------------------------------------------------------------------------
@@ -57,21 +57,14 @@ def test_the_answer_is_made_of_verdicts(verdicts, said):
 
 def test_a_variant_without_figures_is_named():
     found = results(("a", "better"))
-    found["table"].append(row("b", "cannot tell", None))
+    found.table.append(row("b", "cannot tell", None))
     assert words.answer(found) == "a beats base on mae; b has no figure."
 
 
 def test_a_better_mean_within_noise_is_not_said_to_win():
     found = results(("a", "within noise"))
-    found["table"][1]["metrics"]["mae"]["mean"] = 0.0001
+    found.table[1] = row("a", "within noise", 0.0001)
     assert "beats" not in words.answer(found)
-
-
-def test_ranking_follows_the_direction_and_puts_what_is_missing_last():
-    table = [row("none", "cannot tell", None), row("high", "better", 2.0), row("low", "better", 1.0)]
-    for way, order in (("min", "low high none"), ("max", "high low none"), (None, "high low none")):
-        ranked = words.ranked(table, {"name": "mae", "better": way})
-        assert " ".join(r["variant"] for r in ranked) == order
 
 
 # --- numbers ----------------------------------------------------------------------------------------
@@ -93,9 +86,9 @@ def test_a_mean_has_as_many_digits_as_its_deviation_makes_sense_of(means, deviat
 
 
 def test_differences_have_signs_but_a_zero_has_none():
-    away = {"mean": -0.002, "low": -0.004, "high": 0.00001}
+    away = Difference(-0.002, -0.004, 0.00001, n=3)
     assert words.difference(away, 3) == "-0.002 [-0.004, 0.000]"
-    assert words.difference(away | {"low": None, "high": None}, 3) == "-0.002"
+    assert words.difference(Difference(-0.002, None, None, n=1), 3) == "-0.002"
     assert words.difference(None, 3) == words.NOTHING
 
 
@@ -125,7 +118,7 @@ def test_the_time_of_a_step_has_its_unit(seconds, said):
 
 
 def away(mean, low=None, high=None):
-    return {"difference": {"mean": mean, "low": low, "high": high}}
+    return {"difference": Difference(mean, low, high, n=3)}
 
 
 def test_bars_share_a_scale_with_zero_in_the_middle():
@@ -197,10 +190,10 @@ def test_a_plot_of_equal_costs_is_none_and_a_wide_range_is_logarithmic():
 
 def curve(mean, steps=None):
     steps = steps or [100 * (i + 1) for i in range(len(mean))]
-    return {"mae": {"steps": steps, "mean": mean, "low": [v and v - 0.01 for v in mean], "high": mean}}
+    return {"mae": MetricCurve(steps, mean, [v and v - 0.01 for v in mean], mean)}
 
 
-METRIC = {"name": "mae", "better": "min"}
+METRIC = ReportedMetric("mae", "min")
 
 
 def heights(series):

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from PIL import Image
 
+from i2i.bench.results import read_results
 from i2i.bench.view.drawing import MARKERS, looks
 from i2i.bench.view.page import write_page
 
@@ -159,7 +160,7 @@ THREE = {
 
 
 def written(results, folder):
-    return Page(write_page(results, folder))
+    return Page(write_page(read_results(results), folder))
 
 
 # --- the page ---------------------------------------------------------------------------------------
