@@ -29,6 +29,7 @@ from i2i.bench.tabulate import cell_results, curves, tabulate
 from i2i.bench.view.csv_table import csv_table
 from i2i.bench.view.markdown import markdown
 from i2i.bench.view.page import write_page
+from i2i.data.opening import open_data
 from i2i.system.atomic import write_bytes, write_text
 from i2i.system.facts import processor
 
@@ -170,6 +171,7 @@ def _pictures(
         models = {o.variant: o.folder / "model.safetensors" for o in done if o.seed == seed}
         if len(models) == len({outcome.variant for outcome in done}):
             baseline = next(v for v in matrix.variants if v.name == matrix.baseline)
-            pictures = make_pictures(models, baseline.recipe, root, catalog=catalog, device=device)
+            data = open_data(baseline.recipe, "val")
+            pictures = make_pictures(models, baseline.recipe, data, root, catalog=catalog, device=device)
             return replace(pictures, seed=seed)
     return None

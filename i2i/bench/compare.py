@@ -38,7 +38,7 @@ from i2i.building import components
 from i2i.building.probe import probe
 from i2i.data.opening import open_data
 from i2i.engine import scoring
-from i2i.errors import DataError, I2IError, RecipeError
+from i2i.errors import DataError, I2IError, PluginError, RecipeError
 from i2i.kinds import PairSpec
 from i2i.models.evaluation import definition
 from i2i.models.trained import Trained, find_trained
@@ -87,7 +87,7 @@ def compare(
     """Return the results of a comparison, and write results.json and report.html to `out`.
 
     Raises DataError for a folder without a finished run, RecipeError when there is nothing to compare by
-    or `out` holds something else, PluginError when a metric's plug-in is gone.
+    or `out` holds something else, PluginError when a metric's plug-in is gone or the data set raises.
     """
     if out is not None:
         _check_free(out)
@@ -365,9 +365,14 @@ def _illustrated(
         for variant in variants
     }
     try:
-        results = replace(results, credit=getattr(open_data(trained.recipe, "val"), "credit", ""))
-        pictures = make_pictures(models, trained.recipe, out, catalog=catalog, device=device)
+        data = open_data(trained.recipe, "val")
+        results = replace(results, credit=getattr(data, "credit", ""))
+        pictures = make_pictures(models, trained.recipe, data, out, catalog=catalog, device=device)
     except I2IError as error:
+        # A component that raised has its own exception behind the sentence. That is a fault to mend; data
+        # or plug-ins that are no longer there are none.
+        if isinstance(error, PluginError) and error.__cause__:
+            raise
         note = f"There are no pictures: {error.problems[0].message}"
         return replace(results, notes=[*results.notes, note])
     return replace(results, pictures=replace(pictures, seed=seed))

@@ -81,9 +81,10 @@ class Worker:
 
     def _open(self, recipe: Recipe, note: Note) -> Mapping[str, Any]:
         """Open the data of a recipe, or hand out what an earlier job opened."""
-        from i2i.data.opening import open_splits
+        from i2i.data.opening import open_splits, splits_of
 
-        wanted = json.dumps([os.getcwd(), recipe.table["data"], bool(_needs_val(recipe))], default=str)
+        # Paths in the table are seen from the working folder, which a job chooses.
+        wanted = json.dumps([os.getcwd(), recipe.table["data"], splits_of(recipe)], default=str)
         if wanted not in self._opened:
             self._opened[wanted] = open_splits(recipe, note)
         return self._opened[wanted]
@@ -107,10 +108,6 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _needs_val(recipe: Recipe) -> Sequence[Any]:
-    return (*recipe.section("metrics"), *recipe.section("callbacks"))
 
 
 def _wait_for(train: Callable[[], Any]) -> None:

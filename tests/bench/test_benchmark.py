@@ -224,6 +224,20 @@ data.batch_size = 4
 """
 
 
+def test_a_data_set_that_raises_once_all_is_trained_is_at_fault_and_no_cell_is_lost(i2i, desk, monkeypatch):
+    assert i2i(*SWAP, "--steps", "2", "--seeds", "1").code == 0
+    before = written(desk / "b")
+    (desk / "b" / "results.json").unlink()
+    monkeypatch.setenv("DESK_BROKEN", "1")
+    ended = i2i(*SWAP, "--steps", "2", "--seeds", "1")
+    assert ended.code == 6
+    assert "desk/noise failed: RuntimeError: the shelf is empty" in ended.err
+    assert "Traceback" not in ended.err
+    monkeypatch.delenv("DESK_BROKEN")
+    assert i2i(*SWAP, "--steps", "2", "--seeds", "1").code == 0
+    assert written(desk / "b") == before
+
+
 def test_a_file_says_it_all_and_a_budget_of_images_is_the_same_for_every_batch_size(i2i, desk):
     (desk / "file.toml").write_text(FILE)
     ended = i2i("bench", "file.toml", "--jobs", "2")

@@ -11,7 +11,8 @@ from PIL import Image
 from i2i import run
 from i2i.bench.pictures import make_pictures, sheet
 from i2i.bench.results import PicturedPair, Pictures
-from i2i.errors import DataError
+from i2i.data.opening import open_data
+from i2i.errors import DataError, PluginError
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.discovery import discover
 from i2i.recipe.recipe import load_recipe
@@ -35,7 +36,8 @@ def pixels(path: Path) -> bytes:
 
 
 def make(models, recipe, folder, **options):
-    return make_pictures(models, recipe, folder, catalog=Catalog(discover()), device="cpu", **options)
+    data = open_data(recipe, "val")
+    return make_pictures(models, recipe, data, folder, catalog=Catalog(discover()), device="cpu", **options)
 
 
 def test_pairs_are_spread_evenly_over_the_validation_split(trained, tmp_path):
@@ -102,6 +104,14 @@ def test_a_damaged_model_is_named(trained, tmp_path):
     model.write_bytes(model.read_bytes()[:-4])
     with pytest.raises(DataError, match=r"model\.safetensors"):
         make({"a": model}, recipe, tmp_path / "bench")
+
+
+def test_a_data_set_that_raises_is_named(trained, tmp_path, monkeypatch):
+    recipe, model = trained("a")
+    monkeypatch.setenv("DESK_BROKEN", "1")
+    with pytest.raises(PluginError, match="desk/noise failed: RuntimeError: the shelf is empty") as caught:
+        make({"a": model}, recipe, tmp_path / "bench")
+    assert caught.value.exit_code == 6
 
 
 def test_a_sheet_has_a_row_for_each_variant_between_input_and_target(tmp_path):
