@@ -178,7 +178,8 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
                 for fact in networks
                 if fact.receptive_field is not None
             },
-            flops_per_step=float(counter.get_total_flops()) or None,  # 0 where it knows none of the operations
+            flops_per_step=float(counter.get_total_flops())
+            or None,  # 0 where it knows none of the operations
             step_seconds=math.nan,
             peak_memory_mb=peak_memory_mb(runtime.device),
             images_per_step=recipe.data.settings.batch_size * session.accumulate,
