@@ -6,35 +6,39 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from i2i._version import __version__
+from i2i.bench.outcomes import RunOutcome
 from i2i.bench.pictures import make_pictures, sheet
-from i2i.bench.results import SCHEMA, Figure, Outcome, cell_records, curves, table_csv, tabulate
+from i2i.bench.results import (
+    Change,
+    ComparedVariant,
+    Cost,
+    Environment,
+    Pictures,
+    ReportedMetric,
+    Results,
+    UsedPlugin,
+)
+from i2i.bench.tabulate import cell_results, curves, tabulate
+from i2i.bench.view.csv_table import csv_table
 from i2i.bench.view.markdown import markdown
 from i2i.bench.view.page import write_page
-from i2i.runs.folder import plain
+from i2i.data.opening import open_data
 from i2i.system.atomic import write_bytes, write_text
 from i2i.system.facts import processor
 
 if TYPE_CHECKING:
-    from i2i.bench.cells import Matrix
+    from i2i.bench.cells import Conditions, Matrix
     from i2i.bench.definition import Definition
     from i2i.bench.rehearsal import Rehearsal
     from i2i.plugins.catalog import Catalog
 
-COSTS = (
-    "generator_parameters",
-    "discriminator_parameters",
-    "receptive_field",
-    "flops_per_step",
-    "step_seconds",
-    "peak_memory_mb",
-)
 SAME_IMAGES = ("data.batch_size", "data.workers", "data.cache")
 """Keys of the data that leave the held-out images as they are."""
 MANY = 10
@@ -45,80 +49,78 @@ def conclude(
     definition: Definition,
     matrix: Matrix,
     root: Path,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[RunOutcome],
     *,
-    figures: Sequence[Figure],
+    metrics: Sequence[ReportedMetric],
     rehearsals: Mapping[str, Rehearsal],
-    runtime: Mapping[str, Any],
+    conditions: Conditions,
     catalog: Catalog,
-) -> dict[str, Any]:
-    """Write the answer that `outcomes` allow so far, and return what results.json holds."""
+) -> Results:
+    """Write the answer that `outcomes` allow so far to `root`, and return it."""
     names = [variant.name for variant in matrix.variants]
     lengths = {outcome.variant: outcome.steps for outcome in outcomes if outcome.status == "done"}
     changes = matrix.changes()
-    plugins = sorted(
-        {
-            (slot.entry.namespace, slot.entry.distribution, slot.entry.version)
-            for variant in matrix.variants
-            for slot in variant.recipe.slots.values()
-        }
-    )
-    results: dict[str, Any] = {
-        "schema": SCHEMA,
-        "kind": "benchmark",
-        "name": definition.name,
-        "summary": definition.summary,
-        "credit": rehearsals[matrix.baseline].credit,
-        "status": "done" if all(outcome.ended for outcome in outcomes) else "incomplete",
-        "baseline": matrix.baseline,
-        "seeds": list(definition.seeds),
-        "budget": definition.budget.as_table(),
-        "environment": {
-            "i2i": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "platform": platform.platform(),
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            **runtime,
-        },
-        "plugins": [
-            {"namespace": namespace, "distribution": distribution, "version": version}
-            for namespace, distribution, version in plugins
-        ],
-        "metrics": [asdict(figure) for figure in figures],
-        "notes": [*_other_images(changes), *notes(outcomes, variants=names, figures=figures)],
-        "variants": [
-            {"name": name, "changes": [list(change) for change in changes[name]], "steps": lengths.get(name)}
-            for name in names
-        ],
-        "cells": cell_records(outcomes, root),
-        "table": tabulate(
+    plugins = {
+        (slot.entry.namespace, slot.entry.distribution, slot.entry.version)
+        for variant in matrix.variants
+        for slot in variant.recipe.slots.values()
+    }
+    results = Results(
+        kind="benchmark",
+        name=definition.name,
+        summary=definition.summary,
+        credit=rehearsals[matrix.baseline].credit,
+        status="done" if all(outcome.ended for outcome in outcomes) else "incomplete",
+        baseline=matrix.baseline,
+        seeds=definition.seeds,
+        budget=definition.budget.as_table(),
+        environment=Environment(
+            i2i=__version__,
+            python=platform.python_version(),
+            torch=torch.__version__,
+            platform=platform.platform(),
+            processor=processor(),
+            cores=os.cpu_count(),
+            device=conditions.device,
+            precision=conditions.precision,
+            threads=conditions.threads,
+        ),
+        plugins=[UsedPlugin(*plugin) for plugin in sorted(plugins)],
+        metrics=metrics,
+        notes=[*_other_images(changes), *notes(outcomes, variants=names, metrics=metrics)],
+        variants=[ComparedVariant(name, changes[name], lengths.get(name)) for name in names],
+        cells=cell_results(outcomes, root),
+        table=tabulate(
             outcomes,
             variants=names,
             baseline=matrix.baseline,
-            figures=figures,
+            metrics=metrics,
             costs={name: _cost(found) for name, found in rehearsals.items()},
         ),
-        "curves": curves(outcomes, names, figures),
-        "pictures": _pictures(matrix, root, outcomes, catalog=catalog, device=runtime["device"]),
-    }
-    results = plain(results)
-    write_text(root / "results.csv", table_csv(results))
+        curves=curves(outcomes, names, metrics),
+        pictures=_pictures(matrix, root, outcomes, catalog=catalog, device=conditions.device),
+    )
+    write_text(root / "results.csv", csv_table(results))
     picture = None
-    if results["pictures"] is not None:
+    if results.pictures is not None:
         picture = "pictures.png"
-        shown = results["pictures"]["outputs"]
-        order = [row["variant"] for row in results["table"] if row["variant"] in shown]
-        write_bytes(root / picture, sheet(results["pictures"], root, order=order))
+        order = [row.variant for row in results.table if row.variant in results.pictures.outputs]
+        write_bytes(root / picture, sheet(results.pictures, root, order=order))
     write_text(root / "results.md", markdown(results, picture=picture))
     write_page(results, root)
     # The last of them: where it stands, all the others do.
-    write_text(root / "results.json", json.dumps(results, indent=1, default=str) + "\n")
+    write_results(results, root)
     return results
 
 
-def notes(outcomes: Sequence[Outcome], *, variants: Sequence[str], figures: Sequence[Figure]) -> list[str]:
+def write_results(results: Results, root: Path) -> None:
+    """Write `root`/results.json."""
+    write_text(root / "results.json", json.dumps(results.to_json(), indent=1, default=str) + "\n")
+
+
+def notes(
+    outcomes: Sequence[RunOutcome], *, variants: Sequence[str], metrics: Sequence[ReportedMetric]
+) -> list[str]:
     """Return what a reader of the table should keep in mind, a sentence each."""
     found = []
     seeds = {outcome.seed for outcome in outcomes}
@@ -128,7 +130,7 @@ def notes(outcomes: Sequence[Outcome], *, variants: Sequence[str], figures: Sequ
         found.append(
             f"With {len(seeds)} seeds the intervals are wide: what is within noise may still be a difference."
         )
-    intervals = (len(variants) - 1) * len(figures)
+    intervals = (len(variants) - 1) * len(metrics)
     if len(seeds) > 1 and intervals >= MANY:
         found.append(
             f"Of {intervals} intervals at 95 %, about {max(1, round(intervals / 20))} would leave out zero "
@@ -140,7 +142,7 @@ def notes(outcomes: Sequence[Outcome], *, variants: Sequence[str], figures: Sequ
     return found
 
 
-def _other_images(changes: Mapping[str, Sequence[tuple[str, Any, Any]]]) -> list[str]:
+def _other_images(changes: Mapping[str, Sequence[Change]]) -> list[str]:
     return [
         f"'{name}' changes the data, so its figures are of other images and no verdict on it holds."
         for name, changed in changes.items()
@@ -148,20 +150,28 @@ def _other_images(changes: Mapping[str, Sequence[tuple[str, Any, Any]]]) -> list
     ]
 
 
-def _cost(found: Rehearsal) -> dict[str, Any]:
-    cost = {key: value for key, value in asdict(found).items() if key in COSTS}
-    return cost | {"images_per_second": found.images_per_step / found.step_seconds}
+def _cost(found: Rehearsal) -> Cost:
+    return Cost(
+        generator_parameters=found.generator_parameters,
+        discriminator_parameters=found.discriminator_parameters,
+        receptive_field=found.receptive_field,
+        flops_per_step=found.flops_per_step,
+        step_seconds=found.step_seconds,
+        peak_memory_mb=found.peak_memory_mb,
+        images_per_second=found.images_per_step / found.step_seconds,
+    )
 
 
 def _pictures(
-    matrix: Matrix, root: Path, outcomes: Sequence[Outcome], *, catalog: Catalog, device: str
-) -> dict[str, Any] | None:
+    matrix: Matrix, root: Path, outcomes: Sequence[RunOutcome], *, catalog: Catalog, device: str
+) -> Pictures | None:
     """Translate the same held-out images with every variant's model of the first seed that all have."""
     done = [outcome for outcome in outcomes if outcome.status == "done"]
     for seed in dict.fromkeys(outcome.seed for outcome in done):
         models = {o.variant: o.folder / "model.safetensors" for o in done if o.seed == seed}
         if len(models) == len({outcome.variant for outcome in done}):
             baseline = next(v for v in matrix.variants if v.name == matrix.baseline)
-            pictures = make_pictures(models, baseline.recipe, root, catalog=catalog, device=device)
-            return {**pictures, "seed": seed}
+            data = open_data(baseline.recipe, "val")
+            pictures = make_pictures(models, baseline.recipe, data, root, catalog=catalog, device=device)
+            return replace(pictures, seed=seed)
     return None

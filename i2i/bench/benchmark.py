@@ -8,60 +8,82 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from i2i._version import __version__
+from i2i.bench.cells import Cell, Conditions, Matrix, key_of
 from i2i.bench.definition import Definition
 from i2i.bench.jobs import Event, Job
-from i2i.bench.results import SCHEMA, Figure, Outcome, read_outcome
-from i2i.errors import DataError, Interrupted, Problem, RecipeError, did_you_mean
+from i2i.bench.outcomes import RunOutcome, read_outcome
+from i2i.bench.results import SCHEMA, ReportedMetric, Results, read_results
+from i2i.bench.state import SecondsAsSteps, State, read_state, write_state
+from i2i.errors import Interrupted, Problem, RecipeError, did_you_mean
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import read_settings
 from i2i.recipe.merge import read_draft
 from i2i.recipe.origins import Findings
-from i2i.system.atomic import TEMPORARY, write_text
-from i2i.system.lock import LOCK_FILE
+from i2i.system.atomic import write_text
 from i2i.system.signals import Signals, watched
 
 if TYPE_CHECKING:
-    from i2i.bench.cells import Cell, Matrix
     from i2i.bench.rehearsal import Rehearsal
     from i2i.kinds import Executor
 
-STATE = "benchmark.json"
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell that is about to be trained, and the `seconds` that it may take."""
+
+    variant: str
+    seed: int
+    steps: int
+    seconds: float
 
 
-class View(Protocol):
-    """Whoever watches a benchmark."""
+class BenchmarkObserver(Protocol):
+    """Whoever watches a benchmark. `begin` comes once, before the first `event`; `end` ends what it began."""
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """Take a sentence for the person."""
 
-    def tried(self, variant: str) -> None: ...
+    def tried(self, variant: str) -> None:
+        """A variant went through its dry pass."""
 
-    def begin(self, cells: Mapping[str, tuple[str, int, int]], seconds: Mapping[str, float]) -> None:
-        """Cells are about to be trained: by key their variant, seed and steps, and how long each may take."""
+    def begin(self, cells: Mapping[str, PlannedCell]) -> None:
+        """These cells, by key, are about to be trained."""
 
-    def event(self, event: Event) -> None: ...
+    def event(self, event: Event) -> None:
+        """Take what an executor reports of a cell."""
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        """Leave the terminal as it was."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a benchmark found, and where it was written; `code` is 0 where every cell was trained.
+    """What a benchmark found, which is written in its folder; `code` is 0 where every cell was trained."""
 
-    `plan` holds the commands of the cells that are left, where they were asked for instead.
-    """
-
-    folder: Path
-    results: Mapping[str, Any]
+    results: Results
     code: int = 0
-    plan: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """All that is settled before the first cell is trained."""
+
+    matrix: Matrix
+    executor: Executor
+    conditions: Conditions
+    rehearsals: Mapping[str, Rehearsal]
+    metrics: Sequence[ReportedMetric]
+    cells: Sequence[Cell]
+    jobs: Mapping[str, Job]
 
 
 class Benchmark:
@@ -73,15 +95,17 @@ class Benchmark:
         root: Path,
         *,
         catalog: Catalog,
-        view: View,
+        observer: BenchmarkObserver,
         settings: Sequence[str] = (),
         device: str = "auto",
         plugin: Path | None = None,
     ) -> None:
-        self._definition, self._root, self._catalog, self._view = definition, root, catalog, view
+        self._definition, self._root, self._catalog, self._observer = definition, root, catalog, observer
         self._settings, self._device = settings, device
         self._plugin = str(plugin.expanduser().resolve()) if plugin else None
-        self._state = self._read_state()
+        base = Path(definition.base).name if str(definition.base).endswith(".toml") else str(definition.base)
+        self._state = read_state(root, name=definition.name, base=base)
+        # What executors told of cells that left no summary to read it from.
         self._codes: dict[str, int] = {}
         self._errors: dict[str, str] = {}
 
@@ -92,22 +116,18 @@ class Benchmark:
 
         It imports no torch.
         """
-        if self._state.get("fingerprint") != self._fingerprint():
+        if self._state.fingerprint != self._fingerprint():
             return None
         try:
-            results = json.loads((self._root / "results.json").read_text(encoding="utf-8"))
+            results = read_results(json.loads((self._root / "results.json").read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return None
-        about = {"schema": SCHEMA, "kind": "benchmark", "status": "done"}
-        if not isinstance(results, dict) or not about.items() <= results.items():
+        if (results.schema, results.kind, results.status) != (SCHEMA, "benchmark", "done"):
             return None
-        cells = [
-            read_outcome(cell["variant"], cell["seed"], self._root / cell["folder"])
-            for cell in results["cells"]
-        ]
+        cells = [read_outcome(cell.variant, cell.seed, self._root / cell.folder) for cell in results.cells]
         if not all(cell.ended for cell in cells) or not (self._root / "report.html").is_file():
             return None
-        return Answer(self._root, results, code=_code_of(cells, {}))
+        return Answer(results, code=_code_of(cells, {}))
 
     def _fingerprint(self) -> str:
         """Return a hash of all that decides the answer and can be known without a component."""
@@ -132,32 +152,27 @@ class Benchmark:
 
     # --- the whole way --------------------------------------------------------------------------
 
-    def run(self, *, plan: bool = False) -> Answer:
-        """Train what is left and write the answer, or with `plan` return the commands that would.
+    def plan(self) -> list[str]:
+        """Return the commands that would train the cells that are left. Raises as `run` does."""
+        ready = self._prepare()
+        return [ready.jobs[cell.key].command() for cell in self._left(ready)]
+
+    def run(self) -> Answer:
+        """Train what is left and write the answer.
 
         Raises RecipeError, PluginError, DataError or ResourceError before anything is trained,
         Interrupted when a signal ended it after the cells at work had saved.
         """
-        from i2i.bench.cells import Matrix
-
         asked = self._fingerprint()
-        matrix = Matrix(self._definition, self._catalog, settings=self._settings)
-        executor = self._executor()
-        runtime = self._runtime(executor)
-        rehearsals = self._rehearsals(matrix, runtime)
-        figures = self._figures(matrix, rehearsals)
-        cells = matrix.cells(steps=self._steps(matrix, rehearsals), precision=runtime["precision"])
-        self._remember(rehearsals, runtime)
-        jobs = {cell.key: self._job(cell.key, cell, runtime) for cell in cells}
-        left = [cell for cell in cells if not self._outcome(cell).ended]
-        if plan:
-            return Answer(self._root, {}, plan=tuple(jobs[cell.key].command() for cell in left))
+        ready = self._prepare()
+        left = self._left(ready)
         with watched() as signals:
             if left:
-                self._train(executor, left, jobs, rehearsals, signals)
-            outcomes = [self._outcome(cell) for cell in cells]
-            results = self._conclude(matrix, outcomes, figures, rehearsals, runtime)
-            self._save_state({"fingerprint": asked})
+                self._train(ready, left, signals)
+            # Read from the folders, whoever trained the cells and when: an executor's word is no evidence.
+            outcomes = [self._outcome(cell) for cell in ready.cells]
+            results = self._conclude(ready, outcomes)
+            self._save(replace(self._state, fingerprint=asked))
         if signals.received is not None and not all(outcome.ended for outcome in outcomes):
             done = sum(outcome.ended for outcome in outcomes)
             raise Interrupted(
@@ -165,66 +180,54 @@ class Benchmark:
                 f"interrupted with {done} of {len(outcomes)} cells done; the state is saved. "
                 f"To go on, run the same command again, with --out {self._root}",
             )
-        return Answer(self._root, results, code=_code_of(outcomes, self._codes))
+        return Answer(results, code=_code_of(outcomes, self._codes))
 
-    def _train(
-        self,
-        executor: Executor,
-        left: Sequence[Cell],
-        jobs: Mapping[str, Job],
-        rehearsals: Mapping[str, Rehearsal],
-        signals: Signals,
-    ) -> None:
-        self._view.begin(
-            {cell.key: (cell.variant, cell.seed, jobs[cell.key].steps) for cell in left},
-            {cell.key: jobs[cell.key].steps * rehearsals[cell.variant].step_seconds for cell in left},
-        )
+    def _prepare(self) -> _Preparation:
+        """Check and try every variant, and settle the cells."""
+        matrix = Matrix(self._definition, self._catalog, settings=self._settings)
+        executor = self._executor()
+        conditions = self._conditions(executor)
+        tried = {variant.name: key_of(variant.recipe) for variant in matrix.variants}
+        if self._state.tried == tried:
+            rehearsals = self._state.rehearsals
+        else:
+            rehearsals = self._rehearse(matrix, conditions)
+        metrics = self._metrics(matrix, rehearsals)
+        state = replace(self._state, runtime=conditions, tried=tried, rehearsals=rehearsals)
+        if self._definition.budget.seconds is not None:
+            state = replace(state, seconds=self._seconds_as_steps(state, matrix.baseline))
+        cells = matrix.cells(steps=self._steps(state), precision=conditions.precision)
+        # From here on the answer that stands in the folder, if any, is not to this.
+        self._save(replace(state, fingerprint=None))
+        jobs = {cell.key: self._job(cell, conditions) for cell in cells}
+        return _Preparation(matrix, executor, conditions, rehearsals, metrics, cells, jobs)
+
+    def _left(self, ready: _Preparation) -> list[Cell]:
+        return [cell for cell in ready.cells if not self._outcome(cell).ended]
+
+    def _train(self, ready: _Preparation, left: Sequence[Cell], signals: Signals) -> None:
+        planned = {}
+        for cell in left:
+            steps = ready.jobs[cell.key].steps
+            seconds = steps * ready.rehearsals[cell.variant].step_seconds
+            planned[cell.key] = PlannedCell(cell.variant, cell.seed, steps, seconds)
+        self._observer.begin(planned)
 
         def report(event: Event) -> None:
             if event.status in ("failed", "diverged"):
                 self._codes[event.key], self._errors[event.key] = event.code, event.error
-            self._view.event(event)
+            self._observer.event(event)
 
         try:
-            executor.run(
-                [jobs[cell.key] for cell in left],
+            ready.executor.run(
+                [ready.jobs[cell.key] for cell in left],
                 report=report,
                 stopped=lambda: signals.received is not None,
             )
         finally:
-            self._view.end()
+            self._observer.end()
 
     # --- its parts ------------------------------------------------------------------------------
-
-    def _read_state(self) -> dict[str, Any]:
-        """Return what an earlier call wrote; refuse a folder of something else."""
-        path = self._root / STATE
-        if not path.is_file():
-            found = {path.name for path in self._root.iterdir()} if self._root.is_dir() else set()
-            if any(not name.startswith(TEMPORARY) for name in found - {LOCK_FILE}):
-                raise RecipeError(f"{self._root} is not empty and holds no benchmark; choose another --out.")
-            return {}
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            state = None
-        if not isinstance(state, dict) or "name" not in state:
-            raise DataError(f"{path} is damaged; choose another --out.")
-        if state.get("schema") != SCHEMA:
-            raise RecipeError(f"{path} was written by another version of i2i; choose another --out.")
-        ours = {"name": self._definition.name, "base": self._base()}
-        theirs = {key: state.get(key) for key in ours}
-        if theirs != ours:
-            raise RecipeError(
-                f"{self._root} holds another benchmark, '{theirs['name']}' of {theirs['base']}; "
-                "choose another --out."
-            )
-        return state
-
-    def _base(self) -> str:
-        """Return what the base is called, wherever it is seen from."""
-        base = self._definition.base
-        return Path(base).name if str(base).endswith(".toml") else str(base)
 
     def _executor(self) -> Executor:
         """Build the executor that the benchmark names."""
@@ -249,44 +252,40 @@ class Benchmark:
             raise RecipeError(Problem(f"{entry.ref}: {error}", "executor")) from error
         return executor
 
-    def _runtime(self, executor: Executor) -> dict[str, Any]:
-        """Return device, precision and threads: chosen once, and kept from then on."""
-        kept: dict[str, Any] | None = self._state.get("runtime")
+    def _conditions(self, executor: Executor) -> Conditions:
+        """Return what an earlier call trained with, or choose."""
+        kept = self._state.runtime
         if kept is not None:
-            if self._device not in ("auto", kept["device"]):
+            if self._device not in ("auto", kept.device):
                 raise RecipeError(
-                    f"{self._root} was begun on {kept['device']}, and --device asks for {self._device}: "
+                    f"{self._root} was begun on {kept.device}, and --device asks for {self._device}: "
                     "choose another --out."
                 )
             return kept
         from i2i.system.device import resolve
 
+        # Each cell at work has its share of the cores. Kept, as other threads give other last bits.
         threads = max(1, (os.cpu_count() or 1) // executor.at_once)
         runtime = resolve(self._device, "auto")
-        return {"device": runtime.device, "precision": runtime.precision, "threads": threads}
+        return Conditions(runtime.device, runtime.precision, threads)
 
-    def _rehearsals(self, matrix: Matrix, runtime: Mapping[str, Any]) -> dict[str, Rehearsal]:
-        """Try every variant, unless all of them were tried before as they are now."""
-        from i2i.bench.cells import key_of
-        from i2i.bench.rehearsal import Rehearsal, rehearse
+    def _rehearse(self, matrix: Matrix, conditions: Conditions) -> Mapping[str, Rehearsal]:
+        """Try every variant."""
+        from i2i.bench.rehearsal import rehearse
 
-        tried = {variant.name: key_of(variant.recipe) for variant in matrix.variants}
-        if self._state.get("tried") == tried:
-            return {name: Rehearsal(**record) for name, record in self._state["rehearsals"].items()}
-        self._state["tried"] = tried
         for note in dict.fromkeys(note for variant in matrix.variants for note in variant.recipe.notes):
-            self._view.note(note)
+            self._observer.note(note)
         with tempfile.TemporaryDirectory(prefix="i2i-bench-") as folder:
             jobs = {}
             for number, variant in enumerate(matrix.variants):
                 path = Path(folder) / f"{number}.toml"
-                write_text(path, matrix.tried(variant, precision=runtime["precision"]).to_toml())
-                place = str(path), "", os.getcwd(), runtime["device"], runtime["threads"]
+                write_text(path, matrix.tried(variant, precision=conditions.precision).to_toml())
+                place = str(path), "", os.getcwd(), conditions.device, conditions.threads
                 jobs[variant.name] = Job(variant.name, *place, 0, self._plugin)
-            return rehearse(jobs, log=Path(folder) / "log", told=self._view.tried)
+            return rehearse(jobs, log=Path(folder) / "log", tried=self._observer.tried)
 
-    def _figures(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> list[Figure]:
-        """Return the figures to report: those asked for, or those that can be better or worse, or all."""
+    def _metrics(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> list[ReportedMetric]:
+        """Return the metrics to report: those asked for, or those that can be better or worse, or all."""
         from i2i.bench.rehearsal import common_figures
 
         common = common_figures(rehearsals)
@@ -299,90 +298,79 @@ class Benchmark:
         definitions = rehearsals[matrix.baseline].definitions
         ranked = [name for name in common if common[name]]
         wanted = self._definition.metrics or ranked or common
-        return [Figure(name, common[name], definitions.get(name, "")) for name in dict.fromkeys(wanted)]
+        return [
+            ReportedMetric(name, common[name], definitions.get(name, "")) for name in dict.fromkeys(wanted)
+        ]
 
-    def _steps(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> dict[str, int]:
-        """Turn the budget into steps; seconds are turned once, by the baseline's own time."""
+    def _seconds_as_steps(self, state: State, baseline: str) -> SecondsAsSteps:
+        """Turn a budget of seconds into steps of the baseline, once: its time is another at every trial."""
+        seconds = self._definition.budget.seconds
+        assert seconds is not None
+        asked, kept = (seconds, state.tried[baseline]), state.seconds
+        if kept is not None and (kept.seconds, kept.baseline) == asked:
+            return kept
+        return SecondsAsSteps(*asked, steps=max(1, int(seconds / state.rehearsals[baseline].step_seconds)))
+
+    def _steps(self, state: State) -> dict[str, int]:
+        """Turn the budget into steps of each variant."""
         budget = self._definition.budget
-        if budget.seconds is not None:
-            tried = {"seconds": budget.seconds, "baseline": self._state["tried"][matrix.baseline]}
-            kept = self._state.get("seconds", {})
-            if {key: kept.get(key) for key in tried} != tried:
-                steps = max(1, int(budget.seconds / rehearsals[matrix.baseline].step_seconds))
-                kept = self._state["seconds"] = tried | {"steps": steps}
-            return dict.fromkeys(rehearsals, kept["steps"])
         lengths = {}
-        for name, found in rehearsals.items():
-            if budget.steps is not None:
+        for name, found in state.rehearsals.items():
+            if budget.seconds is not None and state.seconds is not None:
+                lengths[name] = state.seconds.steps
+            elif budget.steps is not None:
                 lengths[name] = budget.steps
             elif budget.epochs is not None:
-                lengths[name] = -int(-budget.epochs * found.steps_per_epoch // 1)
+                lengths[name] = math.ceil(budget.epochs * found.steps_per_epoch)
             elif budget.images is not None:
                 lengths[name] = -(-budget.images // found.images_per_step)
             else:
                 lengths[name] = found.total_steps
         return lengths
 
-    def _remember(self, rehearsals: Mapping[str, Rehearsal], runtime: Mapping[str, Any]) -> None:
-        self._save_state(
-            {
-                "schema": SCHEMA,
-                "name": self._definition.name,
-                "base": self._base(),
-                "fingerprint": None,  # the answer that stands in the folder, if any, is not to this
-                "runtime": dict(runtime),
-                "rehearsals": {name: found.record() for name, found in rehearsals.items()},
-            }
-        )
+    def _save(self, state: State) -> None:
+        self._state = state
+        write_state(self._root, state)
 
-    def _save_state(self, changes: Mapping[str, Any]) -> None:
-        self._state |= changes
-        write_text(self._root / STATE, json.dumps(self._state, indent=2) + "\n", durable=True)
-
-    def _job(self, key: str, cell: Cell, runtime: Mapping[str, Any]) -> Job:
+    def _job(self, cell: Cell, conditions: Conditions) -> Job:
+        # A file, so that any process, also one on another machine, or a person can train the cell. Its name
+        # is a hash of the recipe, so one that is there holds the same.
         path = self._root / f"{cell.folder}.toml"
         if not path.is_file():
             write_text(path, cell.recipe.to_toml())
         assert cell.recipe.train.steps is not None
         return Job(
-            key=key,
+            key=cell.key,
             recipe=str(path.resolve()),
             out=str((self._root / cell.folder).resolve()),
             folder=os.getcwd(),
-            device=runtime["device"],
-            threads=runtime["threads"],
+            device=conditions.device,
+            threads=conditions.threads,
             steps=cell.recipe.train.steps,
             plugin=self._plugin,
         )
 
-    def _outcome(self, cell: Cell) -> Outcome:
+    def _outcome(self, cell: Cell) -> RunOutcome:
         error = self._errors.get(cell.key, "")
         return read_outcome(cell.variant, cell.seed, self._root / cell.folder, error=error)
 
-    def _conclude(
-        self,
-        matrix: Matrix,
-        outcomes: Sequence[Outcome],
-        figures: Sequence[Figure],
-        rehearsals: Mapping[str, Rehearsal],
-        runtime: Mapping[str, Any],
-    ) -> dict[str, Any]:
+    def _conclude(self, ready: _Preparation, outcomes: Sequence[RunOutcome]) -> Results:
         """Write results.json, results.csv, the pictures and the page, and return the results."""
         from i2i.bench.answer import conclude
 
         return conclude(
             self._definition,
-            matrix,
+            ready.matrix,
             self._root,
             outcomes,
-            figures=figures,
-            rehearsals=rehearsals,
-            runtime=runtime,
+            metrics=ready.metrics,
+            rehearsals=ready.rehearsals,
+            conditions=ready.conditions,
             catalog=self._catalog,
         )
 
 
-def _code_of(outcomes: Sequence[Outcome], codes: Mapping[str, int]) -> int:
+def _code_of(outcomes: Sequence[RunOutcome], codes: Mapping[str, int]) -> int:
     """Return the exit code of the first cell that failed, 0 where none did."""
     from i2i.errors import EXIT_DIVERGED, EXIT_RESOURCES
 

@@ -38,6 +38,15 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What all cells of a benchmark are trained with: chosen once, and kept from then on."""
+
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True)
 class Cell:
     """One run of a benchmark."""
 

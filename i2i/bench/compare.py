@@ -11,38 +11,48 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from i2i.bench.answer import notes
+from i2i.bench.answer import notes, write_results
 from i2i.bench.naming import names_of, plain_changes
+from i2i.bench.outcomes import RunOutcome, read_outcome
 from i2i.bench.pictures import make_pictures
-from i2i.bench.results import SCHEMA, Figure, Outcome, cell_records, curves, read_outcome, tabulate
+from i2i.bench.results import (
+    CellResult,
+    Change,
+    ComparedVariant,
+    Cost,
+    Environment,
+    MetricResult,
+    ReportedMetric,
+    Results,
+    UsedPlugin,
+    VariantResult,
+)
+from i2i.bench.tabulate import cell_results, curves, tabulate
 from i2i.bench.view.page import write_page
 from i2i.building import components
 from i2i.building.probe import probe
 from i2i.data.opening import open_data
 from i2i.engine.scoring import directions
-from i2i.errors import DataError, I2IError, RecipeError
+from i2i.errors import DataError, I2IError, PluginError, RecipeError
 from i2i.kinds import PairSpec
 from i2i.models.evaluation import definition
 from i2i.models.trained import Trained, find_trained
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.recipe import load_recipe, read_resolved
 from i2i.runs import weights
-from i2i.runs.folder import RunFolder, plain
-from i2i.system.atomic import write_text
+from i2i.runs.folder import RunFolder
 
-ENVIRONMENT = ("i2i", "python", "torch", "platform", "processor", "cores", "device")
-RUNTIME = ("precision", "threads")
 OF_BATCHES = frozenset({"batch_size", "workers", "cache", "on_bad"})
 """Keys of the data's table that change nothing in the images that are held out."""
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """A finished run, as its folder tells."""
 
     folder: Path
@@ -57,13 +67,13 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Variant:
-    """Runs of one recipe, with their outcomes, and how the recipe differs from the baseline's."""
+class RunGroup:
+    """Runs of one recipe, which are one variant, and how the recipe differs from the baseline's."""
 
     name: str
-    runs: Sequence[Run]
-    outcomes: Sequence[Outcome]
-    changes: Sequence[tuple[str, Any, Any]]
+    runs: Sequence[FinishedRun]
+    outcomes: Sequence[RunOutcome]
+    changes: Sequence[Change]
 
 
 def compare(
@@ -73,11 +83,11 @@ def compare(
     out: Path | None = None,
     device: str = "auto",
     note: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> Results:
     """Return the results of a comparison, and write results.json and report.html to `out`.
 
     Raises DataError for a folder without a finished run, RecipeError when there is nothing to compare by
-    or `out` holds something else, PluginError when a metric's plug-in is gone.
+    or `out` holds something else, PluginError when a metric's plug-in is gone or the data set raises.
     """
     if out is not None:
         _check_free(out)
@@ -88,49 +98,42 @@ def compare(
     first = variants[0]
     common = _common(variants)
     trained = find_trained(first.runs[0].folder, catalog=catalog)
-    figures, owners = _figures(common, trained)
+    metrics, owners = _metrics(common, trained)
     outcomes = [outcome for variant in variants for outcome in variant.outcomes]
     names = [variant.name for variant in variants]
     costs = {variant.name: _cost(variant, catalog, note) for variant in variants}
-    table = tabulate(outcomes, variants=names, baseline=first.name, figures=figures, costs=costs)
+    table = tabulate(outcomes, variants=names, baseline=first.name, metrics=metrics, costs=costs)
     warnings = []
     for variant in variants[1:]:
         unlike, why = _unlike(first, variant, owners)
         warnings += why
-        _withhold(table, variant.name, unlike)
-    results: dict[str, Any] = {
-        "schema": SCHEMA,
-        "kind": "comparison",
-        "name": out.resolve().name if out else "comparison",
-        "summary": f"A comparison of {len(runs)} finished run{'s' if len(runs) > 1 else ''}.",
-        "credit": "",
-        "status": "done",
-        "baseline": first.name,
-        "seeds": sorted({run.seed for run in runs}),
-        "budget": {},
-        "environment": _environment(runs),
-        "plugins": _plugins(runs),
-        "metrics": [vars(figure) for figure in figures],
-        "notes": [*warnings, *notes(outcomes, variants=names, figures=figures), *_remarks(variants, runs)],
-        "variants": [
-            {
-                "name": variant.name,
-                "changes": list(map(list, variant.changes)),
-                "steps": variant.runs[0].summary.get("steps"),
-            }
+        table = [_withheld(row, unlike) if row.variant == variant.name else row for row in table]
+    results = Results(
+        kind="comparison",
+        name=out.resolve().name if out else "comparison",
+        summary=f"A comparison of {len(runs)} finished run{'s' if len(runs) > 1 else ''}.",
+        credit="",
+        status="done",
+        baseline=first.name,
+        seeds=sorted({run.seed for run in runs}),
+        budget={},
+        environment=_environment(runs),
+        plugins=[UsedPlugin(**plugin) for plugin in _plugins(runs)],
+        metrics=metrics,
+        notes=[*warnings, *notes(outcomes, variants=names, metrics=metrics), *_remarks(variants, runs)],
+        variants=[
+            ComparedVariant(variant.name, variant.changes, variant.runs[0].summary.get("steps"))
             for variant in variants
         ],
-        "cells": [_from(out or Path(), cell) for cell in cell_records(outcomes, out or Path())],
-        "table": table,
-        "curves": curves(outcomes, names, figures),
-        "pictures": None,
-    }
+        cells=[_from(out or Path(), cell) for cell in cell_results(outcomes, out or Path())],
+        table=table,
+        curves=curves(outcomes, names, metrics),
+    )
     if out is not None:
-        _illustrate(results, trained, variants, out, catalog=catalog, device=device)
-        results = plain(results)
-        write_text(out / "results.json", json.dumps(results, indent=1, default=str) + "\n")
+        results = _illustrated(results, trained, variants, out, catalog=catalog, device=device)
+        write_results(results, out)
         write_page(results, out)
-    return dict(plain(results))
+    return results
 
 
 # --- reading ----------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def _check_free(out: Path) -> None:
         raise RecipeError(f"{out} holds results of something else; choose another --out.")
 
 
-def _read(folder: Path) -> Run:
+def _read(folder: Path) -> FinishedRun:
     """Read one run; DataError where there is none, or it has not come to its end."""
     run = RunFolder(folder)
     if not run.holds_run():
@@ -162,15 +165,15 @@ def _read(folder: Path) -> Run:
             f"{folder} holds a run that is not finished ({status}): finish it with i2i run --out {folder}, "
             "or leave it out."
         )
-    return Run(folder, read_resolved(folder / "resolved.toml"), summary, run.provenance())
+    return FinishedRun(folder, read_resolved(folder / "resolved.toml"), summary, run.provenance())
 
 
-def _variants(runs: Sequence[Run]) -> list[Variant]:
+def _variants(runs: Sequence[FinishedRun]) -> list[RunGroup]:
     """Put runs together that differ in nothing but the seed.
 
     A second run of one recipe and seed, say on another machine, is a variant of its own.
     """
-    groups: list[list[Run]] = []
+    groups: list[list[FinishedRun]] = []
     for run in runs:
         for group in groups:
             same = not plain_changes(group[0].table, run.table) and _plugins([group[0]]) == _plugins([run])
@@ -182,7 +185,7 @@ def _variants(runs: Sequence[Run]) -> list[Variant]:
     tables = [group[0].table for group in groups]
     names = names_of(tables, [[run.folder for run in group] for group in groups])
     return [
-        Variant(
+        RunGroup(
             name,
             group,
             [read_outcome(name, run.seed, run.folder) for run in group],
@@ -192,7 +195,7 @@ def _variants(runs: Sequence[Run]) -> list[Variant]:
     ]
 
 
-def _common(variants: Sequence[Variant]) -> list[str]:
+def _common(variants: Sequence[RunGroup]) -> list[str]:
     """Return the names of the figures that every run has."""
     given = [list(outcome.metrics) for variant in variants for outcome in variant.outcomes]
     common = [name for name in given[0] if all(name in names for names in given)]
@@ -202,22 +205,22 @@ def _common(variants: Sequence[Variant]) -> list[str]:
     return common
 
 
-def _figures(names: Sequence[str], trained: Trained) -> tuple[list[Figure], dict[str, str]]:
+def _metrics(names: Sequence[str], trained: Trained) -> tuple[list[ReportedMetric], dict[str, str]]:
     """Return what the baseline's metrics say of each figure, and the name of the metric behind each."""
     metrics = components.build_named(trained.recipe, "metrics")
     ways = directions(metrics)
     owners = {figure: name for name, metric in metrics.items() for figure in metric.directions}
-    figures = [
-        Figure(name, ways.get(name), definition(metrics[owners[name]]) if name in owners else "")
+    reported = [
+        ReportedMetric(name, ways.get(name), definition(metrics[owners[name]]) if name in owners else "")
         for name in names
     ]
-    return figures, owners
+    return reported, owners
 
 
 # --- what can be compared ---------------------------------------------------------------------------
 
 
-def _unlike(first: Variant, other: Variant, owners: Mapping[str, str]) -> tuple[set[str], list[str]]:
+def _unlike(first: RunGroup, other: RunGroup, owners: Mapping[str, str]) -> tuple[set[str], list[str]]:
     """Return the figures of a variant that mean something else than the baseline's, and why."""
     data = [key for key, *_ in other.changes if key.startswith("data.") and key[5:] not in OF_BATCHES]
     if data and not _same_images(first.outcomes[0], other.outcomes[0]):
@@ -236,7 +239,7 @@ def _unlike(first: Variant, other: Variant, owners: Mapping[str, str]) -> tuple[
     return unlike, [why]
 
 
-def _same_images(one: Outcome, other: Outcome) -> bool:
+def _same_images(one: RunOutcome, other: RunOutcome) -> bool:
     """Whether two runs were scored on the same images: of the same ids, whose inputs score the same."""
     shared = [name for name in one.copy_input if name in other.copy_input]
     ids = [{name for table in outcome.images.values() for name in table} for outcome in (one, other)]
@@ -247,18 +250,20 @@ def _same_images(one: Outcome, other: Outcome) -> bool:
     )
 
 
-def _withhold(table: Sequence[dict[str, Any]], variant: str, figures: set[str]) -> None:
-    """Take the differences of some figures out of a variant's row."""
-    for row in table:
-        if row["variant"] == variant:
-            for name in figures & row["metrics"].keys():
-                row["metrics"][name] |= {"difference": None, "images": None, "verdict": "cannot tell"}
-            reached = row["cost"]["reached"]
-            if reached is not None and reached["metric"] in figures:
-                row["cost"]["reached"] = None
+def _withheld(row: VariantResult, metrics: set[str]) -> VariantResult:
+    """Return a variant's row without the differences of some metrics."""
+
+    def alone(found: MetricResult) -> MetricResult:
+        return replace(found, difference=None, images=None, verdict="cannot tell")
+
+    found = {name: alone(result) if name in metrics else result for name, result in row.metrics.items()}
+    reached = row.cost.reached
+    if reached is not None and reached.metric in metrics:
+        reached = None
+    return replace(row, metrics=found, cost=replace(row.cost, reached=reached))
 
 
-def _remarks(variants: Sequence[Variant], runs: Sequence[Run]) -> list[str]:
+def _remarks(variants: Sequence[RunGroup], runs: Sequence[FinishedRun]) -> list[str]:
     """Return what a reader should know about runs that nobody planned together."""
     first = variants[0]
     seeds = {run.seed for run in first.runs}
@@ -276,17 +281,12 @@ def _remarks(variants: Sequence[Variant], runs: Sequence[Run]) -> list[str]:
 # --- beside the figures -----------------------------------------------------------------------------
 
 
-def _cost(variant: Variant, catalog: Catalog, note: Callable[[str], None]) -> dict[str, Any]:
+def _cost(variant: RunGroup, catalog: Catalog, note: Callable[[str], None]) -> Cost:
     """Return the size of a variant's networks, and the speed and memory that its runs measured."""
-    cost: dict[str, Any] = {
-        "generator_parameters": None,
-        "discriminator_parameters": None,
-        "receptive_field": {},
-        "flops_per_step": None,
-        "step_seconds": None,
-        "images_per_second": _mean(variant.runs, "images_per_second"),
-        "peak_memory_mb": _mean(variant.runs, "peak_memory_mb"),
-    }
+    cost = Cost(
+        images_per_second=_mean(variant.runs, "images_per_second"),
+        peak_memory_mb=_mean(variant.runs, "peak_memory_mb"),
+    )
     folder = RunFolder(variant.runs[0].folder)
     try:
         recipe = load_recipe(folder.root / "resolved.toml", catalog=catalog)
@@ -296,42 +296,47 @@ def _cost(variant: Variant, catalog: Catalog, note: Callable[[str], None]) -> di
         reason = error.problems[0].message if isinstance(error, I2IError) else "its model file is damaged"
         note(f"{variant.name}: the size of its networks is not known: {reason}")
         return cost
-    for section, key in (
-        ("generators", "generator_parameters"),
-        ("discriminators", "discriminator_parameters"),
-    ):
-        cost[key] = sum(fact.parameters for fact in facts if fact.section == section)
-    cost["receptive_field"] = {
-        fact.name: fact.receptive_field for fact in facts if fact.receptive_field is not None
-    }
-    return cost
+
+    def parameters(section: str) -> int:
+        return sum(fact.parameters for fact in facts if fact.section == section)
+
+    return replace(
+        cost,
+        generator_parameters=parameters("generators"),
+        discriminator_parameters=parameters("discriminators"),
+        receptive_field={
+            fact.name: fact.receptive_field for fact in facts if fact.receptive_field is not None
+        },
+    )
 
 
-def _from(root: Path, cell: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's record with its folder as seen from `root`, so that both can be moved together."""
+def _from(root: Path, cell: CellResult) -> CellResult:
+    """Return a run with its folder as seen from `root`, so that both can be moved together."""
     with suppress(ValueError):  # another drive
-        cell["folder"] = Path(os.path.relpath(root.resolve() / cell["folder"], root.resolve())).as_posix()
+        seen = os.path.relpath(root.resolve() / cell.folder, root.resolve())
+        return replace(cell, folder=Path(seen).as_posix())
     return cell
 
 
-def _mean(runs: Sequence[Run], key: str) -> float | None:
+def _mean(runs: Sequence[FinishedRun], key: str) -> float | None:
     values = [run.summary.get(key) for run in runs]
     known = [float(value) for value in values if isinstance(value, (int, float))]
     return fmean(known) if known and len(known) == len(values) else None
 
 
-def _environment(runs: Sequence[Run]) -> dict[str, Any]:
+def _environment(runs: Sequence[FinishedRun]) -> Environment:
     """Return what the runs ran on; where they differ, each of it."""
 
-    def told(values: Sequence[Any]) -> Any:
+    def told(key: str) -> Any:
+        of_runtime = key in ("precision", "threads")
+        values = [(run.provenance["runtime"] if of_runtime else run.provenance).get(key) for run in runs]
         texts = list(dict.fromkeys(str(value) for value in values if value is not None))
         return values[0] if len(texts) == 1 else ", ".join(texts)
 
-    found = {key: told([run.provenance.get(key) for run in runs]) for key in ENVIRONMENT}
-    return found | {key: told([run.provenance["runtime"].get(key) for run in runs]) for key in RUNTIME}
+    return Environment(**{each.name: told(each.name) for each in fields(Environment)})
 
 
-def _plugins(runs: Sequence[Run]) -> list[dict[str, str]]:
+def _plugins(runs: Sequence[FinishedRun]) -> list[dict[str, str]]:
     """Return the plug-ins of all runs; one that was there in two versions is there twice."""
     found = {
         json.dumps(plugin, sort_keys=True): plugin for run in runs for plugin in run.provenance["plugins"]
@@ -339,15 +344,15 @@ def _plugins(runs: Sequence[Run]) -> list[dict[str, str]]:
     return [found[key] for key in sorted(found)]
 
 
-def _illustrate(
-    results: dict[str, Any],
+def _illustrated(
+    results: Results,
     trained: Trained,
-    variants: Sequence[Variant],
+    variants: Sequence[RunGroup],
     out: Path,
     *,
     catalog: Catalog,
     device: str,
-) -> None:
+) -> Results:
     """Add pictures and the attribution of the data; where the data is gone, say that instead."""
     shared = set.intersection(*({run.seed for run in variant.runs} for variant in variants))
     seed = min(shared) if shared else None
@@ -358,9 +363,14 @@ def _illustrate(
         for variant in variants
     }
     try:
-        results["credit"] = getattr(open_data(trained.recipe, "val"), "credit", "")
-        pictures = make_pictures(models, trained.recipe, out, catalog=catalog, device=device)
+        data = open_data(trained.recipe, "val")
+        results = replace(results, credit=getattr(data, "credit", ""))
+        pictures = make_pictures(models, trained.recipe, data, out, catalog=catalog, device=device)
     except I2IError as error:
-        results["notes"].append(f"There are no pictures: {error.problems[0].message}")
-    else:
-        results["pictures"] = {**pictures, "seed": seed}
+        # A component that raised has its own exception behind the sentence. That is a fault to mend; data
+        # or plug-ins that are no longer there are none.
+        if isinstance(error, PluginError) and error.__cause__:
+            raise
+        note = f"There are no pictures: {error.problems[0].message}"
+        return replace(results, notes=[*results.notes, note])
+    return replace(results, pictures=replace(pictures, seed=seed))

@@ -7,7 +7,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from i2i.data.opening import open_data
+from i2i.bench.results import PicturedPair, Pictures
+from i2i.building.blame import components_blamed
 from i2i.data.stream import HeldOutPairs
 from i2i.errors import DataError
 from i2i.images.previews import picture_png
@@ -30,21 +31,34 @@ LONGEST_NAME = 48
 def make_pictures(
     models: Mapping[str, Path],
     recipe: Recipe,
+    data: Any,
     folder: Path,
     *,
     count: int = 8,
     catalog: Catalog,
     device: str = "auto",
-) -> dict[str, Any]:
-    """Translate `count` pairs of the validation split with each variant's model; write them as PNGs.
+) -> Pictures:
+    """Translate `count` pairs of `data` with each variant's model; write them as PNGs below `folder`.
 
-    The pairs are spread evenly over the split of the recipe's data. Returns ``images``, each with its
-    `id`, `source` and `target`, and ``outputs``, a list for each variant; all files as seen from `folder`.
-    An output is None where there is no model, or one for other channels. What is drawn at random, like
-    dropout, depends on the recipe's seed and the image alone. Raises DataError for a damaged model.
+    `data` is the recipe's opened validation split, over which the pairs are spread evenly. Files are named
+    as seen from `folder`. An output is None where there is no model, or one for other channels. What is
+    drawn at random, like dropout, depends on the recipe's seed and the image alone. Raises DataError for a
+    damaged model and for an empty split, PluginError when a component of the recipe fails.
     """
     runtime = resolve(device, "fp32")
-    data = open_data(recipe, "val")
+    with runtime.active(), components_blamed(recipe):
+        return _made(models, recipe, data, folder, count, catalog, runtime.device)
+
+
+def _made(
+    models: Mapping[str, Path],
+    recipe: Recipe,
+    data: Any,
+    folder: Path,
+    count: int,
+    catalog: Catalog,
+    device: str,
+) -> Pictures:
     pairs, spec = HeldOutPairs(data), data.spec
     count = min(count, len(pairs))
     if not count:
@@ -58,30 +72,29 @@ def make_pictures(
         return path
 
     images = [
-        {
-            "id": identity,
-            "source": write("input", name, source, spec.source),
-            "target": write("target", name, target, spec.target),
-        }
+        PicturedPair(
+            identity,
+            source=write("input", name, source, spec.source),
+            target=write("target", name, target, spec.target),
+        )
         for name, (source, target, identity) in zip(names, chosen, strict=True)
     ]
     outputs: dict[str, list[str | None]] = {variant: [None] * count for variant in models}
-    with runtime.active():
-        for number, (variant, path) in enumerate(models.items(), start=1):
-            if not path.is_file():
-                continue
-            model = load_model(path, device=runtime.device, catalog=catalog)
-            if (model.spec.source.channels, model.spec.target.channels) != (
-                spec.source.channels,
-                spec.target.channels,
-            ):
-                continue
-            for place, (source, _, identity) in enumerate(chosen):
-                with seeded(recipe.seed, "pictures", identity):
-                    answer = translate(model, source)
-                below = f"{number}-{_safe(variant)}"
-                outputs[variant][place] = write(below, names[place], answer, spec.target)
-    return {"images": images, "outputs": outputs}
+    for number, (variant, path) in enumerate(models.items(), start=1):
+        if not path.is_file():
+            continue
+        model = load_model(path, device=device, catalog=catalog)
+        if (model.spec.source.channels, model.spec.target.channels) != (
+            spec.source.channels,
+            spec.target.channels,
+        ):
+            continue
+        for place, (source, _, identity) in enumerate(chosen):
+            with seeded(recipe.seed, "pictures", identity):
+                answer = translate(model, source)
+            below = f"{number}-{_safe(variant)}"
+            outputs[variant][place] = write(below, names[place], answer, spec.target)
+    return Pictures(images, outputs, seed=None)
 
 
 def _safe(name: str) -> str:
@@ -95,7 +108,7 @@ GAP, MARGIN, LABELS, LINE = 6, 14, 150, 17  # in pixels
 INK, PAPER, MISSING = "#1a1f26", "#ffffff", "#eceff2"
 
 
-def sheet(pictures: Mapping[str, Any], folder: Path, *, order: Sequence[str] = (), cell: int = 112) -> bytes:
+def sheet(pictures: Pictures, folder: Path, *, order: Sequence[str] = (), cell: int = 112) -> bytes:
     """Return one PNG: held-out images in columns, input, variants and target in rows, with their names.
 
     Args:
@@ -106,13 +119,13 @@ def sheet(pictures: Mapping[str, Any], folder: Path, *, order: Sequence[str] = (
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    images, outputs = pictures["images"], pictures["outputs"]
+    images, outputs = pictures.images, pictures.outputs
     rows: list[tuple[str, Sequence[str | None]]] = [
-        ("input", [image["source"] for image in images]),
+        ("input", [image.source for image in images]),
         *((name, outputs[name]) for name in order or outputs),
-        ("target", [image["target"] for image in images]),
+        ("target", [image.target for image in images]),
     ]
-    first = _opened(folder / images[0]["target"])
+    first = _opened(folder / images[0].target)
     height = round(cell * first.height / first.width)
     page = Image.new(
         "RGB",

@@ -66,8 +66,8 @@ def bench(
     json: JsonOption = False,
 ) -> None:
     """Compare variants of a recipe over several seeds: what matters, and what it costs."""
-    from i2i.bench.benchmark import Answer, Benchmark
-    from i2i.cli.bench_view import View, print_results
+    from i2i.bench.benchmark import Benchmark
+    from i2i.cli.bench_view import BenchmarkProgress, print_results
     from i2i.system.lock import held
 
     catalog = open_catalog(plugin)
@@ -79,18 +79,18 @@ def bench(
             definition,
             root,
             catalog=catalog,
-            view=View(),
+            observer=BenchmarkProgress(),
             settings=settings or (),
             device=device,
             plugin=plugin,
         )
-        answer: Answer = (None if plan else benchmark.known()) or benchmark.run(plan=plan)
-    if plan:
-        for command in answer.plan:
-            typer.echo(command)
-        return
+        if plan:
+            for command in benchmark.plan():
+                typer.echo(command)
+            return
+        answer = benchmark.known() or benchmark.run()
     if json:
-        print_json(dict(answer.results))
+        print_json(answer.results.to_json())
     else:
         print_results(answer.results)
         typer.echo(f"report   {root / 'report.html'}")

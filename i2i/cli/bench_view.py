@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from i2i.bench.view import words
 from i2i.cli.render import print_table
@@ -15,16 +15,18 @@ from i2i.pages.numbers import clock
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from i2i.bench.benchmark import PlannedCell
     from i2i.bench.jobs import Event
+    from i2i.bench.results import ReportedMetric, Results
 
 
-class View:
+class BenchmarkProgress:
     """Progress over all cells: bars on a terminal, a line for each cell that ends anywhere else."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._cells: Mapping[str, tuple[str, int, int]] = {}
-        self._seconds: Mapping[str, float] = {}
+        self._cells: Mapping[str, PlannedCell] = {}
+        self._seconds = 0.0
         self._done = dict[str, float]()
         self._ended = 0
         self._begun = time.monotonic()
@@ -40,25 +42,25 @@ class View:
         """Say that a variant went through its dry pass."""
         self._say(f"{variant}: one batch went through train, evaluate, save and load")
 
-    def begin(self, cells: Mapping[str, tuple[str, int, int]], seconds: Mapping[str, float]) -> None:
+    def begin(self, cells: Mapping[str, PlannedCell]) -> None:
         """Show how much there is to do."""
-        self._cells, self._seconds = cells, seconds
+        self._cells, self._seconds = cells, sum(cell.seconds for cell in cells.values())
         self._begun = time.monotonic()
-        about = clock(sum(seconds.values()))
-        self._say(f"{len(cells)} cells to train, about {about} of computing")
+        self._say(f"{len(cells)} cells to train, about {clock(self._seconds)} of computing")
         if self._live:
             self._start_bars()
 
     def event(self, event: Event) -> None:
         """Take what an executor reports."""
-        variant, seed, steps = self._cells[event.key]
-        share = 1.0 if event.status == "done" else min(1.0, event.step / max(steps, 1))
-        self._done[event.key] = share
+        cell = self._cells[event.key]
+        share = 1.0 if event.status == "done" else min(1.0, event.step / max(cell.steps, 1))
+        self._done[event.key] = share * cell.seconds
+        name = f"{cell.variant}, seed {cell.seed}"
         if event.status != "running":
             self._ended += 1
-            self._tell_end(event, variant, seed)
+            self._tell_end(event, name)
         if self._progress is not None and self._whole is not None:
-            self._move_bars(event, f"{variant}, seed {seed}", steps)
+            self._move_bars(event, name, cell.steps)
 
     def end(self) -> None:
         """Leave the terminal as it was."""
@@ -66,18 +68,17 @@ class View:
             self._progress.stop()
             self._progress = None
 
-    def _tell_end(self, event: Event, variant: str, seed: int) -> None:
+    def _tell_end(self, event: Event, name: str) -> None:
         count = f"{self._ended} of {len(self._cells)}"
         if event.status == "done":
             left = "" if self._live or self._ended == len(self._cells) else f", about {self._left()} left"
-            self._say(f"{count}  {variant}, seed {seed}: done{left}")
+            self._say(f"{count}  {name}: done{left}")
         else:
-            self._say(f"{count}  {variant}, seed {seed}: {event.status}: {event.error.strip()}")
+            self._say(f"{count}  {name}: {event.status}: {event.error.strip()}")
 
     def _left(self) -> str:
-        total = sum(self._seconds.values())
-        done = sum(self._seconds[key] * share for key, share in self._done.items())
-        return clock((time.monotonic() - self._begun) * (total - done) / max(done, 1e-9))
+        done = sum(self._done.values())
+        return clock((time.monotonic() - self._begun) * (self._seconds - done) / max(done, 1e-9))
 
     def _start_bars(self) -> None:
         from rich.console import Console
@@ -92,7 +93,7 @@ class View:
             expand=True,
             transient=True,
         )
-        self._whole = self._progress.add_task("all", total=sum(self._seconds.values()), state="")
+        self._whole = self._progress.add_task("all", total=self._seconds, state="")
         self._progress.start()
 
     def _move_bars(self, event: Event, name: str, steps: int) -> None:
@@ -105,7 +106,7 @@ class View:
             self._progress.update(task, completed=event.step, state=f"{event.step:,} of {steps:,}")
         else:
             self._progress.remove_task(self._tasks.pop(event.key))
-        done = sum(self._seconds[key] * share for key, share in self._done.items())
+        done = sum(self._done.values())
         state = f"{self._ended} of {len(self._cells)} cells, {self._left()} left" if done else "starting"
         self._progress.update(self._whole, completed=done, state=state)
 
@@ -117,42 +118,36 @@ class View:
             print(text, file=sys.stderr)
 
 
-def print_results(results: Mapping[str, Any]) -> None:
-    """Print the table: the first figure in full, the others with their verdict, and what each costs."""
-    first, *others = results["metrics"]
-    decimals = {figure["name"]: _decimals(results["table"], figure["name"]) for figure in results["metrics"]}
+def print_results(results: Results) -> None:
+    """Print the table: the first metric in full, the others with their verdict, and what each costs."""
+    first, *others = results.metrics
+    decimals = {metric.name: words.decimals(results.table, metric.name) for metric in results.metrics}
     headers = ["variant", _title(first), "against the baseline", "verdict", *map(_title, others)]
     headers += ["G, D parameters", "a step"]
     rows = []
-    for row in results["table"]:
-        found = row["metrics"][first["name"]]
-        places = decimals[first["name"]]
-        cells = [f"{row['variant']} *" if row["baseline"] else row["variant"]]
-        cells.append(words.measured(found["mean"], found["deviation"], places))
-        cells.append("" if row["baseline"] else words.difference(found["difference"], places))
-        cells.append("" if row["baseline"] else found["verdict"])
-        for other in (figure["name"] for figure in others):
-            mean = words.fixed(row["metrics"][other]["mean"], decimals[other])
-            cells.append(f"{mean} {words.SIGNS[row['metrics'][other]['verdict']]}")
-        networks = [row["cost"].get(f"{network}_parameters") for network in ("generator", "discriminator")]
-        cells += [", ".join(map(words.compact, networks)), words.duration(row["cost"].get("step_seconds"))]
+    for row in results.table:
+        found, places = row.metrics[first.name], decimals[first.name]
+        cells = [f"{row.variant} *" if row.baseline else row.variant]
+        cells.append(words.measured(found.mean, found.deviation, places))
+        cells.append("" if row.baseline else words.difference(found.difference, places))
+        cells.append("" if row.baseline else found.verdict)
+        for name in (metric.name for metric in others):
+            other = row.metrics[name]
+            cells.append(f"{words.fixed(other.mean, decimals[name])} {words.SIGNS[other.verdict]}")
+        networks = (row.cost.generator_parameters, row.cost.discriminator_parameters)
+        cells += [", ".join(map(words.compact, networks)), words.duration(row.cost.step_seconds)]
         rows.append(cells)
     print_table(headers, rows)
     signs = "  ".join(f"{sign} {verdict}" for verdict, sign in words.SIGNS.items())
-    count = len(results["seeds"])
+    count = len(results.seeds)
     print(
         f"* the baseline; {count} seed{'s' if count > 1 else ''}; mean ± deviation; differences are paired by"
     )
     print(f"seed, with their 95 % interval.  {signs}")
-    for note in [words.answer(results), *results["notes"]]:
+    for note in [words.answer(results), *results.notes]:
         print(note)
 
 
-def _title(figure: Mapping[str, Any]) -> str:
-    way = {"min": " (lower)", "max": " (higher)"}.get(figure["better"] or "", "")
-    return f"{figure['name']}{way}"
-
-
-def _decimals(table: Sequence[Mapping[str, Any]], figure: str) -> int:
-    found = [row["metrics"][figure] for row in table]
-    return words.places([each["mean"] for each in found], [each["deviation"] for each in found])
+def _title(metric: ReportedMetric) -> str:
+    way = {"min": " (lower)", "max": " (higher)"}.get(metric.better or "", "")
+    return f"{metric.name}{way}"

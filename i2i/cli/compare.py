@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from i2i.cli.options import DeviceOption, JsonOption, PluginOption, open_catalog
 from i2i.cli.render import print_json, print_note, print_table, toml_value
+
+if TYPE_CHECKING:
+    from i2i.bench.results import Results
 
 
 def compare(
@@ -30,7 +32,7 @@ def compare(
 
     results = compared(runs, catalog=open_catalog(plugin), out=out, device=device, note=print_note)
     if json:
-        print_json(results)
+        print_json(results.to_json())
         return
     _print_changes(results)
     print()
@@ -40,18 +42,17 @@ def compare(
         typer.echo(f"results  {out / 'results.json'}")
 
 
-def _print_changes(results: Mapping[str, Any]) -> None:
+def _print_changes(results: Results) -> None:
     """Print each key in which a recipe differs, with the value of each variant."""
-    names = [variant["name"] for variant in results["variants"]]
-    changes = {variant["name"]: variant["changes"] for variant in results["variants"]}
-    before = {key: value for changed in changes.values() for key, value, _ in changed}
+    names = [variant.name for variant in results.variants]
+    before = {key: value for variant in results.variants for key, value, _ in variant.changes}
     if not before:
         print("no difference but the seed")
         return
-    after = {name: {key: value for key, _, value in changed} for name, changed in changes.items()}
-    rows = [(key, *(_told(after[name].get(key, value)) for name in names)) for key, value in before.items()]
+    after = [{key: value for key, _, value in variant.changes} for variant in results.variants]
+    rows = [(key, *(_told(own.get(key, value)) for own in after)) for key, value in before.items()]
     print_table(("key", *names), rows)
 
 
-def _told(value: Any) -> str:
+def _told(value: object) -> str:
     return "-" if value is None else toml_value(value)

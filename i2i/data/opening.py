@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from i2i.building import components
+from i2i.building.blame import components_blamed
 from i2i.data.inspection import inspect
 from i2i.data.stream import check_item
 from i2i.data.views import Cached, Usable
@@ -29,16 +30,24 @@ MOST_TOLD = 20
 
 
 def open_data(recipe: Recipe, split: Split, note: Note = lambda text: None) -> Any:
-    """Return one split of the recipe's data; `note` is told what its `on_bad` left out."""
-    data = components.make(recipe, recipe.data, split=split)
-    return usable(data, on_bad=recipe.data.settings.on_bad, split=split, note=note)
+    """Return one split of the recipe's data; `note` is told what its `on_bad` left out.
+
+    Raises DataError for data that cannot be used, PluginError when the data set itself fails.
+    """
+    with components_blamed(recipe):
+        data = components.make(recipe, recipe.data, split=split)
+        return usable(data, on_bad=recipe.data.settings.on_bad, split=split, note=note)
+
+
+def splits_of(recipe: Recipe) -> tuple[Split, ...]:
+    """Return the splits that training makes use of: the held-out one where something looks at it."""
+    return ("train", "val") if recipe.section("metrics") or recipe.section("callbacks") else ("train",)
 
 
 def open_splits(recipe: Recipe, note: Note) -> Mapping[str, Any]:
-    """Open the splits that the recipe makes use of, by name."""
-    data = {"train": open_data(recipe, "train", note)}
-    if recipe.section("metrics") or recipe.section("callbacks"):
-        data["val"] = open_data(recipe, "val", note)
+    """Open the splits that training makes use of, by name."""
+    data = {split: open_data(recipe, split, note) for split in splits_of(recipe)}
+    if "val" in data:
         check_alike(data["train"].spec, data["val"].spec, split="val")
     settings = recipe.data.settings
     for split, pairs in data.items():

@@ -224,6 +224,20 @@ data.batch_size = 4
 """
 
 
+def test_a_data_set_that_raises_once_all_is_trained_is_at_fault_and_no_cell_is_lost(i2i, desk, monkeypatch):
+    assert i2i(*SWAP, "--steps", "2", "--seeds", "1").code == 0
+    before = written(desk / "b")
+    (desk / "b" / "results.json").unlink()
+    monkeypatch.setenv("DESK_BROKEN", "1")
+    ended = i2i(*SWAP, "--steps", "2", "--seeds", "1")
+    assert ended.code == 6
+    assert "desk/noise failed: RuntimeError: the shelf is empty" in ended.err
+    assert "Traceback" not in ended.err
+    monkeypatch.delenv("DESK_BROKEN")
+    assert i2i(*SWAP, "--steps", "2", "--seeds", "1").code == 0
+    assert written(desk / "b") == before
+
+
 def test_a_file_says_it_all_and_a_budget_of_images_is_the_same_for_every_batch_size(i2i, desk):
     (desk / "file.toml").write_text(FILE)
     ended = i2i("bench", "file.toml", "--jobs", "2")
@@ -327,14 +341,14 @@ def test_figures_that_know_no_better_are_reported_where_there_are_no_others(desk
     from i2i.bench.benchmark import Benchmark
     from i2i.bench.definition import swapped
     from i2i.bench.rehearsal import Rehearsal
-    from i2i.cli.bench_view import View
+    from i2i.cli.bench_view import BenchmarkProgress
     from i2i.cli.options import open_catalog
 
     definition = swapped("desk.toml", "desk", ["losses.l1.weight=1,10"], one_at_a_time=False)
-    benchmark = Benchmark(definition, desk / "b", catalog=open_catalog(), view=View())
+    benchmark = Benchmark(definition, desk / "b", catalog=open_catalog(), observer=BenchmarkProgress())
     found = Rehearsal(1, 1, {}, 1.0, 1.0, 1.0, 1, 1.0, 1, {"sharpness": None}, {}, "")
-    figures = benchmark._figures(SimpleNamespace(baseline="a"), {"a": found, "b": found})
-    assert [(figure.name, figure.better) for figure in figures] == [("sharpness", None)]
+    metrics = benchmark._metrics(SimpleNamespace(baseline="a"), {"a": found, "b": found})
+    assert [(metric.name, metric.better) for metric in metrics] == [("sharpness", None)]
 
 
 def test_the_folder_of_something_else_is_left_alone(i2i, desk):
@@ -360,6 +374,16 @@ def test_a_folder_of_another_version_is_left_alone(i2i, desk):
     ended = i2i(*SWAP, "--steps", "2")
     assert ended.code == 2
     assert "was written by another version of i2i" in ended.err
+    assert [path.read_text() for path in (desk / "b").iterdir()] == [state]
+
+
+def test_a_folder_whose_state_is_damaged_is_left_alone(i2i, desk):
+    (desk / "b").mkdir()
+    state = json.dumps({"schema": 1, "name": "desk-l1", "base": "desk.toml", "runtime": "cpu"})
+    (desk / "b" / "benchmark.json").write_text(state)
+    ended = i2i(*SWAP, "--steps", "2")
+    assert ended.code == 3
+    assert "benchmark.json is damaged" in ended.err
     assert [path.read_text() for path in (desk / "b").iterdir()] == [state]
 
 

@@ -134,6 +134,26 @@ def test_data_that_is_gone_costs_the_pictures_alone(i2i, runs, monkeypatch):
     assert any(note.startswith("There are no pictures: ") for note in found["notes"])
 
 
+def test_a_data_set_that_raises_is_at_fault(i2i, runs, monkeypatch):
+    first, second = runs("a"), runs("b", "losses.l1.weight=5")
+    monkeypatch.setenv("DESK_BROKEN", "1")
+    ended = i2i("compare", first, second, "--out", "out")
+    assert ended.code == 6
+    assert "desk/noise failed: RuntimeError: the shelf is empty" in ended.err
+    assert "Traceback" not in ended.err
+    assert not Path("out/results.json").exists()
+
+
+def test_data_are_opened_once_for_pictures_and_attribution(i2i, runs, tmp_path):
+    log = tmp_path / "opened.txt"
+    settings = (f"data.log={log}",)
+    first, second = runs("a", *settings), runs("b", "losses.l1.weight=5", *settings)
+    log.unlink()
+    ended = i2i("compare", first, second, "--out", "out")
+    assert ended.code == 0, ended.err
+    assert log.read_text().split() == ["val"]
+
+
 @pytest.mark.parametrize(
     ("spoil", "arguments", "code", "said"),
     [

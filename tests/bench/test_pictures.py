@@ -10,7 +10,9 @@ from PIL import Image
 
 from i2i import run
 from i2i.bench.pictures import make_pictures, sheet
-from i2i.errors import DataError
+from i2i.bench.results import PicturedPair, Pictures
+from i2i.data.opening import open_data
+from i2i.errors import DataError, PluginError
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.recipe import load_recipe
 
@@ -33,25 +35,26 @@ def pixels(path: Path) -> bytes:
 
 
 def make(models, recipe, folder, **options):
-    return make_pictures(models, recipe, folder, catalog=Catalog.installed(), device="cpu", **options)
+    data = open_data(recipe, "val")
+    return make_pictures(models, recipe, data, folder, catalog=Catalog.installed(), device="cpu", **options)
 
 
 def test_pairs_are_spread_evenly_over_the_validation_split(trained, tmp_path):
     recipe, model = trained("a", "data.count=10")
     pictures = make({"a": model}, recipe, tmp_path / "bench", count=4)
-    assert [image["id"] for image in pictures["images"]] == ["0", "2", "5", "7"]
-    assert len(pictures["outputs"]["a"]) == 4
-    assert len(make({"a": model}, recipe, tmp_path / "all", count=99)["images"]) == 10
+    assert [image.id for image in pictures.images] == ["0", "2", "5", "7"]
+    assert len(pictures.outputs["a"]) == 4
+    assert len(make({"a": model}, recipe, tmp_path / "all", count=99).images) == 10
 
 
 def test_files_are_small_pngs_beside_the_results(trained, tmp_path):
     recipe, model = trained("a")
     root = tmp_path / "bench"
     pictures = make({"a/../b <x>": model}, recipe, root, count=2)
-    first = pictures["images"][0]
-    source, target = pixels(root / first["source"]), pixels(root / first["target"])
+    first = pictures.images[0]
+    source, target = pixels(root / first.source), pixels(root / first.target)
     assert bytes(255 - value for value in source) == target
-    (output, _) = pictures["outputs"]["a/../b <x>"]
+    (output, _) = pictures.outputs["a/../b <x>"]
     assert pixels(root / output) not in (source, target)
     assert output == "pictures/1-a_.._b__x_/0-0.png"
     assert {path.parent.parent for path in root.rglob("*.png")} == {root / "pictures"}
@@ -61,15 +64,15 @@ def test_variants_get_the_same_images_and_answer_in_their_own_way(trained, tmp_p
     recipe, one = trained("one")
     _, other = trained("other", "seed=9")
     root = tmp_path / "bench"
-    outputs = make({"one": one, "other": other, "again": one}, recipe, root, count=1)["outputs"]
+    outputs = make({"one": one, "other": other, "again": one}, recipe, root, count=1).outputs
     one_, other_, again = (pixels(root / outputs[name][0]) for name in ("one", "other", "again"))
     assert one_ == again != other_
 
 
 def test_what_is_drawn_at_random_is_drawn_the_same_each_time(trained, tmp_path):
     recipe, model = trained("a", "generator.dropout=0.5", "method.test_dropout=true")
-    first = make({"a": model}, recipe, tmp_path / "1", count=2)["outputs"]["a"]
-    again = make({"z": model, "a": model}, recipe, tmp_path / "2", count=2)["outputs"]["a"]
+    first = make({"a": model}, recipe, tmp_path / "1", count=2).outputs["a"]
+    again = make({"z": model, "a": model}, recipe, tmp_path / "2", count=2).outputs["a"]
     assert [pixels(tmp_path / "1" / path) for path in first] == [
         pixels(tmp_path / "2" / path) for path in again
     ]
@@ -77,7 +80,7 @@ def test_what_is_drawn_at_random_is_drawn_the_same_each_time(trained, tmp_path):
 
 def test_a_model_that_is_not_there_leaves_gaps(trained, tmp_path):
     recipe, model = trained("a")
-    outputs = make({"a": model, "b": tmp_path / "none"}, recipe, tmp_path / "bench", count=2)["outputs"]
+    outputs = make({"a": model, "b": tmp_path / "none"}, recipe, tmp_path / "bench", count=2).outputs
     assert outputs["b"] == [None, None]
     assert None not in outputs["a"]
 
@@ -90,7 +93,7 @@ def test_a_model_for_other_channels_leaves_gaps(trained, tmp_path):
             Image.new("RGB", (16, 8), "red").save(tmp_path / "pairs" / split / name)
     settings = ("data.use=paired-images", f"data.root={tmp_path / 'pairs'}", "data.size=[8, 8]")
     recipe, colour = trained("colour", *settings)
-    outputs = make({"grey": grey, "colour": colour}, recipe, tmp_path / "bench", count=1)["outputs"]
+    outputs = make({"grey": grey, "colour": colour}, recipe, tmp_path / "bench", count=1).outputs
     assert outputs["grey"] == [None]
     assert outputs["colour"] != [None]
 
@@ -102,20 +105,24 @@ def test_a_damaged_model_is_named(trained, tmp_path):
         make({"a": model}, recipe, tmp_path / "bench")
 
 
+def test_a_data_set_that_raises_is_named(trained, tmp_path, monkeypatch):
+    recipe, model = trained("a")
+    monkeypatch.setenv("DESK_BROKEN", "1")
+    with pytest.raises(PluginError, match="desk/noise failed: RuntimeError: the shelf is empty") as caught:
+        make({"a": model}, recipe, tmp_path / "bench")
+    assert caught.value.exit_code == 6
+
+
 def test_a_sheet_has_a_row_for_each_variant_between_input_and_target(tmp_path):
     def made(name, colour):
         Image.new("RGB", (10, 5), colour).save(tmp_path / f"{name}.png")
         return f"{name}.png"
 
-    images = [
-        {"id": str(i), "source": made(f"s{i}", "red"), "target": made(f"t{i}", "blue")} for i in range(3)
-    ]
+    images = [PicturedPair(str(i), made(f"s{i}", "red"), made(f"t{i}", "blue")) for i in range(3)]
     outputs = {"a rather long name of a variant": [made("a", "lime"), None, "a.png"], "b": ["a.png"] * 3}
 
     def drawn(**options):
-        return Image.open(
-            io.BytesIO(sheet({"images": images, "outputs": outputs}, tmp_path, cell=40, **options))
-        )
+        return Image.open(io.BytesIO(sheet(Pictures(images, outputs, seed=0), tmp_path, cell=40, **options)))
 
     image = drawn()
     column = [image.getpixel((image.width - 30, y)) for y in range(image.height)]

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from i2i.bench.results import Figure, Outcome, curves, read_outcome, table_csv, tabulate
+from i2i.bench.outcomes import RunOutcome, read_outcome
+from i2i.bench.results import (
+    Cost,
+    Environment,
+    MetricResult,
+    ReportedMetric,
+    Results,
+    TimeToBaseline,
+    VariantResult,
+    read_results,
+)
+from i2i.bench.tabulate import curves, ranked, tabulate
+from i2i.bench.view.csv_table import csv_table
 from i2i.errors import DataError
 
-MAE, PSNR, SHARPNESS = Figure("mae", "min"), Figure("psnr", "max"), Figure("sharpness", None)
+MAE, PSNR = ReportedMetric("mae", "min"), ReportedMetric("psnr", "max")
+SHARPNESS = ReportedMetric("sharpness", None)
 
 
-def outcome(variant: str, seed: int, mae: float | None, *, curve=(), images=None, status="done") -> Outcome:
-    return Outcome(
+FIRST_FORMAT = Path(__file__).parents[1] / "fixtures" / "first-format"
+
+
+def outcome(
+    variant: str, seed: int, mae: float | None, *, curve=(), images=None, status="done"
+) -> RunOutcome:
+    return RunOutcome(
         variant,
         seed,
         Path("cells") / f"{variant}{seed}",
@@ -25,58 +46,58 @@ def outcome(variant: str, seed: int, mae: float | None, *, curve=(), images=None
     )
 
 
-def rows(outcomes, *, figures=(MAE, PSNR, SHARPNESS), costs=None):
+def rows(outcomes, *, metrics=(MAE, PSNR, SHARPNESS), costs=None):
     names = list(dict.fromkeys(o.variant for o in outcomes))
-    table = tabulate(outcomes, variants=names, baseline="a", figures=figures, costs=costs)
-    return {row["variant"]: row for row in table}
+    table = tabulate(outcomes, variants=names, baseline="a", metrics=metrics, costs=costs)
+    return {row.variant: row for row in table}
 
 
 def test_a_steady_difference_is_found_though_seeds_differ_more():
     outcomes = [outcome("a", seed, 0.1 + 0.05 * seed) for seed in range(3)]
     outcomes += [outcome("b", seed, 0.1 + 0.05 * seed - 0.01 - 0.0001 * seed) for seed in range(3)]
-    found = rows(outcomes)["b"]["metrics"]
-    assert found["mae"]["verdict"] == "better"
-    assert found["psnr"]["verdict"] == "better"
-    assert found["sharpness"]["verdict"] == "differs"
-    assert found["mae"]["difference"]["mean"] == pytest.approx(-0.0101)
-    assert found["mae"]["deviation"] > 0.04
+    found = rows(outcomes)["b"].metrics
+    assert found["mae"].verdict == "better"
+    assert found["psnr"].verdict == "better"
+    assert found["sharpness"].verdict == "differs"
+    assert found["mae"].difference.mean == pytest.approx(-0.0101)
+    assert found["mae"].deviation > 0.04
 
 
 def test_equal_runs_are_within_noise():
     outcomes = [outcome(name, seed, 0.1 * seed) for name in "ab" for seed in range(3)]
-    assert rows(outcomes)["b"]["metrics"]["mae"]["verdict"] == "within noise"
+    assert rows(outcomes)["b"].metrics["mae"].verdict == "within noise"
 
 
 def test_only_seeds_that_both_have_are_paired():
     outcomes = [outcome("a", seed, 0.1 + 0.1 * seed) for seed in (0, 1, 2)]
     outcomes += [outcome("b", seed, 0.05 + 0.1 * seed) for seed in (1, 2, 9)]
-    found = rows(outcomes)["b"]["metrics"]["mae"]
-    assert found["difference"]["n"] == 2
-    assert found["difference"]["mean"] == pytest.approx(-0.05)
-    assert found["n"] == 3
+    found = rows(outcomes)["b"].metrics["mae"]
+    assert found.difference.n == 2
+    assert found.difference.mean == pytest.approx(-0.05)
+    assert found.n == 3
 
 
 def test_what_failed_or_is_not_finite_leads_to_no_verdict():
     outcomes = [outcome("a", 0, 0.1), outcome("a", 1, 0.2), outcome("b", 0, float("inf"))]
     outcomes += [outcome("b", 1, 0.2), outcome("c", 0, None, status="diverged")]
     found = rows(outcomes)
-    assert found["b"]["metrics"]["mae"] == {
-        "values": [None, 0.2],
-        "mean": None,
-        "deviation": None,
-        "n": 0,
-        "difference": None,
-        "images": None,
-        "verdict": "cannot tell",
-    }
-    assert found["c"]["n"] == 0
+    assert found["b"].metrics["mae"] == MetricResult(
+        values=[None, 0.2],
+        mean=None,
+        deviation=None,
+        n=0,
+        difference=None,
+        images=None,
+        verdict="cannot tell",
+    )
+    assert found["c"].n == 0
     assert list(found) == ["a", "b", "c"]
 
 
 def test_the_best_comes_first_whichever_way_is_better():
     outcomes = [outcome("a", 0, 0.2), outcome("b", 0, 0.1), outcome("c", 0, 0.3)]
     assert list(rows(outcomes)) == ["b", "a", "c"]
-    assert list(rows(outcomes, figures=(PSNR,))) == ["b", "a", "c"]
+    assert list(rows(outcomes, metrics=(PSNR,))) == ["b", "a", "c"]
 
 
 def test_the_time_to_the_baselines_score_comes_from_the_curves_and_the_probed_step():
@@ -85,17 +106,12 @@ def test_the_time_to_the_baselines_score_comes_from_the_curves_and_the_probed_st
         outcome("b", 0, 0.1, curve=[(5, 0.15), (10, 0.1)]),
         outcome("c", 0, 0.4, curve=[(5, 0.5), (10, 0.4)]),
     ]
-    found = rows(outcomes, costs={name: {"step_seconds": 0.5} for name in "abc"})
-    assert found["b"]["cost"]["reached"] == {
-        "metric": "mae",
-        "score": 0.2,
-        "steps": 5,
-        "seconds": 2.5,
-        "seeds": 1,
-        "of": 1,
-    }
-    assert found["c"]["cost"]["reached"]["steps"] is None
-    assert found["a"]["cost"]["reached"]["steps"] == 10
+    found = rows(outcomes, costs={name: Cost(step_seconds=0.5) for name in "abc"})
+    assert found["b"].cost.reached == TimeToBaseline(
+        metric="mae", score=0.2, steps=5, seconds=2.5, seeds=1, of=1
+    )
+    assert found["c"].cost.reached.steps is None
+    assert found["a"].cost.reached.steps == 10
 
 
 def test_images_tell_how_sure_the_difference_is_for_these_trainings():
@@ -104,8 +120,8 @@ def test_images_tell_how_sure_the_difference_is_for_these_trainings():
         outcome("a", 0, 0.2, images=dict.fromkeys(ids, 0.2)),
         outcome("b", 0, 0.1, images={name: 0.1 + 0.001 * number for number, name in enumerate(ids)}),
     ]
-    interval = rows(outcomes)["b"]["metrics"]["mae"]["images"]
-    assert -0.1 < interval["low"] < -0.0905 < interval["high"] < -0.08
+    interval = rows(outcomes)["b"].metrics["mae"].images
+    assert -0.1 < interval.low < -0.0905 < interval.high < -0.08
 
 
 def test_curves_have_the_mean_and_the_ends_over_seeds_where_all_seeds_have_a_point():
@@ -114,9 +130,9 @@ def test_curves_have_the_mean_and_the_ends_over_seeds_where_all_seeds_have_a_poi
         outcome("a", 1, 0.2, curve=[(5, 0.2), (10, 0.2), (15, 0.1)]),
     ]
     curve = curves(outcomes, ["a"], [MAE])["a"]["mae"]
-    assert curve["steps"] == [5, 10]
-    assert curve["mean"] == pytest.approx([0.3, 0.2])
-    assert (curve["low"][0], curve["high"][0]) == (0.2, 0.4)
+    assert list(curve.steps) == [5, 10]
+    assert curve.mean == pytest.approx([0.3, 0.2])
+    assert (curve.low[0], curve.high[0]) == (0.2, 0.4)
 
 
 def test_a_run_that_failed_is_in_no_curve():
@@ -125,7 +141,7 @@ def test_a_run_that_failed_is_in_no_curve():
         outcome("a", 1, None, curve=[(5, 9.0)], status="diverged"),
     ]
     curve = curves(outcomes, ["a"], [MAE])["a"]["mae"]
-    assert (curve["steps"], curve["high"]) == ([5, 10], [0.4, 0.2])
+    assert (list(curve.steps), list(curve.high)) == ([5, 10], [0.4, 0.2])
 
 
 @pytest.mark.parametrize(
@@ -139,15 +155,74 @@ def test_damaged_figures_are_told(tmp_path, name, content):
         read_outcome("a", 0, tmp_path)
 
 
+def benchmark(table=(), **changes) -> Results:
+    """The results of a benchmark that reports mae and psnr."""
+    about = {
+        "kind": "benchmark",
+        "name": "demo",
+        "summary": "",
+        "credit": "",
+        "status": "done",
+        "baseline": "a",
+        "seeds": [0],
+        "budget": {"steps": 10},
+        "environment": Environment(),
+        "plugins": [],
+        "metrics": [MAE, PSNR],
+        "notes": [],
+        "variants": [],
+        "cells": [],
+        "table": table,
+        "curves": {},
+    }
+    return Results(**about | changes)
+
+
 def test_the_csv_has_a_row_for_each_variant_and_figure():
     table = tabulate(
-        [outcome("a", 0, 0.2), outcome("b", 0, 0.1)], variants=["a", "b"], baseline="a", figures=[MAE, PSNR]
+        [outcome("a", 0, 0.2), outcome("b", 0, 0.1)], variants=["a", "b"], baseline="a", metrics=[MAE, PSNR]
     )
-    text = table_csv(
-        {"table": table, "metrics": [{"name": "mae", "better": "min"}, {"name": "psnr", "better": "max"}]}
-    )
+    text = csv_table(benchmark(table))
     assert len(text.splitlines()) == 5
     assert text.splitlines()[1].startswith("b,mae,min,1,0.1,,-0.1")
+
+
+def test_results_are_the_same_after_they_were_written_and_read():
+    curve = [(5, 0.4), (10, 0.2)]
+    outcomes = [outcome(name, seed, 0.1 + seed, curve=curve) for name in "ab" for seed in (0, 1)]
+    table = tabulate(outcomes, variants=["a", "b"], baseline="a", metrics=[MAE, PSNR])
+    found = benchmark(table, curves=curves(outcomes, ["a", "b"], [MAE]), seeds=[0, 1])
+    text = json.dumps(found.to_json())
+    again = read_results(json.loads(text))
+    assert json.dumps(again.to_json()) == text
+    assert again.table == found.table
+
+
+def test_what_is_not_finite_is_written_as_null():
+    found = benchmark(tabulate([outcome("a", 0, 0.2)], variants=["a"], baseline="a", metrics=[MAE]))
+    row = replace(found.table[0], cost=Cost(flops_per_step=math.inf, peak_memory_mb=math.nan))
+    cost = replace(found, table=[row]).to_json()["table"][0]["cost"]
+    assert cost["flops_per_step"] is cost["peak_memory_mb"] is None
+
+
+def test_the_results_that_the_first_version_wrote_are_read_whole():
+    text = (FIRST_FORMAT / "bench" / "results.json").read_text()
+    assert json.dumps(read_results(json.loads(text)).to_json(), indent=1) + "\n" == text
+
+
+@pytest.mark.parametrize("written", [None, [], {}, {"kind": "benchmark"}, {"schema": 1, "cells": 3}])
+def test_what_is_no_results_is_refused(written):
+    with pytest.raises(ValueError, match="Results"):
+        read_results(written)
+
+
+def test_ranking_follows_the_direction_and_puts_what_is_missing_last():
+    def row(name, mean):
+        return VariantResult(name, False, 1, {"mae": MetricResult(mean=mean)}, Cost())
+
+    table = [row("none", None), row("high", 2.0), row("low", 1.0)]
+    for way, order in (("min", "low high none"), ("max", "high low none"), (None, "high low none")):
+        assert " ".join(r.variant for r in ranked(table, ReportedMetric("mae", way))) == order
 
 
 def test_a_folder_without_a_summary_is_missing_and_a_damaged_one_is_told(tmp_path):

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
-from i2i.bench.view.labels import Label, Rect, place
+from i2i.bench.results import MetricCurve, MetricResult, ReportedMetric, VariantResult
 from i2i.pages.charts import Axis, Box, Tick, strips, with_air
 from i2i.pages.numbers import Thinned, short
 
@@ -19,7 +18,6 @@ COLOURS, DASHES, MARKERS = 6, 5, 7  # that the template knows, the baseline's ow
 MOST_POINTS = 160  # of a curve
 MOST_MARKERS = 7  # on a curve, so that lines which cross can be told apart
 MOST_READINGS = 60
-LONGEST_LABEL = 30
 
 
 @dataclass(frozen=True)
@@ -67,42 +65,40 @@ class Bars:
     bars: Mapping[str, Bar]
 
 
-def bars(table: Sequence[Mapping[str, Any]], metric: str) -> Bars:
+def bars(table: Sequence[VariantResult], metric: str) -> Bars:
     """Return a bar for each variant that has a difference; zero is in the middle."""
-    cells = {row["variant"]: row["metrics"].get(metric, {}) for row in table}
-    found = {
-        name: cell for name, cell in cells.items() if (cell.get("difference") or {}).get("mean") is not None
-    }
-    means = [abs(cell["difference"]["mean"]) for cell in found.values()]
-    intervals = [cell["difference"] for cell in found.values()] + [
-        cell["images"] for cell in found.values() if cell.get("images")
-    ]
-    ends = [abs(one[end]) for one in intervals for end in ("low", "high") if one[end] is not None]
+    found = {row.variant: row.metrics[metric] for row in table}
+    aways = [result.difference for result in found.values() if result.difference]
+    means = [abs(away.mean) for away in aways]
+    over_images = [result.images for result in found.values() if result.difference and result.images]
+    ends = [abs(end) for away in aways for end in (away.low, away.high) if end is not None]
+    ends += [abs(end) for interval in over_images for end in (interval.low, interval.high)]
     # One interval from two seeds can be a hundred times as wide as the others.
     usual = max(3 * max(means, default=0.0), 2 * median(ends or [0.0]))
     reach = 1.08 * min(max(means + ends, default=0.0), usual) or 1.0
     axis = Axis(-reach, reach, BAR.left, BAR.right)
+    drawn = {name: _bar(result, axis) for name, result in found.items()}
+    return Bars(axis(0.0), {name: bar for name, bar in drawn.items() if bar})
+
+
+def _bar(result: MetricResult, axis: Axis) -> Bar | None:
+    away, images = result.difference, result.images
+    if away is None:
+        return None
 
     def at(value: float) -> float:
         return min(max(axis(value), BAR.left), BAR.right)
 
-    def drawn(cell: Mapping[str, Any]) -> Bar:
-        away, images = cell["difference"], cell.get("images")
-        low, high = away["low"], away["high"]
-        interval = None if low is None or high is None else (at(low), at(high))
-        return Bar(
-            mean=at(away["mean"]),
-            interval=interval,
-            images=None if images is None else (at(images["low"]), at(images["high"])),
-            cut=(False, False) if interval is None else (low < axis.low, high > axis.high),
-        )
-
-    return Bars(axis(0.0), {name: drawn(cell) for name, cell in found.items()})
+    over_images = None if images is None else (at(images.low), at(images.high))
+    if away.low is None or away.high is None:
+        return Bar(at(away.mean), None, over_images, cut=(False, False))
+    cut = away.low < axis.low, away.high > axis.high
+    return Bar(at(away.mean), (at(away.low), at(away.high)), over_images, cut)
 
 
 # --- quality over cost ------------------------------------------------------------------------------
 
-PLOT = Box(left=60, right=620, top=12, bottom=330)
+CHART = Box(left=52, right=436, top=12, bottom=226)
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,6 @@ class Point:
     y: float
     low: float
     high: float
-    label: Label
     text: str
 
 
@@ -127,7 +122,7 @@ class Plot:
     points: Sequence[Point]
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
-    box: Box = PLOT
+    box: Box = CHART
 
 
 def cost_plot(
@@ -136,60 +131,40 @@ def cost_plot(
     values: Mapping[str, tuple[float, float, float]],
     found: Mapping[str, Look],
 ) -> Plot | None:
-    """Return a plot of each variant's (cost, mean, deviation); None where there is nothing to weigh up."""
+    """Return a plot of each variant's (cost, mean, deviation); None where there is nothing to weigh up.
+
+    Points have no names beside them, which would cover each other: the legend tells their looks.
+    """
     costs = [cost for cost, _, _ in values.values()]
     if len(values) < 2 or min(costs) == max(costs):
         return None
     log = min(costs) > 0 and max(costs) > 12 * min(costs)
-    width = max(costs) - min(costs)
-    edges = (
-        (min(costs) / 1.4, max(costs) * 1.4) if log else (min(costs) - 0.08 * width, max(costs) + 0.1 * width)
-    )
-    x = Axis(*edges, PLOT.left, PLOT.right, log=log)
-    y = Axis(
-        *with_air(min(m - d for _, m, d in values.values()), max(m + d for _, m, d in values.values())),
-        PLOT.bottom,
-        PLOT.top,
-    )
-    spots = {name: (x(cost), y(mean), y(mean + d), y(mean - d)) for name, (cost, mean, d) in values.items()}
-    labels = place(
-        [(across, up, clipped(name)) for name, (across, up, _, _) in spots.items()],
-        [Rect(across - 3, top, across + 3, low) for across, _, top, low in spots.values()],
-        Rect(PLOT.left + 2, 0, PLOT.right + 12, PLOT.bottom - 2),
-    )
+    air = 0.08 * (max(costs) - min(costs))
+    edges = (min(costs) / 1.4, max(costs) * 1.4) if log else (min(costs) - air, max(costs) + air)
+    x = Axis(*edges, CHART.left, CHART.right, log=log)
+    ends = [mean + side * deviation for _, mean, deviation in values.values() for side in (-1, 1)]
+    y = Axis(*with_air(min(ends), max(ends)), CHART.bottom, CHART.top)
+    told = [f"{name} {short(mean)} at {short(cost)}" for name, (cost, mean, _) in values.items()]
     return Plot(
         title=title,
-        summary=f"{metric} over {title}: "
-        + "; ".join(f"{name} {short(mean)} at {short(cost)}" for name, (cost, mean, _) in values.items())
-        + ".",
+        summary=f"{metric} over {title}: {'; '.join(told)}.",
         points=[
             Point(
-                found[name],
-                across,
-                up,
-                low,
-                top,
-                label,
-                f"{name}: {short(values[name][1])}, {short(values[name][0])}",
+                look=found[name],
+                x=x(cost),
+                y=y(mean),
+                low=y(mean - deviation),
+                high=y(mean + deviation),
+                text=f"{name}: {short(mean)}, {short(cost)}",
             )
-            for (name, (across, up, top, low)), label in zip(spots.items(), labels, strict=True)
+            for name, (cost, mean, deviation) in values.items()
         ],
         x_ticks=x.ticks(),
         y_ticks=y.ticks(),
     )
 
 
-def clipped(name: str) -> str:
-    """Return a name that fits beside a point: its beginning and its end."""
-    if len(name) <= LONGEST_LABEL:
-        return name
-    keep = LONGEST_LABEL // 2
-    return f"{name[: keep - 1]}…{name[-keep:]}"
-
-
 # --- curves -----------------------------------------------------------------------------------------
-
-CURVES = Box(left=52, right=436, top=12, bottom=226)
 
 
 @dataclass(frozen=True)
@@ -224,7 +199,7 @@ class Curves:
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
     copied: float | None
-    box: Box = CURVES
+    box: Box = CHART
 
 
 Knot = tuple[int, float, float, float]
@@ -232,15 +207,17 @@ Knot = tuple[int, float, float, float]
 
 
 def curves(
-    metric: Mapping[str, Any],
-    by_variant: Mapping[str, Mapping[str, Any]],
+    metric: ReportedMetric,
+    by_variant: Mapping[str, Mapping[str, MetricCurve]],
     found: Mapping[str, Look],
     copied: float | None,
 ) -> Curves | None:
     """Return the chart of one metric, or None when no variant has two points."""
-    name = metric["name"]
+    name = metric.name
     lines = {
-        variant: knots for variant in found if len(knots := _knots(by_variant.get(variant, {}).get(name))) > 1
+        variant: knots
+        for variant in found
+        if len(knots := _knots(by_variant.get(variant, {}).get(name, MetricCurve()))) > 1
     }
     if not lines:
         return None
@@ -249,14 +226,14 @@ def curves(
         low, high = min(low, copied), max(high, copied)
     elif copied is not None:
         copied = None
-    x = Axis(0, max(knots[-1][0] for knots in lines.values()) or 1, CURVES.left, CURVES.right)
-    y = Axis(*with_air(low, high), CURVES.bottom, CURVES.top)
+    x = Axis(0, max(knots[-1][0] for knots in lines.values()) or 1, CHART.left, CHART.right)
+    y = Axis(*with_air(low, high), CHART.bottom, CHART.top)
     # The baseline is drawn last, on top of the others.
     order = sorted(lines, key=lambda variant: found[variant].number, reverse=True)
     ends = ", ".join(f"{variant} {short(knots[-1][1])}" for variant, knots in lines.items())
     return Curves(
         title=name,
-        better=metric["better"],
+        better=metric.better,
         summary=f"{name} over steps, for each variant; at the end: {ends}.",
         series=[_series(found[variant], lines[variant], x, y) for variant in order],
         moments=_moments(lines, x),
@@ -266,13 +243,12 @@ def curves(
     )
 
 
-def _knots(curve: Mapping[str, Any] | None) -> list[Knot]:
+def _knots(curve: MetricCurve) -> list[Knot]:
     """Return the points that have all their values, thinned."""
     kept: Thinned[Knot] = Thinned(MOST_POINTS)
-    if curve is not None:
-        for knot in zip(curve["steps"], curve["mean"], curve["low"], curve["high"], strict=True):
-            if None not in knot:
-                kept.add(knot)
+    for step, mean, low, high in zip(curve.steps, curve.mean, curve.low, curve.high, strict=True):
+        if mean is not None and low is not None and high is not None:
+            kept.add((step, mean, low, high))
     return kept.items()
 
 
@@ -287,7 +263,7 @@ def _usual(values: Sequence[float]) -> tuple[float, float]:
 
 def _series(look: Look, knots: Sequence[Knot], x: Axis, y: Axis) -> Series:
     def inside(value: float) -> float:
-        return min(max(y(value), CURVES.top - 8), CURVES.bottom + 8)  # clipped there by the drawing
+        return min(max(y(value), CHART.top - 8), CHART.bottom + 8)  # clipped there by the drawing
 
     points = [(x(step), inside(mean)) for step, mean, _, _ in knots]
     wide = any(low < high for _, _, low, high in knots)
@@ -299,7 +275,7 @@ def _series(look: Look, knots: Sequence[Knot], x: Axis, y: Axis) -> Series:
         look=look,
         line=_path(points),
         band=_path(edge) if wide else "",
-        markers=[(across, up) for across, up in points[first::every] if CURVES.top <= up <= CURVES.bottom],
+        markers=[(across, up) for across, up in points[first::every] if CHART.top <= up <= CHART.bottom],
     )
 
 
@@ -324,6 +300,6 @@ def _moments(lines: Mapping[str, Sequence[Knot]], x: Axis) -> list[Moment]:
             ),
         )
         for (left, width), at, step in zip(
-            strips(places, CURVES.left, CURVES.right), places, steps.items(), strict=True
+            strips(places, CHART.left, CHART.right), places, steps.items(), strict=True
         )
     ]

@@ -5,11 +5,11 @@ Pictures are embedded, at most 512 pixels wide, or 320 where there are more than
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from i2i.bench.results import Pictures
 from i2i.pages.pictures import Picture
 
 MANY_PICTURES = 100
@@ -17,7 +17,7 @@ LARGEST_PICTURE, LARGEST_OF_MANY = 512, 320
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownPicture:
     """One picture, and the names of those beside it, to go on to in the large view."""
 
     id: str
@@ -30,24 +30,23 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """The same held-out images as one variant answers them; `kind` is input, output or target."""
 
     name: str
     kind: str
-    cells: Sequence[Shown]
+    cells: Sequence[ShownPicture]
 
 
-def gallery(results: Mapping[str, Any], order: Sequence[str], folder: Path) -> list[Row]:
+def gallery(pictures: Pictures | None, order: Sequence[str], folder: Path) -> list[PictureRow]:
     """Return a row for the input, for each variant of `order` that has pictures, and for the target."""
-    pictures = results.get("pictures")
-    if not pictures or not pictures["images"]:
+    if pictures is None:
         return []
-    images, outputs = pictures["images"], pictures["outputs"]
+    images, outputs = pictures.images, pictures.outputs
     rows: list[tuple[str, str, Sequence[str | None]]] = [
-        ("input", "input", [image["source"] for image in images]),
+        ("input", "input", [image.source for image in images]),
         *((name, "output", outputs[name]) for name in order if name in outputs),
-        ("target", "target", [image["target"] for image in images]),
+        ("target", "target", [image.target for image in images]),
     ]
     largest = LARGEST_PICTURE if len(rows) * len(images) <= MANY_PICTURES else LARGEST_OF_MANY
     embedded = [[_embedded(folder, path, largest) for path in paths] for _, _, paths in rows]
@@ -62,14 +61,14 @@ def gallery(results: Mapping[str, Any], order: Sequence[str], folder: Path) -> l
         return ""
 
     return [
-        Row(
+        PictureRow(
             name,
             kind,
             [
-                Shown(
+                ShownPicture(
                     id=f"picture-{row}-{column}",
                     picture=embedded[row][column],
-                    description=f"{name}: {image['id']}",
+                    description=f"{name}: {image.id}",
                     up=beside(row, column, -1, 0),
                     down=beside(row, column, 1, 0),
                     left=beside(row, column, 0, -1),

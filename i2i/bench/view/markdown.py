@@ -2,97 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from i2i.bench.results import MetricResult, Results
 from i2i.bench.view import words
-from i2i.pages.numbers import short
+from i2i.bench.view.costs import HEADINGS, cost_columns
 
 
-def markdown(results: Mapping[str, Any], *, picture: str | None = None) -> str:
+def markdown(results: Results, *, picture: str | None = None) -> str:
     """Return a page of the results; `picture` is a file beside it to show."""
-    lines = [f"# {results['name']}", ""]
-    if results["summary"]:
-        lines += [results["summary"], ""]
-    lines += [f"**{words.answer(results)}**", "", *_quality(results), "", *_cost(results), ""]
+    lines = [f"# {results.name}", ""]
+    if results.summary:
+        lines += [results.summary, ""]
+    lines += [f"**{words.answer(results)}**", "", *_quality(results), "", *_cost(results), "", HEADINGS, ""]
     if picture:
         lines += [f"![The same held-out images, a row for each variant]({picture})", ""]
-    lines += [_conditions(results), "", *results["notes"]]
-    if results["credit"]:
-        lines += ["", results["credit"]]
+    lines += [_conditions(results), "", *results.notes]
+    if results.credit:
+        lines += ["", results.credit]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _quality(results: Mapping[str, Any]) -> list[str]:
-    """Each figure's mean and deviation, and its paired difference with the verdict."""
-    columns = []
-    for figure in results["metrics"]:
-        found = [row["metrics"][figure["name"]] for row in results["table"]]
-        decimals = words.places([each["mean"] for each in found], [each["deviation"] for each in found])
-        arrow = {"min": " ↓", "max": " ↑"}.get(figure["better"] or "", "")
-        columns.append([figure["name"] + arrow, *(_figure(each, decimals) for each in found)])
-    titles, *rows = map(list, zip(*columns, strict=True))
-    names = [
-        f"{row['variant']} (baseline)" if row["baseline"] else row["variant"] for row in results["table"]
+def _quality(results: Results) -> list[str]:
+    """Each metric's mean and deviation, and its paired difference with the verdict."""
+    arrows = {"min": " ↓", "max": " ↑", None: ""}
+    titles = [metric.name + arrows[metric.better] for metric in results.metrics]
+    decimals = {metric.name: words.decimals(results.table, metric.name) for metric in results.metrics}
+    rows = [
+        [
+            f"{row.variant} (baseline)" if row.baseline else row.variant,
+            *(_result(row.metrics[name], places) for name, places in decimals.items()),
+        ]
+        for row in results.table
     ]
-    return _table(["variant", *titles], [[name, *row] for name, row in zip(names, rows, strict=True)])
+    return _table(["variant", *titles], rows)
 
 
-def _figure(found: Mapping[str, Any], decimals: int) -> str:
-    text = words.measured(found["mean"], found["deviation"], decimals)
-    if found["difference"] is None:
+def _result(found: MetricResult, decimals: int) -> str:
+    text = words.measured(found.mean, found.deviation, decimals)
+    if found.difference is None:
         return text
-    return f"{text}<br>{words.difference(found['difference'], decimals)}<br>{found['verdict']}"
+    return f"{text}<br>{words.difference(found.difference, decimals)}<br>{found.verdict}"
 
 
-def _cost(results: Mapping[str, Any]) -> list[str]:
-    rows = []
-    for row in results["table"]:
-        cost = row["cost"]
-        rows.append(
-            [
-                row["variant"],
-                _count(cost.get("generator_parameters")),
-                _count(cost.get("discriminator_parameters")),
-                ", ".join(map(str, cost.get("receptive_field", {}).values())) or "-",
-                "-" if cost.get("flops_per_step") is None else short(cost["flops_per_step"] / 1e9),
-                words.duration(cost.get("step_seconds")),
-                "-" if cost.get("peak_memory_mb") is None else f"{cost['peak_memory_mb']:,.0f}",
-                _reached(cost.get("reached")),
-            ]
-        )
-    first = results["metrics"][0]["name"]
-    titles = ["variant", "G parameters", "D parameters", "field, px", "GFLOP a step", "a step", "MB"]
-    columns = list(zip([*titles, f"steps to the baseline's {first}"], *rows, strict=True))
-    told = [column for column in columns if set(column[1:]) != {words.NOTHING}]
-    titles, *rows = map(list, zip(*told, strict=True))
-    return _table(titles, rows)
+def _cost(results: Results) -> list[str]:
+    """The costs; parameters are written out, so that they can be told apart and copied."""
+    columns = cost_columns(results.table, results.metrics[0].name, count=_written_out)
+    rows = [
+        [row.variant, *("<br>".join(column.texts[number]) for column in columns)]
+        for number, row in enumerate(results.table)
+    ]
+    return _table(["variant", *(column.title for column in columns)], rows)
 
 
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
+def _written_out(count: float | None) -> str:
+    return words.NOTHING if count is None else f"{count:,.0f}"
 
 
-def _reached(found: Mapping[str, Any] | None) -> str:
-    if found is None:
-        return "-"
-    if found["steps"] is None:
-        return f"reached by {found['seeds']} of {found['of']} seeds"
-    return short(found["steps"])
-
-
-def _conditions(results: Mapping[str, Any]) -> str:
+def _conditions(results: Results) -> str:
     """Say where and how long this was measured."""
-    about = results["environment"]
-    steps = sorted({variant["steps"] for variant in results["variants"] if variant["steps"]})
-    length = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}" if steps else "no"
-    seeds = ", ".join(map(str, results["seeds"]))
-    threads = f"{about['threads']} thread{'' if about['threads'] == 1 else 's'}"
+    about = results.environment
+    length = words.steps_of(results) or "no"
+    seeds = ", ".join(map(str, results.seeds))
+    threads = f"{about.threads} thread{'' if about.threads == 1 else 's'}"
     return (
         f"{length} steps a run; seeds {seeds}; mean ± deviation over seeds, then the difference to the "
         "baseline, paired by seed, with its 95 % interval. "
-        f"{about['processor'] or about['platform']}, {about['cores']} cores, {about['device']}, "
-        f"{about['precision']}, {threads} a run; i2i {about['i2i']}, torch {about['torch']}."
+        f"{about.processor or about.platform}, {about.cores} cores, {about.device}, "
+        f"{about.precision}, {threads} a run; i2i {about.i2i}, torch {about.torch}."
     )
 
 

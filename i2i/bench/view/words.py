@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
-from typing import Any
+
+from i2i.bench.results import Results, VariantResult
+from i2i.bench.statistics import Difference
+from i2i.bench.tabulate import ranked
 
 NOTHING = "-"
 SIGNS: Mapping[str, str] = {
@@ -22,15 +25,16 @@ SIGNS: Mapping[str, str] = {
 MOST_NAMES = 3  # in a row
 
 
-def answer(results: Mapping[str, Any]) -> str:
+def answer(results: Results) -> str:
     """Return one sentence on the first metric: what beats the baseline, what does not, what is noise."""
-    if not results["metrics"]:
+    if not results.metrics:
         return "There is no metric to tell by."
-    metric, baseline = results["metrics"][0]["name"], results["baseline"]
+    metric, baseline = results.metrics[0].name, results.baseline
     groups: dict[str, list[str]] = {}
-    for row in ranked(results["table"], results["metrics"][0]):
-        if not row["baseline"]:
-            groups.setdefault(_verdict(row, metric), []).append(row["variant"])
+    for row in ranked(results.table, results.metrics[0]):
+        if not row.baseline:
+            found = row.metrics[metric]
+            groups.setdefault("" if found.mean is None else found.verdict, []).append(row.variant)
     others = sum(map(len, groups.values()))
     if not others:
         return f"There is nothing to compare {baseline} with."
@@ -62,25 +66,6 @@ def answer(results: Mapping[str, Any]) -> str:
     return (text if better or differs else text[0].upper() + text[1:]) + "."
 
 
-def ranked(table: Sequence[Mapping[str, Any]], metric: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the rows from the best mean of `metric` to the worst, those without one last.
-
-    For a metric that knows no better the order is kept.
-    """
-    way = {"min": 1.0, "max": -1.0}.get(metric["better"] or "", 0.0)
-
-    def place(row: Mapping[str, Any]) -> tuple[bool, float]:
-        mean = row["metrics"].get(metric["name"], {}).get("mean")
-        return (True, 0.0) if mean is None else (False, way * mean)
-
-    return sorted(table, key=place)
-
-
-def _verdict(row: Mapping[str, Any], metric: str) -> str:
-    found = row["metrics"].get(metric, {})
-    return "" if found.get("mean") is None else str(found["verdict"])
-
-
 def _names(names: Sequence[str]) -> str:
     if len(names) > MOST_NAMES:
         names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} others"]
@@ -93,7 +78,19 @@ def _are(names: Sequence[str], what: str) -> str:
     return f"{names[0]} is {what}" if len(names) == 1 else f"{len(names)} others are {what}"
 
 
+def steps_of(results: Results) -> str:
+    """Return how many steps the variants were trained for: ``300``, ``100 to 300``, nothing if none ended."""
+    steps = sorted({variant.steps for variant in results.variants if variant.steps})
+    return " to ".join(f"{value:,}" for value in dict.fromkeys((*steps[:1], *steps[-1:])))
+
+
 # --- numbers ----------------------------------------------------------------------------------------
+
+
+def decimals(table: Sequence[VariantResult], metric: str) -> int:
+    """Return how many decimals the column of a metric deserves."""
+    found = [row.metrics[metric] for row in table]
+    return places([each.mean for each in found], [each.deviation for each in found])
 
 
 def places(means: Iterable[float | None], deviations: Iterable[float | None]) -> int:
@@ -133,14 +130,14 @@ def measured(mean: float | None, deviation: float | None, decimals: int) -> str:
     return f"{fixed(mean, decimals)} ± {fixed(deviation, min(finest, 12))}"
 
 
-def difference(found: Mapping[str, Any] | None, decimals: int) -> str:
+def difference(found: Difference | None, decimals: int) -> str:
     """Return a difference with its interval, if it has one: ``-0.0020 [-0.0040, +0.0001]``."""
-    if found is None or found["mean"] is None:
+    if found is None:
         return NOTHING
-    mean = fixed(found["mean"], decimals, sign=True)
-    if found["low"] is None or found["high"] is None:
+    mean = fixed(found.mean, decimals, sign=True)
+    if found.low is None or found.high is None:
         return mean
-    low, high = (fixed(found[end], decimals, sign=True) for end in ("low", "high"))
+    low, high = (fixed(end, decimals, sign=True) for end in (found.low, found.high))
     return f"{mean} [{low}, {high}]"
 
 

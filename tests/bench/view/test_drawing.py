@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import random
-from itertools import combinations
+from types import SimpleNamespace
 
 import pytest
 
+from i2i.bench.results import Cost, MetricCurve, MetricResult, ReportedMetric, VariantResult
+from i2i.bench.statistics import Difference
 from i2i.bench.view import words
-from i2i.bench.view.drawing import BAR, CURVES, bars, cost_plot, curves, looks
-from i2i.bench.view.labels import CHARACTER, HEIGHT, Rect, place
+from i2i.bench.view.drawing import BAR, CHART, bars, cost_plot, curves, looks
 
 
 def row(name, verdict, mean=0.06, **score):
-    return {
-        "variant": name,
-        "baseline": verdict == "baseline",
-        "metrics": {"mae": {"mean": mean, "verdict": verdict} | score},
-    }
+    found = MetricResult(mean=mean, verdict=verdict, **score)
+    return VariantResult(name, verdict == "baseline", 1, {"mae": found}, Cost())
 
 
 def results(*verdicts, better="min"):
     table = [row("base", "baseline")]
     table += [row(name, verdict, 0.05 + 0.001 * i) for i, (name, verdict) in enumerate(verdicts)]
-    return {"metrics": [{"name": "mae", "better": better}], "baseline": "base", "table": table}
+    return SimpleNamespace(metrics=[ReportedMetric("mae", better)], baseline="base", table=table)
 
 
 # --- the answer in words ------------------------------------------------------------------------------
@@ -57,21 +55,14 @@ def test_the_answer_is_made_of_verdicts(verdicts, said):
 
 def test_a_variant_without_figures_is_named():
     found = results(("a", "better"))
-    found["table"].append(row("b", "cannot tell", None))
+    found.table.append(row("b", "cannot tell", None))
     assert words.answer(found) == "a beats base on mae; b has no figure."
 
 
 def test_a_better_mean_within_noise_is_not_said_to_win():
     found = results(("a", "within noise"))
-    found["table"][1]["metrics"]["mae"]["mean"] = 0.0001
+    found.table[1] = row("a", "within noise", 0.0001)
     assert "beats" not in words.answer(found)
-
-
-def test_ranking_follows_the_direction_and_puts_what_is_missing_last():
-    table = [row("none", "cannot tell", None), row("high", "better", 2.0), row("low", "better", 1.0)]
-    for way, order in (("min", "low high none"), ("max", "high low none"), (None, "high low none")):
-        ranked = words.ranked(table, {"name": "mae", "better": way})
-        assert " ".join(r["variant"] for r in ranked) == order
 
 
 # --- numbers ----------------------------------------------------------------------------------------
@@ -93,9 +84,9 @@ def test_a_mean_has_as_many_digits_as_its_deviation_makes_sense_of(means, deviat
 
 
 def test_differences_have_signs_but_a_zero_has_none():
-    away = {"mean": -0.002, "low": -0.004, "high": 0.00001}
+    away = Difference(-0.002, -0.004, 0.00001, n=3)
     assert words.difference(away, 3) == "-0.002 [-0.004, 0.000]"
-    assert words.difference(away | {"low": None, "high": None}, 3) == "-0.002"
+    assert words.difference(Difference(-0.002, None, None, n=1), 3) == "-0.002"
     assert words.difference(None, 3) == words.NOTHING
 
 
@@ -125,7 +116,7 @@ def test_the_time_of_a_step_has_its_unit(seconds, said):
 
 
 def away(mean, low=None, high=None):
-    return {"difference": {"mean": mean, "low": low, "high": high}}
+    return {"difference": Difference(mean, low, high, n=3)}
 
 
 def test_bars_share_a_scale_with_zero_in_the_middle():
@@ -158,27 +149,18 @@ def test_without_any_difference_there_are_no_bars():
     assert bars([row("a", "baseline", difference=None)], "mae").bars == {}
 
 
-# --- labels and the plot ------------------------------------------------------------------------------
+# --- the plot ---------------------------------------------------------------------------------------
 
 
-def test_labels_of_twenty_points_cover_neither_each_other_nor_a_point():
+def test_every_point_has_the_look_of_its_variant_and_is_inside_the_axes():
     rng = random.Random(4)
-    area = Rect(60, 0, 632, 330)
-    points = [(rng.uniform(80, 560), rng.uniform(20, 310), f"variant-{i}" + "x" * (i % 9)) for i in range(20)]
-    labels = place(points, [], area)
-    rects = [
-        Rect(label.x, label.y + 3.5 - HEIGHT, label.x + CHARACTER * len(label.text), label.y + 3.5)
-        for label in labels
-    ]
-    assert all(one.overlap(other) < 1 for one, other in combinations(rects, 2))
-    dots = [Rect(x - 4, y - 4, x + 4, y + 4) for x, y, _ in points]
-    assert all(rect.overlap(dot) == 0 for rect in rects for dot in dots)
-    assert all(rect.left >= 60 and rect.right <= 632.1 for rect in rects)
-
-
-def test_more_points_than_fit_are_all_labelled_all_the_same():
-    labels = place([(100.0, 100.0, "the same place")] * 60, [], Rect(60, 0, 400, 200))
-    assert len(labels) == 60
+    values = {f"variant-{i}": (rng.uniform(1, 9), rng.uniform(0, 1), 0.01) for i in range(20)}
+    found = looks(list(values), "variant-0")
+    points = cost_plot("ms", "mae", values, found).points
+    assert [point.look for point in points] == list(found.values())
+    assert len({(look.colour, look.marker) for look in found.values()}) == 20
+    assert all(CHART.left <= point.x <= CHART.right for point in points)
+    assert all(CHART.top <= point.high <= point.low <= CHART.bottom for point in points)
 
 
 def test_a_plot_of_equal_costs_is_none_and_a_wide_range_is_logarithmic():
@@ -197,10 +179,10 @@ def test_a_plot_of_equal_costs_is_none_and_a_wide_range_is_logarithmic():
 
 def curve(mean, steps=None):
     steps = steps or [100 * (i + 1) for i in range(len(mean))]
-    return {"mae": {"steps": steps, "mean": mean, "low": [v and v - 0.01 for v in mean], "high": mean}}
+    return {"mae": MetricCurve(steps, mean, [v and v - 0.01 for v in mean], mean)}
 
 
-METRIC = {"name": "mae", "better": "min"}
+METRIC = ReportedMetric("mae", "min")
 
 
 def heights(series):
@@ -219,7 +201,7 @@ def test_a_variant_that_went_astray_does_not_flatten_the_others():
     chart = curves(METRIC, found, looks(list(found), "v0"), None)
     own = {series.look.name: heights(series) for series in chart.series}
     assert max(own["v0"]) - min(own["v0"]) > 20
-    assert min(own["astray"]) < CURVES.top
+    assert min(own["astray"]) < CHART.top
 
 
 def test_points_that_are_not_known_are_left_out():
@@ -244,5 +226,5 @@ def test_long_curves_are_thinned_and_keep_their_end():
     chart = curves(METRIC, {"a": curve([1 / (i + 1) for i in range(5000)])}, looks(["a"], "a"), None)
     line = chart.series[0].line.split()
     assert len(line) < 200
-    assert float(line[-1].split(",")[0]) == CURVES.right
+    assert float(line[-1].split(",")[0]) == CHART.right
     assert len(chart.series[0].markers) <= 9

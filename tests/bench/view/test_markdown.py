@@ -4,37 +4,55 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from i2i.bench.results import Figure, Outcome, tabulate
+from i2i.bench.outcomes import RunOutcome
+from i2i.bench.results import ComparedVariant, Cost, Environment, ReportedMetric, Results
+from i2i.bench.tabulate import tabulate
 from i2i.bench.view.markdown import markdown
 
 
-def page(**changes) -> str:
+def page() -> str:
     outcomes = [
-        Outcome(name, seed, Path(name), "done", metrics={"mae": 0.1 * seed + start})
+        RunOutcome(name, seed, Path(name), "done", metrics={"mae": 0.1 * seed + start})
         for name, start in {"plain": 0.5, "a|b": 0.4}.items()
         for seed in (0, 1)
     ]
+    metrics = [ReportedMetric("mae", "min")]
     table = tabulate(
         outcomes,
         variants=["plain", "a|b"],
         baseline="plain",
-        figures=[Figure("mae", "min")],
-        costs={"plain": {"step_seconds": 0.066, "generator_parameters": 1234567}},
+        metrics=metrics,
+        costs={"plain": Cost(step_seconds=0.066, generator_parameters=1234567)},
     )
-    environment = {"processor": "Some CPU", "cores": 2, "device": "cpu", "precision": "fp32", "threads": 2}
-    results = {
-        "name": "demo",
-        "summary": "Which?",
-        "baseline": "plain",
-        "seeds": [0, 1],
-        "metrics": [{"name": "mae", "better": "min"}],
-        "table": table,
-        "variants": [{"name": "plain", "steps": 10}, {"name": "a|b", "steps": 20}],
-        "environment": {**environment, "i2i": "0.1.0", "torch": "2.15.0", "platform": "Linux"},
-        "notes": ["Few seeds."],
-        "credit": "",
-    }
-    return markdown(results | changes, picture="demo.png")
+    environment = Environment(
+        i2i="0.1.0",
+        torch="2.15.0",
+        platform="Linux",
+        processor="Some CPU",
+        cores=2,
+        device="cpu",
+        precision="fp32",
+        threads=2,
+    )
+    results = Results(
+        kind="benchmark",
+        name="demo",
+        summary="Which?",
+        credit="",
+        status="done",
+        baseline="plain",
+        seeds=[0, 1],
+        budget={},
+        environment=environment,
+        plugins=[],
+        metrics=metrics,
+        notes=["Few seeds."],
+        variants=[ComparedVariant("plain", [], 10), ComparedVariant("a|b", [], 20)],
+        cells=[],
+        table=table,
+        curves={},
+    )
+    return markdown(results, picture="demo.png")
 
 
 def test_it_has_the_answer_the_figures_the_costs_and_the_conditions():

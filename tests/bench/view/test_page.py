@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from PIL import Image
 
+from i2i.bench.results import read_results
 from i2i.bench.view.drawing import MARKERS, looks
 from i2i.bench.view.page import write_page
 
@@ -159,7 +160,7 @@ THREE = {
 
 
 def written(results, folder):
-    return Page(write_page(results, folder))
+    return Page(write_page(read_results(results), folder))
 
 
 # --- the page ---------------------------------------------------------------------------------------
@@ -331,6 +332,17 @@ def test_twenty_variants_of_ten_seeds_have_looks_of_their_own(tmp_path):
     ):
         assert not re.search(r'="[^"]*\b(nan|inf|None)\b', svg)
         ElementTree.fromstring(svg)
+
+
+def test_one_legend_names_the_looks_of_points_and_curves(tmp_path):
+    costs = {name: costing(step_seconds=0.06 + 0.001 * i) for i, name in enumerate(THREE)}
+    for changes in ({"costs": costs}, {}, {"costs": costs, "curves": {}}):
+        page = written(made_up(THREE, **changes), tmp_path)
+        drawn = [a["class"] for _, a in page.elements if re.search(r"\bseries\b", a.get("class", ""))]
+        numbers = {re.search(r"\bs(\d)", names)[1] for names in drawn}
+        assert {a["id"].removeprefix("show-") for a in page.all("input")} == numbers == {"0", "1", "2"}
+        assert len(page.all("input")) == 3
+        assert len([names for names in drawn if "point" in names]) == (3 if "costs" in changes else 0)
 
 
 def test_a_metric_without_a_better_end_says_less_and_more(tmp_path):
