@@ -8,9 +8,9 @@ one would.
 from __future__ import annotations
 
 import gc
-import tempfile
+import math
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,12 @@ from i2i.building import components
 from i2i.building.blame import components_blamed
 from i2i.building.probe import NetworkFacts, probe
 from i2i.data import stream
+from i2i.data.fingerprint import Fingerprint, fingerprints
 from i2i.data.opening import OpenData, open_splits
+from i2i.engine import resuming
 from i2i.engine.observer import Observer, Silent
 from i2i.engine.recorder import Recorder
+from i2i.engine.resuming import Resumption
 from i2i.engine.session import Session
 from i2i.engine.throughput import Pace
 from i2i.errors import (
@@ -40,7 +43,7 @@ from i2i.kinds import Batch
 from i2i.recipe.recipe import Recipe
 from i2i.runs import checkpoint
 from i2i.runs.folder import RunFolder, provenance
-from i2i.system.atomic import write_bytes, write_text
+from i2i.system.atomic import check_room, temporary_folder, write_bytes, write_text
 from i2i.system.device import Runtime, resolve
 from i2i.system.signals import Signals, watched
 
@@ -62,14 +65,16 @@ def run(
     fresh: bool = False,
     stop_at: int | None = None,
     observer: Observer | None = None,
+    extend: int | None = None,
     open_data: OpenData | None = None,
     rehearsed: bool = False,
 ) -> Result:
     """Train what `recipe` describes in the folder `out` (a new one under runs/ without it).
 
     A folder that holds an unfinished run of the same recipe is resumed from its newest checkpoint;
-    `fresh` starts over. `stop_at` ends early after that step, to be resumed later. `open_data` is for
-    callers who have the data at hand; `rehearsed` says that a dry pass was made already.
+    `fresh` starts over. `stop_at` ends early after that step, to be resumed later; `extend` makes the run in
+    `out` so many steps longer than it was planned. `open_data` is for callers who have the data at hand;
+    `rehearsed` says that a dry pass was made already.
 
     Raises RecipeError, DataError, ResourceError or PluginError for what can be mended, DivergedError
     when training left the finite numbers, Interrupted when a signal ended it after saving.
@@ -78,7 +83,9 @@ def run(
     for note in recipe.notes:
         observer.note(note)
     with RunFolder.held(Path(out)) if out is not None else RunFolder.new(recipe.name) as folder:
-        return _run_in(folder, recipe, device, fresh, stop_at, observer, open_data or open_splits, rehearsed)
+        return _run_in(
+            folder, recipe, device, fresh, stop_at, extend, observer, open_data or open_splits, rehearsed
+        )
 
 
 def _run_in(
@@ -87,32 +94,47 @@ def _run_in(
     device: str,
     fresh: bool,
     stop_at: int | None,
+    extend: int | None,
     observer: Observer,
     open_data: OpenData,
     rehearsed: bool,
 ) -> Result:
-    resumed = folder.holds_run() and not fresh
-    if resumed:
-        folder.check_same(recipe)
-        if folder.summary().get("status") == "done":
-            observer.note(f"{folder.root} is finished already; --fresh starts it over.")
+    begun: Resumption | None = None
+    if folder.holds_run() and not fresh:
+        begun = resuming.take_up(folder, recipe, device=device, extend=extend)
+        recipe = begun.recipe
+        if begun.finished:
+            _tell_all(observer, begun.notes)
             observer.end(status="done", lines=folder.last_lines())
             return Result(folder.root, "done", folder.summary())
-    runtime = _recorded(folder, device) if resumed else resolve(device, recipe.train.precision)
+    elif extend is not None:
+        raise RecipeError(f"--extend makes a run longer, and {folder.root} holds none to go on with.")
+    runtime = _recorded(folder, device) if begun else resolve(device, recipe.train.precision)
     with runtime.active(), _own_random_state(), in_words(recipe):
         data = open_data(recipe, observer.note)
-        facts = probe(recipe, data["train"].spec, start=not resumed)
-        if not resumed:
+        marks = fingerprints(data)
+        if begun:
+            begun = resuming.lengthened(begun, folder, pairs=len(data["train"]), extend=extend)
+            recipe = begun.recipe
+        facts = probe(recipe, data["train"].spec, start=not begun)
+        if begun:
+            _tell_all(observer, [*begun.notes, *resuming.write_down(begun, folder, marks)])
+        else:
             if not rehearsed:
-                dry_pass(recipe, data, runtime)
+                dry_pass(recipe, data, runtime, where=folder.root)
                 _release()
             if fresh:
                 folder.clear()
-            folder.start(recipe, provenance(recipe, runtime))
+            folder.start(recipe, provenance(recipe, runtime) | {"data": marks})
         with watched() as signals:
-            training = _Training(recipe, data, runtime, folder, observer, signals)
+            training = _Training(recipe, data, runtime, folder, observer, signals, begun, marks)
             training.begin(facts)
             return training.run(stop_at)
+
+
+def _tell_all(observer: Observer, notes: Iterable[str]) -> None:
+    for note in notes:
+        observer.note(note)
 
 
 def rehearse(recipe: Recipe, *, device: str = "auto", observer: Observer | None = None) -> list[NetworkFacts]:
@@ -140,8 +162,11 @@ class _Training:
         folder: RunFolder,
         observer: Observer,
         signals: Signals,
+        begun: Resumption | None,
+        marks: Mapping[str, Fingerprint],
     ) -> None:
         self._recipe, self._folder, self._observer, self._signals = recipe, folder, observer, signals
+        self._begun, self._marks = begun, marks
         about = folder.provenance()
         self._session = Session(
             recipe,
@@ -149,7 +174,7 @@ class _Training:
             runtime=runtime,
             provenance={key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
             folder=folder.root,
-            start=checkpoint.newest(folder.checkpoints) is None,
+            start=begun is None or begun.found.sound is None,
             show=lambda batch, fake: self._recorder.show(batch, fake),
         )
         self._recorder = Recorder(
@@ -162,12 +187,10 @@ class _Training:
 
     def begin(self, facts: list[NetworkFacts]) -> None:
         """Go on from the newest checkpoint, if there is one, and say so."""
-        found = checkpoint.newest(self._folder.checkpoints)
-        for damaged in checkpoint.drop_after(self._folder.checkpoints, found.step if found else -1):
-            self._observer.note(f"{damaged} is damaged; going on from before it.")
-        if found:
-            for note in self._session.load(found.folder):
-                self._observer.note(note)
+        found, notes = None, list[str]()
+        if self._begun:
+            found, notes = resuming.load(self._session, self._folder, self._begun)
+        _tell_all(self._observer, notes)
         for note in self._recorder.replay(self._session.step):
             self._observer.note(note)
         self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
@@ -269,12 +292,19 @@ class _Training:
     def _save(self) -> None:
         session = self._session
         files = session.files()
-        # The model first: a run that is killed in between takes up an older checkpoint and writes it again.
+        self._recorder.sync()
+        # The checkpoint first: a model that stands alone could not be told from one whose run was lost. Where
+        # the run is killed in between, the next start writes the model.
+        checkpoint.save(
+            self._folder.checkpoints,
+            session.step,
+            files,
+            seconds=self._pace.seconds,
+            facts={"data": self._marks},
+        )
         if not session.best:
             write_bytes(self._folder.model, session.model_file(), durable=True)
-        self._recorder.sync()
-        checkpoint.save(self._folder.checkpoints, session.step, files, seconds=self._pace.seconds)
-        checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep)
+        _tell_all(self._observer, checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep))
         self._recorder.write_report()
 
     def _tell(self, event: str, *details: Any, only: str | None = None) -> None:
@@ -284,18 +314,30 @@ class _Training:
                 getattr(callback, event)(self._session.run, *details)
 
 
-def dry_pass(recipe: Recipe, data: Mapping[str, Any], runtime: Runtime) -> Session:
-    """Take one batch through train, evaluate, save and load, and return what did so, one step on."""
+def dry_pass(
+    recipe: Recipe, data: Mapping[str, Any], runtime: Runtime, *, where: Path | None = None
+) -> Session:
+    """Take one batch through train, evaluate, save and load, and return what did so, one step on.
+
+    It saves in the folder `where`, that of the run to come, for which there has to be room; without one,
+    among the system's temporary files.
+    """
     session = Session(recipe, data=data, runtime=runtime, provenance={})
     batches = training_batches(session, last=session.accumulate)
     session.advance([next(batches) for _ in range(session.accumulate)])
     session.run.check_finite()
     if session.metrics:
         session.evaluate(limit=recipe.data.settings.batch_size)
-    with tempfile.TemporaryDirectory() as folder:
-        saved = checkpoint.save(Path(folder), session.step, session.files())
+    files, model = session.files(), session.model_file()
+    if where is not None:
+        saves = math.ceil(session.total_steps / recipe.train.save_every)
+        state = sum(map(len, files.values()))
+        needed = state * min(recipe.train.keep + 1, saves) + len(model)
+        # A run that is started over gives back what stands there.
+        check_room(where, needed - RunFolder(where).bytes_saved(), what="what the run saves")
+    with temporary_folder(where) as folder:
+        saved = checkpoint.save(folder, session.step, files)
         session.load(saved.folder)
-    session.model_file()
     return session
 
 
