@@ -64,7 +64,7 @@ def take_up(folder: RunFolder, recipe: Recipe, *, device: str, extend: int | Non
         recipe = _of_steps(recipe, table["train"]["steps"])
     if others:
         raise RecipeError(_of_another_recipe(folder, recipe, others))
-    notes = [f"{change}: taken, for it changes no bit of the training." for change in harmless]
+    notes = [f"{change}: taken, for it {change.why}." for change in harmless]
     notes += folder.tidy()
     summary = folder.sound_summary()
     if (summary or {}).get("status") == "done" and extend is None:
@@ -117,6 +117,9 @@ def write_down(begun: Resumption, folder: RunFolder, fingerprints: Mapping[str, 
     """Write into the run's records what is not as it was; return notes for the person."""
     step = begun.found.sound.step if begun.found.sound else 0
     if begun.extension:
+        folder.summarise(
+            (folder.sound_summary() or {}) | {"status": "stopped"}
+        )  # first: it is done no longer
         folder.add_to_provenance(EXTENDED, {"at": step, **begun.extension})
     if begun.changes:
         keys = {change.key: [change.before, change.now] for change in begun.changes}

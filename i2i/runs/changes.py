@@ -34,6 +34,11 @@ class Change:
     before: Any
     now: Any
 
+    @property
+    def why(self) -> str:
+        """Why it is harmless, if it is."""
+        return "changes no bit of the training" if self.key in NO_BIT else "only says where something is"
+
     def __str__(self) -> str:
         return f"{self.key} was {_told(self.before)}, now {_told(self.now)}"
 

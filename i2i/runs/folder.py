@@ -177,6 +177,7 @@ class RunFolder:
         begun = (PROVENANCE, TEMPORARY)
         if any(not path.name.startswith(begun) for path in self.root.iterdir()):
             raise RecipeError(f"{self.root} is not empty and holds no run; choose another --out.")
+        self.tidy()
         write_text(self.root / PROVENANCE, _json(provenance), durable=True)
         write_text(self.root / RESOLVED, recipe.to_toml(), durable=True)  # now it holds a run
         write_text(self.root / "recipe.toml", recipe.text)

@@ -251,7 +251,9 @@ def test_a_start_that_was_cut_off_does_not_stand_in_the_way(load, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "provenance.json").write_text("{}")
     (tmp_path / "run" / ".i2i-abc").write_text("half a fi")
+    (tmp_path / "run" / ".i2i-def" / "000001").mkdir(parents=True)
     assert run(load("train.steps=1"), tmp_path / "run").status == "done"
+    assert not list((tmp_path / "run").glob(".i2i-*"))
 
 
 # --- damage -------------------------------------------------------------------------------------------

@@ -284,7 +284,9 @@ def test_a_run_whose_data_and_folder_were_moved_goes_on_to_the_same_bits(from_di
         (tmp_path / name).rename(tmp_path / "elsewhere" / name)
     root, folder = tmp_path / "elsewhere" / "data", tmp_path / "elsewhere" / "run"
     assert run(from_disk(root), folder, observer=heard).status == "done"
-    assert told(heard, f"data.root was {tmp_path / 'data'}, now {root}: taken")
+    assert told(
+        heard, f"data.root was {tmp_path / 'data'}, now {root}: taken, for it only says where something is"
+    )
     assert not told(heard, "not the data")
     assert model_of(folder) == model_of(tmp_path / "whole")
     assert f'root = "{root}"' in (folder / "resolved.toml").read_text()
@@ -341,6 +343,18 @@ def test_an_extension_that_was_cut_off_is_gone_on_with_by_either_command(load, t
         assert run(load(), folder, extend=8, stop_at=15).status == "stopped"
         assert run(load(), folder, extend=again).summary["steps"] == 20
         assert model_of(folder) == model_of(tmp_path / "once")
+
+
+def test_a_run_that_is_being_made_longer_is_not_called_done_should_it_be_killed(load, tmp_path):
+    folder, seen = tmp_path / "run", []
+    run(load(), folder)
+    observer = Silent()
+    observer.progress = lambda step, **_: seen.append(
+        json.loads((folder / "summary.json").read_text())["status"]
+    )
+    run(load(), folder, extend=2, observer=observer)
+    assert set(seen) == {"stopped"}
+    assert json.loads((folder / "summary.json").read_text())["status"] == "done"
 
 
 def test_a_run_is_made_longer_twice_and_is_then_finished(load, tmp_path, heard):
