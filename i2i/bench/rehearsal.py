@@ -140,7 +140,8 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
 
     from i2i.building.probe import probe
     from i2i.data.opening import open_splits
-    from i2i.engine import loop
+    from i2i.engine.conditions import under
+    from i2i.engine.rehearsal import dry_pass
     from i2i.models.evaluation import definition
     from i2i.plugins.catalog import Catalog
     from i2i.recipe.recipe import load_recipe
@@ -150,11 +151,11 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     local = Path(job.plugin) if job.plugin else None
     recipe = load_recipe(Path(job.recipe), catalog=Catalog.installed(local=local))
     runtime = resolve(job.device, recipe.train.precision)
-    with runtime.active(), loop.in_words(recipe):
+    with under(runtime, recipe):
         data = open_splits(recipe, lambda text: None)
         networks = probe(recipe, data["train"].spec)
-        session = loop.dry_pass(recipe, data, runtime)
-        batches = loop.training_batches(session, last=10**9)  # whoever asks for steps says when to end
+        session = dry_pass(recipe, data, runtime)
+        batches = session.batches(last=10**9)  # whoever asks for steps says when to end
 
         def step() -> None:
             session.advance([next(batches) for _ in range(session.accumulate)])

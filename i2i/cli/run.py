@@ -9,6 +9,7 @@ import typer
 
 from i2i.cli.options import PluginOption, RecipeArgument, SetOption, UnsetOption, open_catalog
 from i2i.cli.streams import drop_output_when_full
+from i2i.errors import RecipeError
 
 
 def run(
@@ -28,6 +29,10 @@ def run(
     stop_at: Annotated[
         int | None, typer.Option(min=1, help="Stop after this step, to be resumed later.")
     ] = None,
+    extend: Annotated[
+        int | None,
+        typer.Option(min=1, help="Make the run in --out so many steps longer than it was planned."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything with one batch, train nothing, write nothing.")
     ] = False,
@@ -36,8 +41,11 @@ def run(
     """Train a recipe; the last lines name the report and the model."""
     from i2i.cli.live import terminal
     from i2i.engine import loop
+    from i2i.engine.rehearsal import rehearse
     from i2i.recipe.recipe import load_recipe
 
+    if extend is not None and (out is None or fresh):
+        raise RecipeError("--extend makes the run in --out longer: give --out, and no --fresh.")
     catalog = open_catalog(plugin)
     loaded = load_recipe(
         recipe, set=settings or (), unset=unset or (), steps=steps, seed=seed, catalog=catalog
@@ -47,8 +55,8 @@ def run(
     if dry_run:
         for note in loaded.notes:
             observer.note(note)
-        for fact in loop.rehearse(loaded, device=device, observer=observer):
+        for fact in rehearse(loaded, device=device, observer=observer):
             typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
         typer.echo(f"{loaded.source}: one batch went through train, evaluate, save and load.")
         return
-    loop.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, observer=observer)
+    loop.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, extend=extend, observer=observer)

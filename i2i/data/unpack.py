@@ -1,8 +1,14 @@
-"""Unpacking an archive from elsewhere: plain files and folders below one folder, and nothing else."""
+"""Unpacking an archive from elsewhere: plain files and folders below one folder, and nothing else.
+
+What an archive may ask for is bounded: how many members it has, how deep its folders are, how long one of its
+headers is, and how much it unpacks to for its size.
+"""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import shutil
 import tarfile
 import tempfile
@@ -10,10 +16,28 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
+from typing import IO, Any
 
 from i2i.errors import DataError, Problem, ResourceError
 
-MOST_FILES = 2_000_000
+MOST_MEMBERS = 2_000_000
+DEEPEST = 32  # folders inside each other
+LONGEST_PATH = 1024  # characters
+LONGEST_HEADER = 1 << 20  # bytes, of one member
+LARGEST_RATIO = 100  # bytes unpacked for each of the archive; images hardly shrink
+ALWAYS_ALLOWED = 64 << 20  # bytes unpacked, whatever the ratio
+
+UNPACKING = ".unpacking-"
+"""How the name of a folder begins that is being unpacked to."""
+
+_OPENERS: Mapping[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+"""How archives are opened, by their first bytes; others are not compressed."""
+
+_DAMAGED = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 
 
 def unpack(
@@ -22,16 +46,18 @@ def unpack(
     *,
     beside: Mapping[str, str] = MappingProxyType({}),
     watch: Callable[[int], None] = lambda count: None,
+    scratch: Path | None = None,
 ) -> int:
     """Unpack a tar file to the new folder `target` in one step, and return how many files there are.
 
     Where everything in the archive is inside one folder, that becomes `target`. `beside` are the names and
-    texts of files that are put into it too. Raises DataError for an
-    archive that is damaged or holds anything but files and folders of its own, and ResourceError when the
-    disk is full; either way nothing is left behind.
+    texts of files that are put into it too; `scratch` is a folder on the same disk, that of `target` without
+    it. Raises DataError for an archive that is damaged, that holds anything but files and folders of its
+    own, or that goes beyond the bounds, and ResourceError when the disk is full; either way nothing is left
+    behind.
     """
     try:
-        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        folder = Path(tempfile.mkdtemp(dir=scratch or target.parent, prefix=UNPACKING))
     except OSError as error:
         raise ResourceError(f"{target} cannot be written: {error.strerror}.") from error
     try:
@@ -42,12 +68,12 @@ def unpack(
             (whole / name).write_text(text, encoding="utf-8")
         whole.chmod(0o755)
         whole.rename(target)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except _DAMAGED as error:
         reason = str(error).partition("\n")[0].rstrip(".:")  # tarfile goes on with a line for each format
-        message = f"the archive cannot be unpacked: {reason}."
-        raise DataError(
-            Problem(message, file=str(archive), hint="remove it and download it again")
-        ) from error
+        message = f"the archive cannot be unpacked: {reason or type(error).__name__}."
+        raise _refused(archive, message) from error
+    except RecursionError as error:
+        raise _refused(archive, "the archive has headers of headers without end.") from error
     except OSError as error:
         raise ResourceError(f"{target} cannot be written: {error.strerror or error}.") from error
     finally:
@@ -57,21 +83,73 @@ def unpack(
 
 def _extract(archive: Path, folder: Path, watch: Callable[[int], None]) -> int:
     free = shutil.disk_usage(folder).free
-    count = total = 0
-    with tarfile.open(archive, "r:*") as file:
-        for member in file:
-            _check_member(member, archive)
-            count += member.isfile()
-            total += member.size
-            if total > free or count > MOST_FILES:
-                raise ResourceError(f"{archive} unpacks to more than the {free:,} bytes that are free.")
-            file.extract(member, folder, filter="data")
-            watch(count)
-        while file.fileobj and file.fileobj.read(1 << 20):
-            pass  # to the very end, where the checksum of the compression is
+    count = members = total = 0
+    with _opened(archive) as raw:
+        bounded = _Bounded(raw, archive)
+        with tarfile.open(fileobj=bounded, mode="r:") as file:  # type: ignore[call-overload]
+            while (member := file.next()) is not None:
+                file.members.clear()  # they would be kept to the end
+                _check_member(member, archive)
+                members += 1
+                count += member.isfile()
+                total += member.size
+                if total > free or members > MOST_MEMBERS:
+                    raise ResourceError(f"{archive} unpacks to more than the {free:,} bytes that are free.")
+                file.extract(member, folder, filter="data")
+                watch(count)
+            if bounded.last.strip(b"\0"):  # tarfile takes what is no header for the end
+                raise _refused(archive, "the archive cannot be unpacked: it is damaged in its midst.")
+            while bounded.read(1 << 16):
+                pass  # to the very end, where the checksum of the compression is
     if not count:
-        raise DataError(Problem("the archive holds no file.", file=str(archive)))
+        raise _refused(archive, "the archive holds no file.")
     return count
+
+
+def _opened(archive: Path) -> IO[bytes]:
+    with archive.open("rb") as file:
+        start = file.read(8)
+    for magic, opener in _OPENERS.items():
+        if start.startswith(magic):
+            stream: IO[bytes] = opener(archive)
+            return stream
+    return archive.open("rb")
+
+
+class _Bounded:
+    """The unpacked bytes of an archive as far as it may go: not too many at once, nor too many in all.
+
+    `last` are those that were read last.
+    """
+
+    def __init__(self, stream: IO[bytes], archive: Path) -> None:
+        self._stream, self._archive = stream, archive
+        self.last = b""
+        self._end = max(archive.stat().st_size * LARGEST_RATIO, ALWAYS_ALLOWED)
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes, or those that are left."""
+        if size > LONGEST_HEADER:  # files are read in small pieces, so this is a header
+            message = f"the archive has a header of {size:,} bytes, and {LONGEST_HEADER:,} are the most."
+            raise _refused(self._archive, message)
+        self._check(self._stream.tell() + size)
+        self.last = self._stream.read(size)
+        return self.last
+
+    def seek(self, place: int) -> int:
+        """Go to a place, counted from the start."""
+        self._check(place)
+        return self._stream.seek(place)
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._stream.tell()
+
+    def _check(self, place: int) -> None:
+        if place > self._end:
+            size = self._archive.stat().st_size
+            message = f"the archive unpacks to more than {self._end:,} bytes, and has {size:,} itself."
+            raise _refused(self._archive, message)
 
 
 def _check_member(member: tarfile.TarInfo, archive: Path) -> None:
@@ -80,5 +158,14 @@ def _check_member(member: tarfile.TarInfo, archive: Path) -> None:
     outside = bool(path.anchor) or ".." in path.parts
     if outside or not (member.isfile() or member.isdir()):
         what = "a path outside of it" if outside else "a link or a device"
-        message = f"the archive holds {what}, {member.name!r}: nothing of it was unpacked."
-        raise DataError(Problem(message, file=str(archive)))
+        raise _refused(archive, f"the archive holds {what}, {member.name!r}: nothing of it was unpacked.")
+    if len(path.parts) > DEEPEST or len(member.name) > LONGEST_PATH:
+        message = (
+            f"the archive holds a path of {len(path.parts):,} parts and {len(member.name):,} characters, "
+            f"{member.name[:40]!r}…: {DEEPEST} and {LONGEST_PATH:,} are the most."
+        )
+        raise _refused(archive, message)
+
+
+def _refused(archive: Path, message: str) -> DataError:
+    return DataError(Problem(message, file=str(archive)))

@@ -24,6 +24,18 @@ class Usable:
     def __getitem__(self, index: int, /) -> Any:
         return self._data[self._indices[index]]
 
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of the items, where the data set offers them."""
+        ids = self._data.ids
+        return [ids[index] for index in self._indices]
+
+    @property
+    def file_sizes(self) -> Sequence[Any]:
+        """The sizes of the items' files, where the data set offers them."""
+        sizes = self._data.file_sizes
+        return [sizes[index] for index in self._indices]
+
     def _draw(self, index: int, rng: Any) -> Any:
         return self._data.draw(self._indices[index], rng)
 
@@ -60,6 +72,18 @@ class Cached:
         if index not in self._items:
             self._items[index] = self._data[index]
         return self._items[index]
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of the items, where the data set offers them."""
+        ids: Sequence[str] = self._data.ids
+        return ids
+
+    @property
+    def file_sizes(self) -> Sequence[Any]:
+        """The sizes of the items' files, where the data set offers them."""
+        sizes: Sequence[Any] = self._data.file_sizes
+        return sizes
 
     def fill(self, note: Callable[[str], None]) -> None:
         """Decode everything now, so that worker processes share it."""

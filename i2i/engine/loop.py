@@ -9,38 +9,29 @@ costs any training.
 from __future__ import annotations
 
 import os
-import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from i2i.building import components
-from i2i.building.blame import components_blamed
 from i2i.building.probe import NetworkFacts, probe
-from i2i.data import stream
+from i2i.data.fingerprint import Fingerprint, fingerprints
 from i2i.data.opening import OpenData, open_splits
+from i2i.engine import resuming
+from i2i.engine.conditions import under
 from i2i.engine.observer import Observer, Silent
 from i2i.engine.recorder import Recorder
+from i2i.engine.rehearsal import dry_pass, empty_cache
+from i2i.engine.resuming import Resumption
 from i2i.engine.session import TRAINER, Duties, Session
 from i2i.engine.throughput import Throughput
-from i2i.errors import (
-    DivergedError,
-    I2IError,
-    Interrupted,
-    PluginError,
-    RecipeError,
-    ResourceError,
-    ran_out_of_memory,
-)
+from i2i.errors import DivergedError, I2IError, Interrupted, RecipeError, ran_out_of_memory
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
-from i2i.records import Batch
 from i2i.runs import checkpoint
 from i2i.runs.folder import RunFolder, provenance
 from i2i.system.atomic import write_bytes, write_text
@@ -65,14 +56,16 @@ def run(
     fresh: bool = False,
     stop_at: int | None = None,
     observer: Observer | None = None,
+    extend: int | None = None,
     open_data: OpenData | None = None,
     rehearsed: bool = False,
 ) -> Result:
     """Train what `recipe` describes in the folder `out` (a new one under runs/ without it).
 
     A folder that holds an unfinished run of the same recipe is resumed from its newest checkpoint;
-    `fresh` starts over. `stop_at` ends early after that step, to be resumed later. `open_data` is for
-    callers who have the data at hand; `rehearsed` says that a dry pass was made already.
+    `fresh` starts over. `stop_at` ends early after that step, to be resumed later; `extend` makes the run in
+    `out` so many steps longer than it was planned. `open_data` is for callers who have the data at hand;
+    `rehearsed` says that a dry pass was made already.
 
     Raises RecipeError, DataError, ResourceError or PluginError for what can be mended, DivergedError
     when training left the finite numbers, Interrupted when a signal ended it after saving.
@@ -82,7 +75,9 @@ def run(
     for note in recipe.notes:
         observer.note(note)
     with RunFolder.held(Path(out)) if out is not None else RunFolder.new(recipe.name) as folder:
-        return _run_in(folder, recipe, device, fresh, stop_at, observer, open_data or open_splits, rehearsed)
+        return _run_in(
+            folder, recipe, device, fresh, stop_at, extend, observer, open_data or open_splits, rehearsed
+        )
 
 
 def _run_in(
@@ -91,46 +86,47 @@ def _run_in(
     device: str,
     fresh: bool,
     stop_at: int | None,
+    extend: int | None,
     observer: Observer,
     open_data: OpenData,
     rehearsed: bool,
 ) -> Result:
-    resumed = folder.holds_run() and not fresh
-    if resumed:
-        folder.check_same(recipe)
-        if folder.summary().get("status") == "done":
-            observer.note(f"{folder.root} is finished already; --fresh starts it over.")
+    begun: Resumption | None = None
+    if folder.holds_run() and not fresh:
+        begun = resuming.take_up(folder, recipe, device=device, extend=extend)
+        recipe = begun.recipe
+        if begun.finished:
+            _tell_all(observer, begun.notes)
             observer.end(status="done", lines=folder.last_lines())
             return Result(folder.root, "done", folder.summary())
-    runtime = _recorded(folder, device) if resumed else resolve(device, recipe.train.precision)
-    with runtime.active(), _own_random_state(), in_words(recipe):
+    elif extend is not None:
+        raise RecipeError(f"--extend makes a run longer, and {folder.root} holds none to go on with.")
+    runtime = _recorded(folder, device) if begun else resolve(device, recipe.train.precision)
+    with under(runtime, recipe):
         data = open_data(recipe, observer.note)
-        facts = probe(recipe, data["train"].spec, start=not resumed)
-        if not resumed:
+        marks = fingerprints(data)
+        if begun:
+            begun = resuming.lengthened(begun, folder, pairs=len(data["train"]), extend=extend)
+            recipe = begun.recipe
+        facts = probe(recipe, data["train"].spec, start=not begun)
+        if begun:
+            _tell_all(observer, [*begun.notes, *resuming.write_down(begun, folder, marks)])
+        else:
             if not rehearsed:
-                dry_pass(recipe, data, runtime)
-                _empty_cache()
+                dry_pass(recipe, data, runtime, where=folder.root)
+                empty_cache()
             if fresh:
                 folder.clear()
-            folder.start(recipe, provenance(recipe, runtime))
+            folder.start(recipe, provenance(recipe, runtime) | {"data": marks})
         with watched() as signals:
-            training = _Training(recipe, data, runtime, folder, observer, signals)
+            training = _Training(recipe, data, runtime, folder, observer, signals, begun, marks)
             training.begin(facts)
             return training.run(stop_at)
 
 
-def rehearse(recipe: Recipe, *, device: str = "auto", observer: Observer | None = None) -> list[NetworkFacts]:
-    """Check all that a run of `recipe` will need, without leaving a trace, and return its networks' shapes.
-
-    Checks shapes on the meta device, then puts one batch through train, evaluate, save and load.
-    """
-    runtime = resolve(device, recipe.train.precision)
-    with runtime.active(), _own_random_state(), in_words(recipe):
-        data = open_splits(recipe, (observer or Silent()).note)
-        facts = probe(recipe, data["train"].spec)
-        dry_pass(recipe, data, runtime)
-    _empty_cache()
-    return facts
+def _tell_all(observer: Observer, notes: Iterable[str]) -> None:
+    for note in notes:
+        observer.note(note)
 
 
 class _Training:
@@ -144,8 +140,11 @@ class _Training:
         folder: RunFolder,
         observer: Observer,
         signals: Signals,
+        begun: Resumption | None,
+        marks: Mapping[str, Fingerprint],
     ) -> None:
         self._recipe, self._folder, self._observer, self._signals = recipe, folder, observer, signals
+        self._begun, self._marks = begun, marks
         self._recorder = Recorder(recipe, folder, observer, data)
         about = folder.provenance()
         self._session = Session(
@@ -154,7 +153,7 @@ class _Training:
             runtime=runtime,
             provenance={key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
             folder=folder.root,
-            start=checkpoint.newest(folder.checkpoints) is None,
+            start=begun is None or begun.found.sound is None,
             show=self._recorder.show,
         )
         self._duties = Duties()
@@ -163,19 +162,14 @@ class _Training:
 
     def begin(self, facts: list[NetworkFacts]) -> None:
         """Go on from the newest checkpoint, if there is one, and say so."""
-        session = self._session
-        found = checkpoint.newest(self._folder.checkpoints)
-        for damaged in checkpoint.drop_after(self._folder.checkpoints, found.step if found else -1):
-            self._observer.note(f"{damaged} is damaged; going on from before it.")
-        notes: list[str] = []
-        if found:
-            self._duties, notes = session.load(found.folder)
+        session, seconds, notes = self._session, 0.0, list[str]()
+        if self._begun and (found := resuming.load(session, self._folder, self._begun, notes)):
+            seconds, self._duties = found
             self._saved_at = session.step
         notes += self._recorder.open(session, validated=not self._duties.validation)
-        for note in notes:
-            self._observer.note(note)
+        _tell_all(self._observer, notes)
         self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
-        self._throughput = Throughput(found.seconds if found else 0.0)
+        self._throughput = Throughput(seconds)
         self._recorder.begin(session, facts)
 
     def run(self, stop_at: int | None) -> Result:
@@ -187,7 +181,7 @@ class _Training:
             self._tell("run_start")
             if self._duties:
                 self._settle()
-                self._save()
+                self._save(model=False)  # the one that is there is of this step, or newer
             self._train(stop)
         except BaseException as caught:
             error = caught
@@ -202,7 +196,7 @@ class _Training:
     def _train(self, stop: int) -> None:
         session, throughput = self._session, self._throughput
         images = self._recipe.data.settings.batch_size * session.accumulate
-        batches = training_batches(session, last=stop * session.accumulate)
+        batches = session.batches(last=stop * session.accumulate)
         throughput.restart()
         while session.step < stop:
             with throughput.waiting():
@@ -271,19 +265,24 @@ class _Training:
         self._tell("eval_end", dict(session.figures))
         self._recorder.write_report()
 
-    def _save(self, duties: Duties | None = None) -> None:
-        """Save the step just made, before its `duties`."""
+    def _save(self, duties: Duties | None = None, *, model: bool = True) -> None:
+        """Save the step just made, before its `duties`, and the `model` unless a better one is kept."""
         session = self._session
         with self._throughput.paused():
-            files = session.files(duties)
-            # The model first: a run killed in between goes on from an older checkpoint, and writes it again.
-            if not session.best:
-                write_bytes(self._folder.model, session.model_file(), durable=True)
             self._recorder.sync()
-            seconds = self._throughput.seconds
-            checkpoint.save(self._folder.checkpoints, session.step, files, seconds=seconds)
+            # The checkpoint first: a model that stands alone could not be told from one whose run was lost.
+            # Where the run is killed in between, the next start writes the model.
+            checkpoint.save(
+                self._folder.checkpoints,
+                session.step,
+                session.files(duties),
+                seconds=self._throughput.seconds,
+                facts={"data": self._marks},
+            )
             self._saved_at = session.step
-            checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep)
+            if model and not session.best:
+                write_bytes(self._folder.model, session.model_file(), durable=True)
+            _tell_all(self._observer, checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep))
             self._recorder.write_report()
 
     def _rescue(self, error: BaseException) -> None:
@@ -351,20 +350,6 @@ class _Training:
             self._observer.note(f"The whole traceback is in {self._folder.traceback}")
 
 
-def dry_pass(recipe: Recipe, data: Mapping[str, Data], runtime: Runtime) -> Session:
-    """Take one batch through train, evaluate, save and load, and return what did so, one step on."""
-    session = Session(recipe, data=data, runtime=runtime, provenance={})
-    batches = training_batches(session, last=session.accumulate)
-    session.advance([next(batches) for _ in range(session.accumulate)])
-    session.run.check_finite()
-    session.try_metrics()
-    with tempfile.TemporaryDirectory() as folder:
-        saved = checkpoint.save(Path(folder), session.step, session.files())
-        session.load(saved.folder)
-    session.model_file()
-    return session
-
-
 def _refuse_several_processes() -> None:
     """Each process of a launcher would train the same run again, side by side.
 
@@ -378,27 +363,6 @@ def _refuse_several_processes() -> None:
         )
 
 
-def _empty_cache() -> None:
-    """Give back the memory that a dry pass took on a GPU, where the training may want it in other pieces."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def training_batches(session: Session, *, last: int) -> Iterator[Batch]:
-    """Yield the batches of a session from its step on, up to the batch `last`, counted from the start."""
-    recipe = session.recipe
-    return stream.training_batches(
-        session.data["train"],
-        components.build_transforms(recipe, at="loading"),
-        recipe.data.settings,
-        seed=recipe.seed,
-        first=session.step * session.accumulate,
-        last=last,
-        on_device=components.build_transforms(recipe, at="device"),
-        place=lambda batch: batch.moved(session.runtime.place),
-    )
-
-
 def _recorded(folder: RunFolder, device: str) -> Runtime:
     """Return what the run began with; a device that is asked for by name must be the same."""
     recorded = Runtime(**folder.provenance()["runtime"])
@@ -409,38 +373,6 @@ def _recorded(folder: RunFolder, device: str) -> Runtime:
         )
     resolve(recorded.device, recorded.precision)  # raises when that device is gone
     return recorded
-
-
-@contextmanager
-def in_words(recipe: Recipe) -> Iterator[None]:
-    """Turn running out of memory, and what a component raises or ends the process with, into a sentence."""
-    try:
-        with components_blamed(recipe):
-            yield
-    except (RuntimeError, MemoryError) as error:
-        if not ran_out_of_memory(error):
-            raise
-        raise ResourceError(_too_large(recipe)) from error
-    except SystemExit as error:
-        raise PluginError(
-            f"a component of this recipe called sys.exit({error.code!r}) while it was used."
-        ) from error
-
-
-def _too_large(recipe: Recipe) -> str:
-    size = recipe.data.settings.batch_size
-    advice = "lower it, and raise train.accumulate instead" if size > 1 else "take smaller images or networks"
-    return f"memory ran out at data.batch_size = {size}: {advice}."
-
-
-@contextmanager
-def _own_random_state() -> Iterator[None]:
-    """Give torch's global generator back as it was: a run seeds it at every step."""
-    state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
 
 
 def _status(error: BaseException | None, *, finished: bool) -> str:

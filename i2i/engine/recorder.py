@@ -9,6 +9,7 @@ from torch import Tensor
 
 from i2i.building.probe import NetworkFacts
 from i2i.engine.observer import Observer, RunStart, Status
+from i2i.engine.resuming import history
 from i2i.engine.session import Session
 from i2i.engine.throughput import Throughput
 from i2i.images.previews import strip_png
@@ -45,7 +46,8 @@ class Recorder:
             recipe=self._recipe.to_toml(),
             environment={key: str(about[key]) for key in ("i2i", "python", "torch", "platform", "processor")}
             | {"device": about["device"]}
-            | {key: str(value) for key, value in about["runtime"].items() if key != "device"},
+            | {key: str(value) for key, value in about["runtime"].items() if key != "device"}
+            | history(about),
             plugins=about["plugins"],
             credits=[credit] if credit else [],
             total_steps=session.total_steps,

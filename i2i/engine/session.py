@@ -21,16 +21,16 @@ from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
 from i2i.building import components
 from i2i.context import Run, Show
-from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches
+from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, training_batches
 from i2i.data.views import First
 from i2i.engine.average import Average
 from i2i.engine.exported import Exported
 from i2i.engine.scoring import Scorer, Scores
-from i2i.errors import PluginError, RecipeError
+from i2i.errors import DataError, PluginError, RecipeError, ResourceError, in_a_line
 from i2i.kinds import Data, Method
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.records import Batch, PairSpec, Side
-from i2i.runs import state, weights
+from i2i.runs import checkpoint, state, weights
 from i2i.runs.header import portable, shareable
 from i2i.system.device import Runtime
 
@@ -76,10 +76,8 @@ class Session:
         self.recipe, self.runtime = recipe, runtime
         self.data, self._provenance = data, provenance
         self.spec: PairSpec = data["train"].spec
-        epochs = Epochs(len(data["train"]), recipe.data.settings.batch_size, recipe.seed)
         self.accumulate = recipe.train.accumulate
-        self.steps_per_epoch = epochs.batches / self.accumulate
-        self.total_steps = recipe.train.steps or math.ceil((recipe.train.epochs or 0) * self.steps_per_epoch)
+        self.steps_per_epoch, self.total_steps = length_of(recipe, len(data["train"]))
 
         self.networks = components.build_networks(recipe, self.spec, start=start)
         for _, module in self.networks.modules():
@@ -149,6 +147,19 @@ class Session:
             self.average.update()
         self.run.finish()
         return logs
+
+    def batches(self, *, last: int) -> Iterator[Batch]:
+        """Yield batches on the device, from this step's first one up to `last`, counted from the start."""
+        return training_batches(
+            self.data["train"],
+            components.build_transforms(self.recipe, at="loading"),
+            self.recipe.data.settings,
+            seed=self.recipe.seed,
+            first=self.step * self.accumulate,
+            last=last,
+            on_device=components.build_transforms(self.recipe, at="device"),
+            place=lambda batch: batch.moved(self.runtime.place),
+        )
 
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate of each network in the step just taken."""
@@ -261,28 +272,56 @@ class Session:
     def load(self, folder: Path) -> tuple[Duties, list[str]]:
         """Read the whole state back from a checkpoint's folder; return its duties, and notes for the person.
 
-        Raises RecipeError when a component's revision or parameters have changed since.
+        Raises DamagedError when its files are not the state of a run, RecipeError when a component's
+        revision or parameters have changed since.
         """
+        networks, trainer = self._read(folder)
         notes: list[str] = []
         for path, module in self.networks.modules():
-            file = weights.read(folder / f"{_file_name(path)}.safetensors")
-            slot = self.recipe.slots[path]
+            file, slot = networks[path], self.recipe.slots[path]
             notes += weights.check_component(file, slot.entry)
             weights.load_into(module, file.tensors, source=str(file.path), target=slot.entry.ref)
-        file = weights.read(folder / TRAINER)
-        trainer = state.unpack(file.tensors, file.header["trainer"])
         self.run.step = trainer["step"]
         self.figures, self.best = trainer["figures"], trainer["best"]
         self.run.scaler.load_state_dict(trainer["scaler"])
         parts = self._stateful()
         if parts.keys() != trainer["parts"].keys():
             raise RecipeError(
-                f"{file.path} does not hold the state of this recipe's parts; start with --fresh."
+                f"{folder / TRAINER} does not hold the state of this recipe's parts; start with --fresh."
             )
         for name, part in parts.items():
             state.restore(part, trainer["parts"][name])
-        duties = trainer.get("duties")  # an older i2i saved when all was done
-        return Duties(**duties) if duties else Duties(), notes
+        return trainer["duties"], notes
+
+    def _read(self, folder: Path) -> tuple[dict[str, weights.WeightsFile], dict[str, Any]]:
+        """Return the files of the networks by path, and the state of all else, looked through."""
+        try:
+            networks = {
+                path: weights.read(folder / f"{_file_name(path)}.safetensors")
+                for path, _ in self.networks.modules()
+            }
+            for file in networks.values():
+                if not file.header.keys() >= {"component", "rev", "distribution", "version"}:
+                    raise ValueError(f"{file.path.name} does not say what it holds")
+            file = weights.read(folder / TRAINER)
+            trainer = state.unpack(file.tensors, file.header["trainer"])
+            if type(trainer["step"]) is not int or folder.name != f"{trainer['step']:06d}":
+                raise ValueError(f"it holds the step {trainer['step']}")
+            tables = [trainer[key] for key in ("figures", "best", "scaler", "parts")]
+            optimizers = [s for name, s in trainer["parts"].items() if name.startswith("optimizers.")]
+            if not all(isinstance(table, dict) for table in (*tables, *optimizers)):
+                raise ValueError(f"{TRAINER} is not laid out as a state")
+            if not all(optimizer.keys() >= {"state", "param_groups"} for optimizer in optimizers):
+                raise ValueError(f"{TRAINER} lacks the state of an optimizer")
+            # An older i2i saved when nothing was left to do.
+            trainer["duties"] = Duties(**(trainer.get("duties") or {}))
+        except DataError as error:
+            if isinstance(error.__cause__, OSError):
+                raise ResourceError(*error.problems) from error
+            raise checkpoint.DamagedError(f"{folder} is damaged: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise checkpoint.DamagedError(f"{folder} is damaged: {in_a_line(error)}.") from error
+        return networks, trainer
 
     def model_file(self) -> bytes:
         """Return the exported generator as a self-describing weights file."""
@@ -319,6 +358,13 @@ class Session:
         parts |= {f"losses.{term.name}": term.loss for term in self.losses.terms}
         parts |= {"method": self.method, "average": self.average}
         return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+
+
+def length_of(recipe: Recipe, pairs: int) -> tuple[float, int]:
+    """Return the steps of an epoch over `pairs`, and those of the whole run."""
+    epochs = Epochs(pairs, recipe.data.settings.batch_size, recipe.seed)
+    steps = epochs.batches / recipe.train.accumulate
+    return steps, recipe.train.steps or math.ceil((recipe.train.epochs or 0) * steps)
 
 
 def _held_out(data: Mapping[str, Data], runtime: Runtime, count: int) -> Batch:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +20,39 @@ import torch
 
 from i2i._version import __version__
 from i2i.errors import DataError, RecipeError, ResourceError
-from i2i.plugins.versions import RESOLVED, versions_of_run
-from i2i.recipe.recipe import Recipe, differences, read_resolved
-from i2i.system.atomic import TEMPORARY, sync, sync_folder, write_text
+from i2i.plugins.versions import PROVENANCE, RESOLVED, plugin_versions
+from i2i.recipe.recipe import Recipe
+from i2i.runs import checkpoint
+from i2i.runs.records import METRICS, read_records
+from i2i.system.atomic import TEMPORARY, cannot_write, sync, sync_folder, write_bytes, write_text
 from i2i.system.device import Runtime
 from i2i.system.facts import processor
 from i2i.system.lock import LOCK_FILE, held
 
+SUMMARY = "summary.json"
+ASIDE = ".damaged"
+"""What the names of damaged records end with, of which new ones were written."""
+
 OWN_FILES = (
     "recipe.toml",
-    "resolved.toml",
-    "provenance.json",
-    "metrics.jsonl",
-    "summary.json",
+    PROVENANCE,
+    METRICS,
+    SUMMARY,
     "val.csv",
     "traceback.txt",
     "report.html",
     "model.safetensors",
+    *(f"{name}{ASIDE}" for name in (PROVENANCE, SUMMARY)),
+    RESOLVED,  # the last to be removed: while it is there, the folder holds a run
 )
 LONGEST_STEM = 120
 """Bytes of an image's id that its picture's name keeps."""
 
 OWN_FOLDERS = ("samples", "checkpoints", "eval", "diverged")
+
+_IN_PROVENANCE = {"recipe", "seed", "i2i", "python", "torch", "platform", "processor", "device"}
+_IN_PROVENANCE |= {"runtime", "plugins"}
+_IN_RUNTIME = {field.name for field in fields(Runtime)}
 
 
 @dataclass(frozen=True)
@@ -121,20 +132,48 @@ class RunFolder:
         """Where the picture input | output | target of one image stands."""
         return self.root / "samples" / f"{step:06d}" / f"{file_name_of(name)}.png"
 
+    def bytes_saved(self) -> int:
+        """Return how many bytes the checkpoints and the model take."""
+        return sum(
+            path.stat().st_size for path in (self.model, *self.checkpoints.glob("*/*")) if path.is_file()
+        )
+
     # --- starting -------------------------------------------------------------------------------
 
     def holds_run(self) -> bool:
         """Whether a run was started here."""
-        return (self.root / "resolved.toml").is_file()
+        return (self.root / RESOLVED).is_file()
 
     def clear(self) -> None:
-        """Remove what an earlier run left, if there was one, and nothing else."""
+        """Remove what an earlier run left, if there was one, and nothing else.
+
+        Raises ResourceError when something stays; then the folder still holds a run.
+        """
         if not self.holds_run():
             return
-        for name in OWN_FILES:
-            (self.root / name).unlink(missing_ok=True)
-        for name in OWN_FOLDERS:
-            shutil.rmtree(self.root / name, ignore_errors=True)
+        try:
+            for name in OWN_FOLDERS:
+                if (self.root / name).is_dir():
+                    shutil.rmtree(self.root / name)
+            for name in OWN_FILES:
+                (self.root / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise ResourceError(
+                f"{error.filename or self.root} cannot be removed: {error.strerror}."
+            ) from error
+
+    def tidy(self) -> list[str]:
+        """Remove what processes that were killed left half-written; return notes on what stays."""
+        notes = checkpoint.tidy(self.checkpoints)
+        for place in (self.root, *(folder for folder, _ in self._pictures())):
+            for leftover in place.glob(f"{TEMPORARY}*"):
+                try:
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                except OSError as error:
+                    notes.append(
+                        f"{leftover} was left by an earlier run and cannot be removed: {error.strerror}."
+                    )
+        return notes
 
     def start(self, recipe: Recipe, provenance: Mapping[str, Any]) -> None:
         """Write down what is about to run.
@@ -143,101 +182,124 @@ class RunFolder:
         cannot be written.
         """
         # What a start that was cut off leaves behind is no reason to refuse.
-        begun = ("provenance.json", TEMPORARY)
+        begun = (PROVENANCE, TEMPORARY)
         names = {path.name for path in self.root.iterdir()} - {LOCK_FILE}
         if any(not name.startswith(begun) for name in names):
             raise RecipeError(f"{self.root} is not empty and holds no run; choose another --out.")
-        write_text(self.root / "provenance.json", _json(provenance), durable=True)
-        write_text(self.root / "resolved.toml", recipe.to_toml(), durable=True)  # now it holds a run
+        self.tidy()
+        write_text(self.root / PROVENANCE, _json(provenance), durable=True)
+        write_text(self.root / RESOLVED, recipe.to_toml(), durable=True)  # now it holds a run
         write_text(self.root / "recipe.toml", recipe.text)
         sync_folder(self.root)
 
-    def check_same(self, recipe: Recipe) -> None:
-        """Raise RecipeError when the run here was started from another recipe."""
-        changed = differences(read_resolved(self.root / "resolved.toml"), recipe.table)
-        if changed:
-            key, before, after = changed[0]
-            first = f"{key} was {_told(before)}, now {_told(after)}"
-            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-            raise RecipeError(
-                f"{self.root} holds a run of another recipe: {first}{more}.{self._skew(recipe, key)} "
-                "Choose another --out, or start over with --fresh."
-            )
-
-    def _skew(self, recipe: Recipe, key: str) -> str:
-        """Say that the run was begun with another version of the plug-in behind `key`, if it was."""
-        used = recipe.slot_around(key)
-        if used is None:
-            return ""
-        then, now = versions_of_run(self.root / RESOLVED), f"{used.entry.distribution} {used.entry.version}"
-        before = then.get(used.entry.namespace, now)
-        return "" if before == now else f" It was begun with {before}, and installed is {now}."
+    def take(self, recipe: Recipe) -> None:
+        """Write down that the run goes on by `recipe`, which differs from that of its start."""
+        write_text(self.root / RESOLVED, recipe.to_toml(), durable=True)
+        write_text(self.root / "recipe.toml", recipe.text)
 
     def provenance(self) -> dict[str, Any]:
-        """Return what `start` wrote about the environment."""
-        return self._read_json("provenance.json", needs=("runtime", "plugins"))
+        """Return what `start` wrote about the environment; DataError where that is lost."""
+        return self._needed(PROVENANCE, self.sound_provenance())
+
+    def sound_provenance(self) -> dict[str, Any] | None:
+        """Return what `start` wrote about the environment, or None where it is missing or damaged."""
+        found = self._read_json(PROVENANCE)
+        if found is None or not found.keys() >= _IN_PROVENANCE:
+            return None
+        runtime, plugins = found["runtime"], found["plugins"]
+        sound = isinstance(runtime, dict) and runtime.keys() == _IN_RUNTIME and isinstance(plugins, list)
+        return found if sound and len(plugin_versions(found)) == len(plugins) else None
+
+    def rewrite(self, name: str, record: Mapping[str, Any]) -> None:
+        """Write a record anew; one that stands there, damaged, is set aside."""
+        path = self.root / name
+        if path.is_file():
+            try:
+                path.replace(path.with_name(f"{name}{ASIDE}"))
+            except OSError as error:
+                raise ResourceError(
+                    f"{path} is damaged and cannot be set aside: {error.strerror}."
+                ) from error
+        write_text(path, _json(record), durable=True)
+
+    def add_to_provenance(self, key: str, entry: Mapping[str, Any]) -> None:
+        """Append `entry` to the list `key` of provenance.json."""
+        about = self.provenance()
+        entries = [*about.get(key, []), entry]
+        write_text(self.root / PROVENANCE, _json(about | {key: entries}), durable=True)
 
     # --- records --------------------------------------------------------------------------------
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl."""
+        path, line = self.root / METRICS, json.dumps(plain(record)) + "\n"
         try:
-            with (self.root / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(plain(record)) + "\n")
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line)
         except OSError as error:
-            raise ResourceError(
-                f"{self.root / 'metrics.jsonl'} cannot be written: {error.strerror}."
-            ) from error
+            raise cannot_write(path, error, needed=len(line)) from error
 
     def rewind(self, step: int, *, validated: bool = True) -> tuple[list[dict[str, Any]], list[str]]:
         """Drop records after `step`, which the run will take again; return those that stay, and notes.
 
         Without `validated`, the validation of `step` itself will be made again too.
         """
-        path, kept, notes = self.root / "metrics.jsonl", [], []
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-                again = not validated and record["kind"] == "val" and record["step"] == step
-                if record["step"] <= step and not again:
-                    kept.append(record)
-            except (ValueError, TypeError, KeyError):
-                if number < len(lines):  # the last one a killed process may have left unfinished
-                    notes.append(f"{path}:{number} is damaged and was left out.")
-        write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
-        for folder in (self.root / "samples").glob("*"):
-            if folder.name.isdigit() and int(folder.name) > step:
+        path = self.root / METRICS
+        found = read_records(path, upto=step, validated=validated)
+        write_bytes(path, b"".join(line + b"\n" for line in found.lines))
+        for folder, shown_at in self._pictures():
+            if shown_at > step:
                 shutil.rmtree(folder, ignore_errors=True)
-        return kept, notes
+        return found.records, found.notes
 
     def strips(self) -> list[tuple[int, list[Path]]]:
         """Return the pictures that are there, by step."""
-        folders = sorted((f for f in (self.root / "samples").glob("*") if f.name.isdigit()), key=_step_of)
-        return [(_step_of(folder), sorted(folder.glob("*.png"))) for folder in folders]
+        return [(step, sorted(folder.glob("*.png"))) for folder, step in self._pictures()]
+
+    def _pictures(self) -> list[tuple[Path, int]]:
+        """Return the folders of pictures with their steps, in the order of these."""
+        folders = (self.root / "samples").glob("*")
+        found = [(folder, int(folder.name)) for folder in folders if folder.name.isdecimal()]
+        ours = [(folder, step) for folder, step in found if folder.name == f"{step:06d}"]
+        return sorted(ours, key=lambda place: place[1])
 
     def summarise(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json."""
-        write_text(self.root / "summary.json", _json(summary))
+        write_text(self.root / SUMMARY, _json(summary))
 
     def summary(self) -> dict[str, Any]:
-        """Return what summary.json says, or nothing when there is none."""
-        return self._read_json("summary.json") if (self.root / "summary.json").is_file() else {}
+        """Return what summary.json says, or nothing when there is none; DataError where it is damaged."""
+        if not (self.root / SUMMARY).is_file():
+            return {}
+        return self._needed(SUMMARY, self.sound_summary())
+
+    def sound_summary(self) -> dict[str, Any] | None:
+        """Return what summary.json says, or None where it is missing or damaged."""
+        return self._read_json(SUMMARY)
 
     def sync(self) -> None:
         """Wait until metrics.jsonl is on the disk."""
-        if (self.root / "metrics.jsonl").exists():
-            sync(self.root / "metrics.jsonl")
+        if (self.root / METRICS).exists():
+            sync(self.root / METRICS)
 
-    def _read_json(self, name: str, *, needs: tuple[str, ...] = ()) -> dict[str, Any]:
+    def _needed(self, name: str, found: dict[str, Any] | None) -> dict[str, Any]:
+        if found is None:
+            raise DataError(
+                f"{self.root / name} is missing or damaged; i2i run with --out {self.root} writes it anew."
+            )
+        return found
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
         path = self.root / name
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            found = None
-        if not isinstance(found, dict) or not all(key in found for key in needs):
-            raise DataError(f"{path} is missing or damaged: this run cannot go on; start over with --fresh.")
-        return found
+            found = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ResourceError(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
+        except (ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
 
 
 def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
@@ -282,14 +344,6 @@ def file_name_of(name: str) -> str:
         return safe
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return f"{safe.lstrip('.')}-{digest}"
-
-
-def _step_of(folder: Path) -> int:
-    return int(folder.name)
-
-
-def _told(value: Any) -> str:
-    return "absent" if value is None else str(value)
 
 
 def plain(value: Any) -> Any:

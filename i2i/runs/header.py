@@ -31,19 +31,20 @@ def portable(slot: Slot, table: Mapping[str, Any]) -> dict[str, Any]:
     optional = {name for name, p in signature(slot.factory).parameters.items() if p.default is None}
 
     def dropped(key: str) -> bool:
-        of_component = key in optional and _holds_path(slot.params.get(key))
-        return of_component or _holds_path(getattr(slot.settings, key, None))
+        of_component = key in optional and holds_path(slot.params.get(key))
+        return of_component or holds_path(getattr(slot.settings, key, None))
 
     return {key: value for key, value in table.items() if not dropped(key)}
 
 
 def _without_paths(slot: Slot, table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if not _holds_path(slot.params.get(key))}
+    return {key: value for key, value in table.items() if not holds_path(slot.params.get(key))}
 
 
-def _holds_path(value: Any) -> bool:
+def holds_path(value: Any) -> bool:
+    """Whether a key's value is a path, or has one in it."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple):
-        return any(map(_holds_path, value))
+        return any(map(holds_path, value))
     return isinstance(value, Path)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from i2i.errors import ResourceError
@@ -11,9 +15,11 @@ from i2i.errors import ResourceError
 TEMPORARY = ".i2i-"
 """How the names of unfinished files begin."""
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Replace `path` with `data` in one step; `durable` waits until it is on the disk.
+    """Replace `path` with `data` in one step; `durable` waits until it is on the disk under its name.
 
     Raises ResourceError when the folder cannot be written or the disk is full.
     """
@@ -21,7 +27,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
     except OSError as error:
-        raise ResourceError(f"{path} cannot be written: {error.strerror}.") from error
+        raise cannot_write(path, error, needed=len(data)) from error
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -31,14 +37,61 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
                 os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+        if durable:
+            sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise ResourceError(f"{path} cannot be written: {error.strerror}.") from error
+        raise cannot_write(path, error, needed=len(data)) from error
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     """Replace `path` with `text` as UTF-8 in one step."""
     write_bytes(path, text.encode(), durable=durable)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that nobody reads yet, and wait until it is on the disk; raises OSError."""
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def cannot_write(path: Path, error: OSError, *, needed: int, what: str = "") -> ResourceError:
+    """Return the error for `needed` bytes that cannot be written to `path`, in a sentence."""
+    room = f" ({needed:,} bytes are needed, {_free(path):,} are free)" if error.errno in _FULL else ""
+    return ResourceError(f"{what}{path} cannot be written: {error.strerror or error}{room}.")
+
+
+@contextmanager
+def temporary_folder(where: Path | None = None) -> Iterator[Path]:
+    """Make a folder in `where`, or among the system's temporary files, and remove it with all that is in it.
+
+    Raises ResourceError when it cannot be made.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(dir=where, prefix=TEMPORARY, ignore_cleanup_errors=True)
+    except OSError as error:
+        place = where or "the folder for temporary files (TMPDIR)"
+        raise ResourceError(f"{place} cannot be written: {error.strerror or error}.") from error
+    with folder as name:
+        yield Path(name)
+
+
+def check_room(folder: Path, needed: int, *, what: str) -> None:
+    """Raise ResourceError when the disk of `folder` has less than `needed` bytes left for `what`."""
+    free = _free(folder)
+    if free < needed:
+        raise ResourceError(
+            f"{what} will take {needed:,} bytes in {folder}, and {free:,} are free: make room, or choose a "
+            "folder on another disk."
+        )
+
+
+def _free(path: Path) -> int:
+    """Return the bytes that are free where `path` is, or will be."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
 
 
 def sync_folder(folder: Path) -> None:

@@ -245,10 +245,35 @@ def test_a_page_in_place_of_the_archive_is_no_first_download(i2i, server):
     ended = i2i("data", "get", "facades", "--url", url)
     assert ended.code == 3
     assert len(ended.err.strip().splitlines()) == 2
-    assert "remove it and download it again" in ended.err
+    assert "it was set aside, so the same command downloads it again" in ended.err
+    (refused,) = Path("data/.facades").glob("*.refused")
+    assert refused.read_bytes() == b"<html>please log in</html>"
     archive.write_bytes(whole)
-    Path("data/.facades.tar.gz").unlink()
     assert i2i("data", "get", "facades", "--url", url).code == 0
+    assert [path.name for path in Path("data").iterdir()] == ["facades"]
+
+
+def test_what_came_from_one_address_is_not_taken_for_another(i2i, server):
+    url, archive = server
+    whole = archive.read_bytes()
+    archive.with_name("login.tar.gz").write_bytes(b"<html>please log in</html>")
+    assert i2i("data", "get", "facades", "--url", url.replace("facades", "login")).code == 3
+    assert i2i("data", "get", "facades", "--url", url).code == 0
+    told = json.loads(Path("data/facades", RECORD).read_text())
+    assert (told["url"], told["size"]) == (url, len(whole))
+
+
+def test_what_a_killed_download_left_half_written_is_removed_and_its_part_is_gone_on_with(i2i, server):
+    url, _ = server
+    work = Path("data/.facades")
+    (work / ".unpacking-abc" / "train").mkdir(parents=True)
+    (work / ".i2i-abc").write_text("half a no")
+    other = work / "0123.tar.gz.part"
+    other.write_bytes(b"what has arrived from another address")
+    assert i2i("data", "get", "facades", "--url", "http://127.0.0.1:9/x").code == 4
+    assert [path.name for path in work.iterdir()] == [other.name]
+    assert i2i("data", "get", "facades", "--url", url).code == 0
+    assert [path.name for path in Path("data").iterdir()] == ["facades"]
 
 
 def test_a_folder_of_one_s_own_is_not_touched(i2i, server):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from i2i.building.probe import probe
-from i2i.engine.loop import rehearse
+from i2i.engine.rehearsal import rehearse
 from i2i.errors import RecipeError
 from i2i.kinds import ImageSpec, PairSpec
 from i2i.recipe.recipe import Recipe, load_recipe

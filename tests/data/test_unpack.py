@@ -113,3 +113,60 @@ def test_a_target_that_is_there_is_not_replaced(tmp_path):
     with pytest.raises(ResourceError, match="cannot be written"):
         unpack(path, tmp_path / "out")
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+# --- bounds -------------------------------------------------------------------------------------------
+
+
+def refused(path: Path) -> str:
+    """Unpack an archive that is refused; return why. Nothing of it may be left."""
+    before = sorted(entry.name for entry in path.parent.iterdir())
+    with pytest.raises(DataError) as caught:
+        unpack(path, path.parent / "out")
+    assert sorted(entry.name for entry in path.parent.iterdir()) == before
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+def test_an_archive_of_each_compression_is_unpacked(tmp_path, suffix):
+    path = archive(tmp_path, member("1.jpg", b"one"), mode=f"w:{suffix}")
+    assert unpack(path, tmp_path / "out") == 1
+    assert (tmp_path / "out/1.jpg").read_bytes() == b"one"
+
+
+def test_a_small_archive_of_much_data_is_refused(tmp_path):
+    path = archive(tmp_path, member("1.jpg"), member("bomb.jpg", bytes(70 << 20)))
+    assert path.stat().st_size < 100_000
+    assert "unpacks to more than 67,108,864 bytes" in refused(path)
+
+
+def test_folders_inside_each_other_without_end_are_refused(tmp_path):
+    assert "a path of 1,501 parts" in refused(archive(tmp_path, member("a/" * 1500 + "1.jpg")))
+
+
+def test_a_path_that_no_disk_takes_is_refused(tmp_path):
+    assert "2,004 characters" in refused(archive(tmp_path, member("n" * 2000 + ".jpg")))
+
+
+def test_a_header_of_any_length_is_refused_before_it_is_read(tmp_path):
+    info, _ = member("1.jpg")
+    info.pax_headers = {"comment": "x" * (2 << 20)}
+    path = tmp_path / "x.tar.gz"
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(info, io.BytesIO(b"x"))
+    assert "has a header of 2,097," in refused(path)
+
+
+def test_headers_of_headers_without_end_are_refused(tmp_path):
+    long_name = tarfile.TarInfo("././@LongLink")
+    long_name.type, long_name.size = tarfile.GNUTYPE_LONGNAME, 2
+    path = archive(tmp_path, *((long_name, b"x\0") for _ in range(3000)), member("1.jpg"), mode="w")
+    assert "headers of headers" in refused(path)
+
+
+def test_damage_in_the_midst_is_not_taken_for_the_end(tmp_path):
+    path = archive(tmp_path, member("1.jpg"), member("2.jpg"), member("3.jpg"), mode="w")
+    raw = bytearray(path.read_bytes())
+    raw[2 * 1024] ^= 1  # the name of the third
+    path.write_bytes(raw)
+    assert "damaged in its midst" in refused(path)

@@ -18,7 +18,7 @@ from i2i.building.blame import component_at_fault
 from i2i.data import survey
 from i2i.data.opening import open_data
 from i2i.engine.average import Average
-from i2i.engine.loop import rehearse
+from i2i.engine.rehearsal import rehearse
 from i2i.errors import DataError, DivergedError, PluginError, RecipeError
 from i2i.models.evaluation import evaluate_trained
 from i2i.models.trained import find_trained
@@ -252,7 +252,9 @@ def test_a_start_that_was_cut_off_does_not_stand_in_the_way(load, tmp_path):
     (tmp_path / "run" / "provenance.json").write_text("{}")
     (tmp_path / "run" / ".i2i-abc").write_text("half a fi")
     (tmp_path / "run" / ".lock").touch()
+    (tmp_path / "run" / ".i2i-def" / "000001").mkdir(parents=True)
     assert run(load("train.steps=1"), tmp_path / "run").status == "done"
+    assert not list((tmp_path / "run").glob(".i2i-*"))
 
 
 # --- damage -------------------------------------------------------------------------------------------
@@ -269,18 +271,47 @@ def test_a_model_that_was_not_yet_written_when_the_process_died_is_written_on_re
 
 @pytest.mark.parametrize("name", ["provenance.json", "summary.json"])
 @pytest.mark.parametrize("content", ['{"x', "[]", "\udcff"])
-def test_a_damaged_record_is_named(load, tmp_path, name, content):
+def test_a_damaged_record_is_written_anew_and_training_goes_on(load, tmp_path, heard, name, content):
+    run(load(), tmp_path / "whole")
     run(load(), tmp_path / "run", stop_at=6)
     (tmp_path / "run" / name).write_text(content, errors="surrogateescape")
-    with pytest.raises(DataError, match=rf"{name} is missing or damaged.*--fresh"):
-        run(load(), tmp_path / "run")
+    run(load(), tmp_path / "run", observer=heard)
+    assert any(f"{name} was" in note and "damaged" in note for note in heard.notes)
+    assert isinstance(json.loads((tmp_path / "run" / name).read_text()), dict)
+    assert (tmp_path / "run" / f"{name}.damaged").read_bytes() == content.encode(errors="surrogateescape")
+    one, other = models_of(tmp_path / "whole", tmp_path / "run")
+    assert one == other
+
+
+@pytest.mark.parametrize("lost", ["runtime", "plugins", "python", None])
+def test_a_provenance_that_lacks_something_is_written_anew_and_says_so(load, tmp_path, heard, lost):
+    run(load(), tmp_path / "run", stop_at=6)
+    path = tmp_path / "run" / "provenance.json"
+    about = json.loads(path.read_text())
+    assert "rewritten" not in about
+    path.unlink() if lost is None else path.write_text(json.dumps(about | {lost: None}).replace(lost, "x", 1))
+    assert run(load(), tmp_path / "run", observer=heard).status == "done"
+    again = json.loads(path.read_text())
+    assert (again["rewritten"], again["runtime"], again["plugins"]) == (
+        True,
+        *map(about.get, ("runtime", "plugins")),
+    )
+
+
+def test_a_damaged_summary_is_named_where_runs_are_compared(load, tmp_path):
+    run(load(), tmp_path / "run")
+    (tmp_path / "run" / "summary.json").write_text("{")
+    with pytest.raises(
+        DataError, match=r"summary.json is missing or damaged; i2i run with --out .* writes it anew"
+    ):
+        RunFolder(tmp_path / "run").summary()
 
 
 def test_damaged_lines_and_pictures_are_left_out_and_said(load, tmp_path, heard):
     run(load(), tmp_path / "run", stop_at=6)
     path = tmp_path / "run" / "metrics.jsonl"
     lines = path.read_bytes().splitlines()
-    path.write_bytes(b"\n".join([b"\xff{", b'{"kind": "train"}', *lines]) + b'\n{"half a li')
+    path.write_bytes(b"\n".join([b"\xff{", b'{"kind": "train", "step": 1}', *lines]) + b'\n{"half a li')
     next((tmp_path / "run" / "samples").rglob("*.png")).write_bytes(b"no picture")
     result = run(load(), tmp_path / "run", observer=heard)
     assert result.status == "done"
@@ -295,8 +326,9 @@ def test_a_damaged_checkpoint_is_said_and_does_not_crowd_out_sound_ones(load, tm
     shutil.copytree(tmp_path / "run" / "checkpoints" / "000006", tmp_path / "run" / "checkpoints" / "000009")
     (tmp_path / "run" / "checkpoints" / "000009" / "trainer.safetensors").write_bytes(b"x")
     run(load(*settings), tmp_path / "run", stop_at=8, observer=heard)
-    assert any("000009 is damaged" in note for note in heard.notes)
-    assert [c.name for c in (tmp_path / "run" / "checkpoints").iterdir()] == ["000008"]
+    assert any("000009 is damaged and was set aside as 000009.damaged" in note for note in heard.notes)
+    left = sorted(c.name for c in (tmp_path / "run" / "checkpoints").iterdir())
+    assert left == ["000008", "000009.damaged"]
     assert checkpoint.newest(tmp_path / "run" / "checkpoints").step == 8
 
 

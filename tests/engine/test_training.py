@@ -12,7 +12,7 @@ from i2i import run
 from i2i.building import components
 from i2i.data.opening import open_data
 from i2i.data.stream import epoch_order, training_batches
-from i2i.engine.loop import rehearse
+from i2i.engine.rehearsal import rehearse
 from i2i.engine.session import Session
 from i2i.errors import RecipeError
 from i2i.system.device import Runtime

@@ -6,6 +6,7 @@ does not fit is named when its turn comes.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -91,6 +92,16 @@ class PairedImages:
             raise DataError(Problem(message, file=str(files[1][0]), hint=hint))
         return {"source": source, "target": target, "id": printable(pair.id)}
 
+    @property
+    def ids(self) -> list[str]:
+        """The id of each pair."""
+        return [printable(pair.id) for pair in self._pairs]
+
+    @property
+    def file_sizes(self) -> list[tuple[int, ...]]:
+        """The sizes of each pair's files in bytes; -1 for one that cannot be asked."""
+        return [tuple(map(_size, (*p.sources, *filter(None, [p.target])))) for p in self._pairs]
+
     def _files(self, pair: PairFiles) -> tuple[list[Path], list[Path]]:
         """Return the files of the source and those of the target; a file that holds both is in each."""
         if pair.target is None:
@@ -141,6 +152,13 @@ def _side_names(source: str | tuple[str, ...] | None, target: str | None, direct
     if not sources or len({*sources, target}) != len(sources) + 1:
         raise ValueError("'source' and 'target' name different folders or columns, each once")
     return SideNames(sources, target, named=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1  # whoever reads it will say why
 
 
 def _halves(path: Path) -> tuple[Tensor, Tensor]:

@@ -83,7 +83,15 @@ class Shapes:
             inside, outline = _covered(distance, short), _covered(distance.abs() - line, short)
             source = torch.lerp(source, torch.ones(3, 1, 1), inside) * (1 - outline)
             target = torch.lerp(target, torch.tensor(COLOURS[kind])[:, None, None], inside) * (1 - outline)
-        return {"source": _stored(source), "target": _stored(target), "id": f"{self._split}-{index:05d}"}
+        return {"source": _stored(source), "target": _stored(target), "id": self._id(index)}
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of each pair."""
+        return [self._id(index) for index in range(self._count)]
+
+    def _id(self, index: int) -> str:
+        return f"{self._split}-{index:05d}"
 
 
 def _centres(pixels: int, short: int) -> Tensor:
