@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from statistics import median
 
 from i2i.bench.results import MetricCurve, MetricResult, ReportedMetric, VariantResult
-from i2i.bench.view.labels import Label, Rect, place
 from i2i.pages.charts import Axis, Box, Tick, strips, with_air
 from i2i.pages.numbers import Thinned, short
 
@@ -19,7 +18,6 @@ COLOURS, DASHES, MARKERS = 6, 5, 7  # that the template knows, the baseline's ow
 MOST_POINTS = 160  # of a curve
 MOST_MARKERS = 7  # on a curve, so that lines which cross can be told apart
 MOST_READINGS = 60
-LONGEST_LABEL = 30
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def _bar(result: MetricResult, axis: Axis) -> Bar | None:
 
 # --- quality over cost ------------------------------------------------------------------------------
 
-PLOT = Box(left=60, right=620, top=12, bottom=330)
+CHART = Box(left=52, right=436, top=12, bottom=226)
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,6 @@ class Point:
     y: float
     low: float
     high: float
-    label: Label
     text: str
 
 
@@ -125,7 +122,7 @@ class Plot:
     points: Sequence[Point]
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
-    box: Box = PLOT
+    box: Box = CHART
 
 
 def cost_plot(
@@ -134,60 +131,40 @@ def cost_plot(
     values: Mapping[str, tuple[float, float, float]],
     found: Mapping[str, Look],
 ) -> Plot | None:
-    """Return a plot of each variant's (cost, mean, deviation); None where there is nothing to weigh up."""
+    """Return a plot of each variant's (cost, mean, deviation); None where there is nothing to weigh up.
+
+    Points have no names beside them, which would cover each other: the legend tells their looks.
+    """
     costs = [cost for cost, _, _ in values.values()]
     if len(values) < 2 or min(costs) == max(costs):
         return None
     log = min(costs) > 0 and max(costs) > 12 * min(costs)
-    width = max(costs) - min(costs)
-    edges = (
-        (min(costs) / 1.4, max(costs) * 1.4) if log else (min(costs) - 0.08 * width, max(costs) + 0.1 * width)
-    )
-    x = Axis(*edges, PLOT.left, PLOT.right, log=log)
-    y = Axis(
-        *with_air(min(m - d for _, m, d in values.values()), max(m + d for _, m, d in values.values())),
-        PLOT.bottom,
-        PLOT.top,
-    )
-    spots = {name: (x(cost), y(mean), y(mean + d), y(mean - d)) for name, (cost, mean, d) in values.items()}
-    labels = place(
-        [(across, up, clipped(name)) for name, (across, up, _, _) in spots.items()],
-        [Rect(across - 3, top, across + 3, low) for across, _, top, low in spots.values()],
-        Rect(PLOT.left + 2, 0, PLOT.right + 12, PLOT.bottom - 2),
-    )
+    air = 0.08 * (max(costs) - min(costs))
+    edges = (min(costs) / 1.4, max(costs) * 1.4) if log else (min(costs) - air, max(costs) + air)
+    x = Axis(*edges, CHART.left, CHART.right, log=log)
+    ends = [mean + side * deviation for _, mean, deviation in values.values() for side in (-1, 1)]
+    y = Axis(*with_air(min(ends), max(ends)), CHART.bottom, CHART.top)
+    told = [f"{name} {short(mean)} at {short(cost)}" for name, (cost, mean, _) in values.items()]
     return Plot(
         title=title,
-        summary=f"{metric} over {title}: "
-        + "; ".join(f"{name} {short(mean)} at {short(cost)}" for name, (cost, mean, _) in values.items())
-        + ".",
+        summary=f"{metric} over {title}: {'; '.join(told)}.",
         points=[
             Point(
-                found[name],
-                across,
-                up,
-                low,
-                top,
-                label,
-                f"{name}: {short(values[name][1])}, {short(values[name][0])}",
+                look=found[name],
+                x=x(cost),
+                y=y(mean),
+                low=y(mean - deviation),
+                high=y(mean + deviation),
+                text=f"{name}: {short(mean)}, {short(cost)}",
             )
-            for (name, (across, up, top, low)), label in zip(spots.items(), labels, strict=True)
+            for name, (cost, mean, deviation) in values.items()
         ],
         x_ticks=x.ticks(),
         y_ticks=y.ticks(),
     )
 
 
-def clipped(name: str) -> str:
-    """Return a name that fits beside a point: its beginning and its end."""
-    if len(name) <= LONGEST_LABEL:
-        return name
-    keep = LONGEST_LABEL // 2
-    return f"{name[: keep - 1]}…{name[-keep:]}"
-
-
 # --- curves -----------------------------------------------------------------------------------------
-
-CURVES = Box(left=52, right=436, top=12, bottom=226)
 
 
 @dataclass(frozen=True)
@@ -222,7 +199,7 @@ class Curves:
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
     copied: float | None
-    box: Box = CURVES
+    box: Box = CHART
 
 
 Knot = tuple[int, float, float, float]
@@ -249,8 +226,8 @@ def curves(
         low, high = min(low, copied), max(high, copied)
     elif copied is not None:
         copied = None
-    x = Axis(0, max(knots[-1][0] for knots in lines.values()) or 1, CURVES.left, CURVES.right)
-    y = Axis(*with_air(low, high), CURVES.bottom, CURVES.top)
+    x = Axis(0, max(knots[-1][0] for knots in lines.values()) or 1, CHART.left, CHART.right)
+    y = Axis(*with_air(low, high), CHART.bottom, CHART.top)
     # The baseline is drawn last, on top of the others.
     order = sorted(lines, key=lambda variant: found[variant].number, reverse=True)
     ends = ", ".join(f"{variant} {short(knots[-1][1])}" for variant, knots in lines.items())
@@ -286,7 +263,7 @@ def _usual(values: Sequence[float]) -> tuple[float, float]:
 
 def _series(look: Look, knots: Sequence[Knot], x: Axis, y: Axis) -> Series:
     def inside(value: float) -> float:
-        return min(max(y(value), CURVES.top - 8), CURVES.bottom + 8)  # clipped there by the drawing
+        return min(max(y(value), CHART.top - 8), CHART.bottom + 8)  # clipped there by the drawing
 
     points = [(x(step), inside(mean)) for step, mean, _, _ in knots]
     wide = any(low < high for _, _, low, high in knots)
@@ -298,7 +275,7 @@ def _series(look: Look, knots: Sequence[Knot], x: Axis, y: Axis) -> Series:
         look=look,
         line=_path(points),
         band=_path(edge) if wide else "",
-        markers=[(across, up) for across, up in points[first::every] if CURVES.top <= up <= CURVES.bottom],
+        markers=[(across, up) for across, up in points[first::every] if CHART.top <= up <= CHART.bottom],
     )
 
 
@@ -323,6 +300,6 @@ def _moments(lines: Mapping[str, Sequence[Knot]], x: Axis) -> list[Moment]:
             ),
         )
         for (left, width), at, step in zip(
-            strips(places, CURVES.left, CURVES.right), places, steps.items(), strict=True
+            strips(places, CHART.left, CHART.right), places, steps.items(), strict=True
         )
     ]

@@ -81,8 +81,7 @@ def _reached(found: TimeToBaseline | None) -> str:
 def _conditions(results: Results) -> str:
     """Say where and how long this was measured."""
     about = results.environment
-    steps = sorted({variant.steps for variant in results.variants if variant.steps})
-    length = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}" if steps else "no"
+    length = words.steps_of(results) or "no"
     seeds = ", ".join(map(str, results.seeds))
     threads = f"{about.threads} thread{'' if about.threads == 1 else 's'}"
     return (

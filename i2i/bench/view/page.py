@@ -6,7 +6,7 @@ It draws what results.json holds and computes no statistics of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ from i2i.bench.results import (
     MetricResult,
     ReportedMetric,
     Results,
-    TimeToBaseline,
     VariantResult,
 )
 from i2i.bench.tabulate import ranked
 from i2i.bench.view import drawing, words
+from i2i.bench.view.costs import cost_columns
 from i2i.bench.view.drawing import Bar, Look
 from i2i.bench.view.gallery import gallery
-from i2i.pages.numbers import clock, short
+from i2i.pages.numbers import short
 from i2i.pages.template import template
 from i2i.system.atomic import write_text
 
@@ -59,8 +59,7 @@ def _view(results: Results, folder: Path) -> dict[str, Any]:
         "looks": list(looks.values()),
         "signs": words.SIGNS,
         "scores": [_metric_table(metric, table, looks, copied.get(metric.name)) for metric in metrics],
-        "costs": _costs(table, words.decimals(table, metrics[0].name) if metrics else 0),
-        "bar_box": drawing.BAR,
+        "costs": cost_columns(table, metrics[0].name) if metrics else [],
         "plots": _plots(metrics[0].name, table, looks) if metrics else [],
         "curves": [
             chart
@@ -78,10 +77,9 @@ def _view(results: Results, folder: Path) -> dict[str, Any]:
 def _about(results: Results) -> list[tuple[str, str]]:
     """Return label and text of what was compared, and how far it has come."""
     done = sum(cell.status == "done" for cell in results.cells)
-    steps = sorted({variant.steps for variant in results.variants if variant.steps})
     length = ", ".join(f"{value:,} {unit}" for unit, value in results.budget.items())
-    if steps and set(results.budget) != {"steps"}:
-        span = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}"
+    span = words.steps_of(results)
+    if span and set(results.budget) != {"steps"}:
         length = f"{length} ({span} steps)" if length else f"{span} steps"
     return [
         ("variants", f"{len(results.variants)}"),
@@ -172,63 +170,6 @@ def _metric_table(
         copied="" if copied is None else words.fixed(copied, decimals),
         rows=[shown(row, row.metrics[metric.name]) for row in table],
     )
-
-
-@dataclass(frozen=True)
-class CostColumn:
-    """One column of costs: its heading, and for each variant a text and what stands small below it."""
-
-    title: str
-    texts: Sequence[tuple[str, ...]]
-
-
-def _costs(table: Sequence[VariantResult], decimals: int) -> list[CostColumn]:
-    """Return the costs that are known of any variant; `decimals` are those of the score to reach."""
-    costs = [row.cost for row in table]
-
-    def column(title: str, text: Callable[[Cost], str]) -> CostColumn:
-        return CostColumn(title, [(text(cost),) for cost in costs])
-
-    columns = [
-        column("G", lambda cost: words.compact(cost.generator_parameters)),
-        column("D", lambda cost: words.compact(cost.discriminator_parameters)),
-        column("FLOPs a step", lambda cost: words.compact(cost.flops_per_step)),
-        column("sees", _fields),
-        column("step", lambda cost: words.duration(cost.step_seconds)),
-        column("images/s", lambda cost: _known(cost.images_per_second, "{:,.1f}")),
-        column("memory", lambda cost: _known(cost.peak_memory_mb, "{:,.0f} MB")),
-    ]
-    first = next((cost.reached for cost in costs if cost.reached), None)
-    if first is not None:
-        title = f"time to {first.metric} {words.fixed(first.score, decimals)}"
-        columns.append(CostColumn(title, [_reached(cost.reached) for cost in costs]))
-    return [cost for cost in columns if any(text != words.NOTHING for text, *_ in cost.texts)]
-
-
-def _known(value: float | None, form: str) -> str:
-    return words.NOTHING if value is None else form.format(value)
-
-
-def _fields(cost: Cost) -> str:
-    known = {
-        name: "all" if size == 0 else f"{size:,} px"
-        for name, size in cost.receptive_field.items()
-        if size is not None
-    }
-    if len(known) < 2:
-        return next(iter(known.values()), words.NOTHING)
-    return ", ".join(f"{name} {size}" for name, size in known.items())
-
-
-def _reached(reached: TimeToBaseline | None) -> tuple[str, ...]:
-    """Return the time to the baseline's score, and below it the steps and how many seeds got there."""
-    if reached is None:
-        return (words.NOTHING,)
-    some = f"{reached.seeds} of {reached.of} seeds"
-    if reached.steps is None:
-        return ("not reached", *([some] if reached.seeds else []))
-    time = [] if reached.seconds is None else [clock(reached.seconds)]
-    return (*time, f"{reached.steps:,.0f} steps", *([some] if reached.seeds < reached.of else []))
 
 
 def _plots(metric: str, table: Sequence[VariantResult], looks: Mapping[str, Look]) -> list[drawing.Plot]:

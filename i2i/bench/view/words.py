@@ -78,6 +78,12 @@ def _are(names: Sequence[str], what: str) -> str:
     return f"{names[0]} is {what}" if len(names) == 1 else f"{len(names)} others are {what}"
 
 
+def steps_of(results: Results) -> str:
+    """Return how many steps the variants were trained for: ``300``, ``100 to 300``, nothing if none ended."""
+    steps = sorted({variant.steps for variant in results.variants if variant.steps})
+    return " to ".join(f"{value:,}" for value in dict.fromkeys((*steps[:1], *steps[-1:])))
+
+
 # --- numbers ----------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from itertools import combinations
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +10,7 @@ import pytest
 from i2i.bench.results import Cost, MetricCurve, MetricResult, ReportedMetric, VariantResult
 from i2i.bench.statistics import Difference
 from i2i.bench.view import words
-from i2i.bench.view.drawing import BAR, CURVES, bars, cost_plot, curves, looks
-from i2i.bench.view.labels import CHARACTER, HEIGHT, Rect, place
+from i2i.bench.view.drawing import BAR, CHART, bars, cost_plot, curves, looks
 
 
 def row(name, verdict, mean=0.06, **score):
@@ -151,27 +149,18 @@ def test_without_any_difference_there_are_no_bars():
     assert bars([row("a", "baseline", difference=None)], "mae").bars == {}
 
 
-# --- labels and the plot ------------------------------------------------------------------------------
+# --- the plot ---------------------------------------------------------------------------------------
 
 
-def test_labels_of_twenty_points_cover_neither_each_other_nor_a_point():
+def test_every_point_has_the_look_of_its_variant_and_is_inside_the_axes():
     rng = random.Random(4)
-    area = Rect(60, 0, 632, 330)
-    points = [(rng.uniform(80, 560), rng.uniform(20, 310), f"variant-{i}" + "x" * (i % 9)) for i in range(20)]
-    labels = place(points, [], area)
-    rects = [
-        Rect(label.x, label.y + 3.5 - HEIGHT, label.x + CHARACTER * len(label.text), label.y + 3.5)
-        for label in labels
-    ]
-    assert all(one.overlap(other) < 1 for one, other in combinations(rects, 2))
-    dots = [Rect(x - 4, y - 4, x + 4, y + 4) for x, y, _ in points]
-    assert all(rect.overlap(dot) == 0 for rect in rects for dot in dots)
-    assert all(rect.left >= 60 and rect.right <= 632.1 for rect in rects)
-
-
-def test_more_points_than_fit_are_all_labelled_all_the_same():
-    labels = place([(100.0, 100.0, "the same place")] * 60, [], Rect(60, 0, 400, 200))
-    assert len(labels) == 60
+    values = {f"variant-{i}": (rng.uniform(1, 9), rng.uniform(0, 1), 0.01) for i in range(20)}
+    found = looks(list(values), "variant-0")
+    points = cost_plot("ms", "mae", values, found).points
+    assert [point.look for point in points] == list(found.values())
+    assert len({(look.colour, look.marker) for look in found.values()}) == 20
+    assert all(CHART.left <= point.x <= CHART.right for point in points)
+    assert all(CHART.top <= point.high <= point.low <= CHART.bottom for point in points)
 
 
 def test_a_plot_of_equal_costs_is_none_and_a_wide_range_is_logarithmic():
@@ -212,7 +201,7 @@ def test_a_variant_that_went_astray_does_not_flatten_the_others():
     chart = curves(METRIC, found, looks(list(found), "v0"), None)
     own = {series.look.name: heights(series) for series in chart.series}
     assert max(own["v0"]) - min(own["v0"]) > 20
-    assert min(own["astray"]) < CURVES.top
+    assert min(own["astray"]) < CHART.top
 
 
 def test_points_that_are_not_known_are_left_out():
@@ -237,5 +226,5 @@ def test_long_curves_are_thinned_and_keep_their_end():
     chart = curves(METRIC, {"a": curve([1 / (i + 1) for i in range(5000)])}, looks(["a"], "a"), None)
     line = chart.series[0].line.split()
     assert len(line) < 200
-    assert float(line[-1].split(",")[0]) == CURVES.right
+    assert float(line[-1].split(",")[0]) == CHART.right
     assert len(chart.series[0].markers) <= 9

@@ -334,6 +334,17 @@ def test_twenty_variants_of_ten_seeds_have_looks_of_their_own(tmp_path):
         ElementTree.fromstring(svg)
 
 
+def test_one_legend_names_the_looks_of_points_and_curves(tmp_path):
+    costs = {name: costing(step_seconds=0.06 + 0.001 * i) for i, name in enumerate(THREE)}
+    for changes in ({"costs": costs}, {}, {"costs": costs, "curves": {}}):
+        page = written(made_up(THREE, **changes), tmp_path)
+        drawn = [a["class"] for _, a in page.elements if re.search(r"\bseries\b", a.get("class", ""))]
+        numbers = {re.search(r"\bs(\d)", names)[1] for names in drawn}
+        assert {a["id"].removeprefix("show-") for a in page.all("input")} == numbers == {"0", "1", "2"}
+        assert len(page.all("input")) == 3
+        assert len([names for names in drawn if "point" in names]) == (3 if "costs" in changes else 0)
+
+
 def test_a_metric_without_a_better_end_says_less_and_more(tmp_path):
     scores = {
         "a": {"kid": scored(0.04, verdict="baseline")},
