@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -104,6 +105,7 @@ class Benchmark:
         self._plugin = str(plugin.expanduser().resolve()) if plugin else None
         base = Path(definition.base).name if str(definition.base).endswith(".toml") else str(definition.base)
         self._state = read_state(root, name=definition.name, base=base)
+        # What executors told of cells that left no summary to read it from.
         self._codes: dict[str, int] = {}
         self._errors: dict[str, str] = {}
 
@@ -167,6 +169,7 @@ class Benchmark:
         with watched() as signals:
             if left:
                 self._train(ready, left, signals)
+            # Read from the folders, whoever trained the cells and when: an executor's word is no evidence.
             outcomes = [self._outcome(cell) for cell in ready.cells]
             results = self._conclude(ready, outcomes)
             self._save(replace(self._state, fingerprint=asked))
@@ -263,6 +266,7 @@ class Benchmark:
             return kept
         from i2i.system.device import resolve
 
+        # Each cell at work has its share of the cores. Kept, as other threads give other last bits.
         threads = max(1, (os.cpu_count() or 1) // executor.at_once)
         runtime = resolve(self._device, "auto")
         return Conditions(runtime.device, runtime.precision, threads)
@@ -280,7 +284,7 @@ class Benchmark:
                 write_text(path, matrix.tried(variant, precision=conditions.precision).to_toml())
                 place = str(path), "", os.getcwd(), conditions.device, conditions.threads
                 jobs[variant.name] = Job(variant.name, *place, 0, self._plugin)
-            return rehearse(jobs, log=Path(folder) / "log", told=self._observer.tried)
+            return rehearse(jobs, log=Path(folder) / "log", tried=self._observer.tried)
 
     def _metrics(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> list[ReportedMetric]:
         """Return the metrics to report: those asked for, or those that can be better or worse, or all."""
@@ -319,7 +323,7 @@ class Benchmark:
             elif budget.steps is not None:
                 lengths[name] = budget.steps
             elif budget.epochs is not None:
-                lengths[name] = -int(-budget.epochs * found.steps_per_epoch // 1)
+                lengths[name] = math.ceil(budget.epochs * found.steps_per_epoch)
             elif budget.images is not None:
                 lengths[name] = -(-budget.images // found.images_per_step)
             else:
@@ -331,6 +335,8 @@ class Benchmark:
         write_state(self._root, state)
 
     def _job(self, cell: Cell, conditions: Conditions) -> Job:
+        # A file, so that any process, also one on another machine, or a person can train the cell. Its name
+        # is a hash of the recipe, so one that is there holds the same.
         path = self._root / f"{cell.folder}.toml"
         if not path.is_file():
             write_text(path, cell.recipe.to_toml())

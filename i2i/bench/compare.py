@@ -52,7 +52,7 @@ OF_BATCHES = frozenset({"batch_size", "workers", "cache", "on_bad"})
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """A finished run, as its folder tells."""
 
     folder: Path
@@ -71,7 +71,7 @@ class RunGroup:
     """Runs of one recipe, which are one variant, and how the recipe differs from the baseline's."""
 
     name: str
-    runs: Sequence[Run]
+    runs: Sequence[FinishedRun]
     outcomes: Sequence[RunOutcome]
     changes: Sequence[Change]
 
@@ -153,7 +153,7 @@ def _check_free(out: Path) -> None:
         raise RecipeError(f"{out} holds results of something else; choose another --out.")
 
 
-def _read(folder: Path) -> Run:
+def _read(folder: Path) -> FinishedRun:
     """Read one run; DataError where there is none, or it has not come to its end."""
     run = RunFolder(folder)
     if not run.holds_run():
@@ -165,15 +165,15 @@ def _read(folder: Path) -> Run:
             f"{folder} holds a run that is not finished ({status}): finish it with i2i run --out {folder}, "
             "or leave it out."
         )
-    return Run(folder, read_resolved(folder / "resolved.toml"), summary, run.provenance())
+    return FinishedRun(folder, read_resolved(folder / "resolved.toml"), summary, run.provenance())
 
 
-def _variants(runs: Sequence[Run]) -> list[RunGroup]:
+def _variants(runs: Sequence[FinishedRun]) -> list[RunGroup]:
     """Put runs together that differ in nothing but the seed.
 
     A second run of one recipe and seed, say on another machine, is a variant of its own.
     """
-    groups: list[list[Run]] = []
+    groups: list[list[FinishedRun]] = []
     for run in runs:
         for group in groups:
             same = not plain_changes(group[0].table, run.table) and _plugins([group[0]]) == _plugins([run])
@@ -263,7 +263,7 @@ def _withheld(row: VariantResult, metrics: set[str]) -> VariantResult:
     return replace(row, metrics=found, cost=replace(row.cost, reached=reached))
 
 
-def _remarks(variants: Sequence[RunGroup], runs: Sequence[Run]) -> list[str]:
+def _remarks(variants: Sequence[RunGroup], runs: Sequence[FinishedRun]) -> list[str]:
     """Return what a reader should know about runs that nobody planned together."""
     first = variants[0]
     seeds = {run.seed for run in first.runs}
@@ -320,13 +320,13 @@ def _from(root: Path, cell: CellResult) -> CellResult:
     return cell
 
 
-def _mean(runs: Sequence[Run], key: str) -> float | None:
+def _mean(runs: Sequence[FinishedRun], key: str) -> float | None:
     values = [run.summary.get(key) for run in runs]
     known = [float(value) for value in values if isinstance(value, (int, float))]
     return fmean(known) if known and len(known) == len(values) else None
 
 
-def _environment(runs: Sequence[Run]) -> Environment:
+def _environment(runs: Sequence[FinishedRun]) -> Environment:
     """Return what the runs ran on; where they differ, each of it."""
 
     def told(key: str) -> Any:
@@ -338,7 +338,7 @@ def _environment(runs: Sequence[Run]) -> Environment:
     return Environment(**{each.name: told(each.name) for each in fields(Environment)})
 
 
-def _plugins(runs: Sequence[Run]) -> list[dict[str, str]]:
+def _plugins(runs: Sequence[FinishedRun]) -> list[dict[str, str]]:
     """Return the plug-ins of all runs; one that was there in two versions is there twice."""
     found = {
         json.dumps(plugin, sort_keys=True): plugin for run in runs for plugin in run.provenance["plugins"]

@@ -51,7 +51,7 @@ class Worker:
         from i2i.plugins.discovery import discover
         from i2i.recipe.recipe import load_recipe
 
-        watch = _Watch(job.key, report)
+        progress = _EventReporter(job.key, report)
         try:
             with contextlib.chdir(job.folder), _threads(job.threads):
                 local = Path(job.plugin) if job.plugin else None
@@ -61,22 +61,22 @@ class Worker:
                         recipe,
                         job.out,
                         device=job.device,
-                        observer=watch,
+                        observer=progress,
                         open_data=self._open,
                         rehearsed=True,
                     )
                 )
         except Interrupted as error:
-            return Event(job.key, "interrupted", watch.step, str(error), exit_code_of(error))
+            return Event(job.key, "interrupted", progress.step, str(error), exit_code_of(error))
         except DivergedError as error:
-            return Event(job.key, "diverged", watch.step, str(error), error.exit_code)
+            return Event(job.key, "diverged", progress.step, str(error), error.exit_code)
         except I2IError as error:
             # A component that failed has its own exception behind the sentence: its author wants both.
             story = _story(job) if isinstance(error, PluginError) and error.__cause__ else ""
-            return Event(job.key, "failed", watch.step, f"{error}{story}", error.exit_code)
+            return Event(job.key, "failed", progress.step, f"{error}{story}", error.exit_code)
         except Exception as error:
             told = f"{type(error).__name__}: {error}{_story(job)}"
-            return Event(job.key, "failed", watch.step, told, EXIT_BUG)
+            return Event(job.key, "failed", progress.step, told, EXIT_BUG)
         return Event(job.key, "done", job.steps)
 
     def _open(self, recipe: Recipe, note: Note) -> Mapping[str, Any]:
@@ -123,7 +123,7 @@ def _wait_for(train: Callable[[], Any]) -> None:
             time.sleep(0.5)
 
 
-class _Watch:
+class _EventReporter:
     """Passes a run's progress on as events."""
 
     def __init__(self, key: str, report: Report) -> None:

@@ -6,6 +6,7 @@ any time, and they take turns, so that whatever else the machine does falls on a
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -50,11 +51,11 @@ class Rehearsal:
 
 
 def rehearse(
-    jobs: Mapping[str, Job], *, log: Path, told: Callable[[str], None] = lambda name: None
+    jobs: Mapping[str, Job], *, log: Path, tried: Callable[[str], None] = lambda name: None
 ) -> dict[str, Rehearsal]:
     """Try each variant's job, without leaving a trace, and return what was found, by variant.
 
-    `told` is called with a variant's name once it is through its dry pass. Raises the error of the first
+    `tried` is called with a variant's name once it is through its dry pass. Raises the error of the first
     variant that cannot be trained.
     """
     found: dict[str, Rehearsal] = {}
@@ -62,53 +63,69 @@ def rehearse(
     together = TOGETHER if all(job.device == "cpu" for job in jobs.values()) else 1
     for first in range(0, len(names), together):
         group = names[first : first + together]
-        actors: dict[str, _Actor] = {}
+        trials: dict[str, _Trial] = {}
         try:
             for name in group:
-                actors[name] = _Actor(name, jobs[name], log)
-                actors[name].facts = actors[name].hear()
-                told(name)
+                trials[name] = _Trial(name, jobs[name], log)
+                found[name] = trials[name].facts()
+                tried(name)
             times: dict[str, list[float]] = {name: [] for name in group}
+            # In turns rather than one variant at a time: a machine that gets busy slows all of them down.
             for _ in range(ROUNDS):
                 for name in group:
-                    actors[name].child.pipe.send(STEPS)
-                    times[name].append(actors[name].hear())
+                    times[name].append(trials[name].seconds_a_step(STEPS))
             for name in group:
-                found[name] = Rehearsal(**actors[name].facts, step_seconds=median(times[name]))
+                # The median: one round that something else interrupted says nothing of the variant.
+                found[name] = replace(found[name], step_seconds=median(times[name]))
         finally:
-            for actor in actors.values():
-                actor.child.end()
+            for trial in trials.values():
+                trial.child.end()
     return found
 
 
-class _Actor:
-    """One variant's process."""
+class _Trial:
+    """One variant's process, seen from here: it makes its dry pass, then steps when it is asked to."""
 
     def __init__(self, name: str, job: Job, log: Path) -> None:
         self._name = name
-        self.child = processes.start(_act, job, log=log)
-        self.facts: dict[str, Any] = {}
+        self.child = processes.start(_try_job, job, log=log)
 
-    def hear(self) -> Any:
+    def facts(self) -> Rehearsal:
+        """Wait for the dry pass, and return what it found out; `step_seconds` is not a number yet."""
+        facts: Rehearsal = self._answer()
+        return facts
+
+    def seconds_a_step(self, steps: int) -> float:
+        """Let the process make so many steps, and return how long one of them took."""
+        self.child.pipe.send(steps)
+        return float(self._answer())
+
+    def _answer(self) -> Any:
         """Return the process's next answer; raise what went wrong there."""
         try:
-            kind, answer = self.child.pipe.recv()
+            error, answer = self.child.pipe.recv()
         except (EOFError, OSError):
             self.child.process.join(5.0)
             raise PluginError(
                 f"variant '{self._name}': its process died while it was tried "
                 f"(exit code {self.child.process.exitcode})."
             ) from None
-        if kind is None:
+        if error is None:
             return answer
         # The recipe was a file for this process alone; people know it by the variant.
-        raise kind(*(replace(problem, file=f"variant '{self._name}'", line=None) for problem in answer))
+        raise error(*(replace(problem, file=f"variant '{self._name}'", line=None) for problem in answer))
 
 
-def _act(pipe: Connection, job: Job) -> None:
-    """Make the dry pass of one variant and then as many steps as are asked for."""
+# --- within a variant's process ---------------------------------------------------------------------
+
+
+def _try_job(pipe: Connection, job: Job) -> None:
+    """Send (None, what was found out), then (None, seconds a step) for each number of steps received.
+
+    Whatever goes wrong is sent as (its class, its problems): an exception itself may not survive the pipe.
+    """
     try:
-        _perform(pipe, job)
+        _try_and_time(pipe, job)
     except I2IError as error:
         pipe.send((type(error), error.problems))
     except Exception as error:  # nobody hears the one with which the pipe's other end tells to stop
@@ -117,7 +134,7 @@ def _act(pipe: Connection, job: Job) -> None:
         pipe.send((PluginError, (Problem(f"{type(error).__name__}: {error}", hint=where),)))
 
 
-def _perform(pipe: Connection, job: Job) -> None:
+def _try_and_time(pipe: Connection, job: Job) -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -138,41 +155,44 @@ def _perform(pipe: Connection, job: Job) -> None:
         data = open_splits(recipe, lambda text: None)
         networks = probe(recipe, data["train"].spec)
         session = loop.dry_pass(recipe, data, runtime)
-        batches = loop.training_batches(session, last=10**9)
+        batches = loop.training_batches(session, last=10**9)  # whoever asks for steps says when to end
 
         def step() -> None:
             session.advance([next(batches) for _ in range(session.accumulate)])
             if torch.device(runtime.device).type == "cuda":
+                # A GPU is still at work when the call returns: its time counts too.
                 torch.cuda.synchronize(runtime.device)
 
+        # This step is the first, which warms up what is made once; no timed one pays for that.
         counter = FlopCounterMode(display=False)
         with counter:
             step()
-        images = recipe.data.settings.batch_size * session.accumulate
-        sums = {"generators": 0, "discriminators": 0}
+        parameters = {"generators": 0, "discriminators": 0}
         for fact in networks:
-            sums[fact.path.partition(".")[0]] += fact.parameters
-        facts = {
-            "generator_parameters": sums["generators"],
-            "discriminator_parameters": sums["discriminators"],
-            "receptive_field": {
+            parameters[fact.path.partition(".")[0]] += fact.parameters
+        facts = Rehearsal(
+            generator_parameters=parameters["generators"],
+            discriminator_parameters=parameters["discriminators"],
+            receptive_field={
                 fact.path.partition(".")[2]: fact.receptive_field
                 for fact in networks
                 if fact.receptive_field is not None
             },
-            "flops_per_step": float(counter.get_total_flops()) or None,
-            "peak_memory_mb": peak_memory_mb(runtime.device),
-            "images_per_step": images,
-            "steps_per_epoch": session.steps_per_epoch,
-            "total_steps": session.total_steps,
-            "directions": {**dict.fromkeys(session.figures), **session.directions},
-            "definitions": {
+            flops_per_step=float(counter.get_total_flops())
+            or None,  # 0 where it knows none of the operations
+            step_seconds=math.nan,
+            peak_memory_mb=peak_memory_mb(runtime.device),
+            images_per_step=recipe.data.settings.batch_size * session.accumulate,
+            steps_per_epoch=session.steps_per_epoch,
+            total_steps=session.total_steps,
+            directions={**dict.fromkeys(session.figures), **session.directions},
+            definitions={
                 figure: definition(metric)
                 for metric in session.metrics.values()
                 for figure in _figures_of(metric)
             },
-            "credit": getattr(data["train"], "credit", ""),
-        }
+            credit=getattr(data["train"], "credit", ""),
+        )
         pipe.send((None, facts))
         while True:
             count: int = pipe.recv()

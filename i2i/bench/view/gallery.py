@@ -17,7 +17,7 @@ LARGEST_PICTURE, LARGEST_OF_MANY = 512, 320
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownPicture:
     """One picture, and the names of those beside it, to go on to in the large view."""
 
     id: str
@@ -30,15 +30,15 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """The same held-out images as one variant answers them; `kind` is input, output or target."""
 
     name: str
     kind: str
-    cells: Sequence[Shown]
+    cells: Sequence[ShownPicture]
 
 
-def gallery(pictures: Pictures | None, order: Sequence[str], folder: Path) -> list[Row]:
+def gallery(pictures: Pictures | None, order: Sequence[str], folder: Path) -> list[PictureRow]:
     """Return a row for the input, for each variant of `order` that has pictures, and for the target."""
     if pictures is None:
         return []
@@ -61,11 +61,11 @@ def gallery(pictures: Pictures | None, order: Sequence[str], folder: Path) -> li
         return ""
 
     return [
-        Row(
+        PictureRow(
             name,
             kind,
             [
-                Shown(
+                ShownPicture(
                     id=f"picture-{row}-{column}",
                     picture=embedded[row][column],
                     description=f"{name}: {image.id}",

@@ -43,11 +43,11 @@ def write_page(results: Results, folder: Path) -> Path:
     Pictures are read from `folder`; one that is not there leaves a gap.
     """
     path = folder / "report.html"
-    write_text(path, template("bench.html.j2").render(_view(results, folder)))
+    write_text(path, template("bench.html.j2").render(_values(results, folder)))
     return path
 
 
-def _view(results: Results, folder: Path) -> dict[str, Any]:
+def _values(results: Results, folder: Path) -> dict[str, Any]:
     metrics = results.metrics
     looks = drawing.looks([variant.name for variant in results.variants], results.baseline)
     table = ranked(results.table, metrics[0]) if metrics else results.table
