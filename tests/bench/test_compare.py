@@ -29,7 +29,10 @@ def as_if(name: str, **summary: object) -> str:
     folder = Path(name)
     folder.mkdir()
     shutil.copy("desk.toml", folder / "resolved.toml")
-    (folder / "provenance.json").write_text('{"runtime": {}, "plugins": []}')
+    about = dict.fromkeys(("recipe", "i2i", "python", "torch", "platform", "processor", "device"), "x")
+    runtime = {"device": "cpu", "precision": "fp32", "channels_last": False, "threads": 1}
+    about |= {"seed": 0, "runtime": runtime, "plugins": []}
+    (folder / "provenance.json").write_text(json.dumps(about))
     (folder / "summary.json").write_text(json.dumps({"status": "done", "metrics": {"mae": 0.1}} | summary))
     return name
 

@@ -1,4 +1,4 @@
-"""What variants cost, as columns of text: on the page and in Markdown."""
+"""What variants cost, as columns of text for the page."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from i2i.bench.results import Cost, TimeToBaseline, VariantResult
 from i2i.bench.view import words
 from i2i.pages.numbers import clock
 
-HEADINGS = (
-    "G, D: parameters of generators and discriminators. “sees”: the receptive field of a discriminator."
-)
-
 
 @dataclass(frozen=True)
 class CostColumn:
@@ -22,24 +18,16 @@ class CostColumn:
     texts: Sequence[tuple[str, ...]]
 
 
-def cost_columns(
-    table: Sequence[VariantResult], metric: str, *, count: Callable[[float | None], str] = words.compact
-) -> list[CostColumn]:
-    """Return the costs that are known of any variant.
-
-    Args:
-        table: the rows, in their order.
-        metric: the one whose score of the baseline is to be reached.
-        count: how a number of parameters is written.
-    """
+def cost_columns(table: Sequence[VariantResult], metric: str) -> list[CostColumn]:
+    """Return the costs that are known of any variant; the baseline's score on `metric` is to be reached."""
     costs = [row.cost for row in table]
 
     def column(title: str, text: Callable[[Cost], str]) -> CostColumn:
         return CostColumn(title, [(text(cost),) for cost in costs])
 
     columns = [
-        column("G", lambda cost: count(cost.generator_parameters)),
-        column("D", lambda cost: count(cost.discriminator_parameters)),
+        column("G", lambda cost: words.compact(cost.generator_parameters)),
+        column("D", lambda cost: words.compact(cost.discriminator_parameters)),
         column("FLOPs a step", lambda cost: words.compact(cost.flops_per_step)),
         column("sees", _fields),
         column("step", lambda cost: words.duration(cost.step_seconds)),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from i2i.bench.results import MetricResult, Results
+from i2i.bench.results import MetricResult, Results, TimeToBaseline
 from i2i.bench.view import words
-from i2i.bench.view.costs import HEADINGS, cost_columns
+from i2i.pages.numbers import short
 
 
 def markdown(results: Results, *, picture: str | None = None) -> str:
@@ -14,7 +14,7 @@ def markdown(results: Results, *, picture: str | None = None) -> str:
     lines = [f"# {results.name}", ""]
     if results.summary:
         lines += [results.summary, ""]
-    lines += [f"**{words.answer(results)}**", "", *_quality(results), "", *_cost(results), "", HEADINGS, ""]
+    lines += [f"**{words.answer(results)}**", "", *_quality(results), "", *_cost(results), ""]
     if picture:
         lines += [f"![The same held-out images, a row for each variant]({picture})", ""]
     lines += [_conditions(results), "", *results.notes]
@@ -46,17 +46,36 @@ def _result(found: MetricResult, decimals: int) -> str:
 
 
 def _cost(results: Results) -> list[str]:
-    """The costs; parameters are written out, so that they can be told apart and copied."""
-    columns = cost_columns(results.table, results.metrics[0].name, count=_written_out)
-    rows = [
-        [row.variant, *("<br>".join(column.texts[number]) for column in columns)]
-        for number, row in enumerate(results.table)
-    ]
-    return _table(["variant", *(column.title for column in columns)], rows)
+    rows = []
+    for row in results.table:
+        cost = row.cost
+        rows.append(
+            [
+                row.variant,
+                _count(cost.generator_parameters),
+                _count(cost.discriminator_parameters),
+                ", ".join(map(str, cost.receptive_field.values())) or "-",
+                "-" if cost.flops_per_step is None else short(cost.flops_per_step / 1e9),
+                words.duration(cost.step_seconds),
+                "-" if cost.peak_memory_mb is None else f"{cost.peak_memory_mb:,.0f}",
+                _reached(cost.reached),
+            ]
+        )
+    titles = ["variant", "G parameters", "D parameters", "field, px", "GFLOP a step", "a step", "MB"]
+    columns = zip([*titles, f"steps to the baseline's {results.metrics[0].name}"], *rows, strict=True)
+    told = [column for column in columns if set(column[1:]) != {words.NOTHING}]
+    titles, *rows = map(list, zip(*told, strict=True))
+    return _table(titles, rows)
 
 
-def _written_out(count: float | None) -> str:
-    return words.NOTHING if count is None else f"{count:,.0f}"
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _reached(found: TimeToBaseline | None) -> str:
+    if found is None:
+        return "-"
+    return f"reached by {found.seeds} of {found.of} seeds" if found.steps is None else short(found.steps)
 
 
 def _conditions(results: Results) -> str:

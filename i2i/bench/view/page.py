@@ -23,7 +23,7 @@ from i2i.bench.results import (
 )
 from i2i.bench.tabulate import ranked
 from i2i.bench.view import drawing, words
-from i2i.bench.view.costs import HEADINGS, cost_columns
+from i2i.bench.view.costs import cost_columns
 from i2i.bench.view.drawing import Bar, Look
 from i2i.bench.view.gallery import gallery
 from i2i.pages.numbers import short
@@ -60,7 +60,6 @@ def _values(results: Results, folder: Path) -> dict[str, Any]:
         "signs": words.SIGNS,
         "scores": [_metric_table(metric, table, looks, copied.get(metric.name)) for metric in metrics],
         "costs": cost_columns(table, metrics[0].name) if metrics else [],
-        "headings": HEADINGS,
         "plots": _plots(metrics[0].name, table, looks) if metrics else [],
         "curves": [
             chart
