@@ -29,16 +29,25 @@ MOST_TOLD = 20
 
 
 def open_data(recipe: Recipe, split: Split, note: Note = lambda text: None) -> Any:
-    """Return one split of the recipe's data; `note` is told what its `on_bad` left out."""
+    """Return one split of the recipe's data; `note` is told what is to be said of it."""
     data = components.make(recipe, recipe.data, split=split)
+    for text in getattr(data, "notes", ()):
+        note(text)
     return usable(data, on_bad=recipe.data.settings.on_bad, split=split, note=note)
 
 
 def open_splits(recipe: Recipe, note: Note) -> Mapping[str, Any]:
-    """Open the splits that the recipe makes use of, by name."""
-    data = {"train": open_data(recipe, "train", note)}
+    """Open the splits that the recipe makes use of, by name; a note that several have is told once."""
+    told: set[str] = set()
+
+    def once(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            note(text)
+
+    data = {"train": open_data(recipe, "train", once)}
     if recipe.section("metrics") or recipe.section("callbacks"):
-        data["val"] = open_data(recipe, "val", note)
+        data["val"] = open_data(recipe, "val", once)
         check_alike(data["train"].spec, data["val"].spec, split="val")
     settings = recipe.data.settings
     for split, pairs in data.items():

@@ -121,6 +121,7 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
         else:
             report.layout = getattr(data, "layout", "")
             report.add(split, getattr(data, "problems", ()))
+            report.remarks += [text for text in getattr(data, "notes", ()) if text not in report.remarks]
             findings = watch(inspect(data), len(data), split)
             report.splits[split] = _read(data, split, findings, report, seen)
     if not report.splits:
