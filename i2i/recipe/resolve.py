@@ -218,7 +218,8 @@ class _Resolver:
         self, path: KeyPath, table: Mapping[str, Any], schema: Schema
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the values of `schema`'s keys and their TOML form; note what is refused or missing."""
-        reading = schema.read(table)
+        words = {key: word for key in table if (word := self.draft.origin((*path, key)).word) is not None}
+        reading = schema.read(table, words)
         for key, message in reading.errors.items():
             origin = self.draft.origin((*path, key))
             if key not in table and "use" in table:
@@ -233,7 +234,7 @@ class _Resolver:
         key = path[-1]
         near = get_close_matches(key, known, n=1, cutoff=0.8)
         advice = did_you_mean(key, near) or self._belongs(path) or did_you_mean(key, known)
-        names = schema.names if len(path) > 1 else sorted(known)
+        names = (schema.names or sorted(known - {"use"})) if len(path) > 1 else sorted(known)
         keys = f"keys: {', '.join(names)}" if names else "it has no keys"
         hint = "; ".join(filter(None, (keys, skew)))
         self.findings.add(self.draft.origin(path), f"unknown key '{key}' for {schema.owner}{advice}", hint)

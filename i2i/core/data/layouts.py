@@ -16,7 +16,7 @@ from i2i.core.data.folder_layouts import Layout
 from i2i.core.data.pairing import Paired
 from i2i.core.data.records import SPLIT, Listing, SideNames, Way
 from i2i.core.data.splits import ByName
-from i2i.errors import DataError, MissingSplitError, Problem
+from i2i.errors import DataError, MissingSplitError, Problem, printable
 from i2i.images import entries, image_names, other_kinds_told
 from i2i.kinds import Split
 
@@ -95,9 +95,10 @@ def find_layout(
     """
     if not root.is_dir():
         message = f"there is no folder or manifest '{root}', looked for from {Path.cwd()}."
-        raise DataError(
-            Problem(message, where="data.root", hint="data.root is the folder of the image pairs")
-        )
+        hint = "data.root is the folder of the image pairs"
+        if not str(root).isprintable():
+            hint = "in double quotes a backslash begins an escape: write a path with \\ in single quotes"
+        raise DataError(Problem(printable(message), where="data.root", hint=hint))
     found, partial = folder_layouts.find(root, sides) if way in (None, "folders") else ([], [])
     if way != "folders":
         found += loose.find(root, sides, found, way=way, size=size)
