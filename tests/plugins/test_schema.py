@@ -126,7 +126,7 @@ def test_a_regular_expression_is_text_that_compiles():
     reading = schema.read({"group": "^a"})
     assert reading.values["group"] == re.compile("^a")
     assert reading.toml == {"group": "^a"}
-    told = "'group' cannot be \"(\": it should be a valid regular expression, like \"^"
+    told = '\'group\' cannot be "(": it should be a valid regular expression, like "^'
     assert schema.read({"group": "("}).errors["group"].startswith(told)
 
 
