@@ -67,8 +67,11 @@ def images_below(folder: Path, *, deep: bool = True) -> Images:
     """
     names = list(_files_below(folder) if deep else entries(folder)[1])
     groups: dict[str, list[str]] = {}
-    for name in sorted(filter(is_image, names), key=lambda name: (natural(composed(name)), name)):
-        groups.setdefault(stem(composed(name)), []).append(name)
+    for name in names:
+        base, suffix = _parts(name)
+        if suffix.lower() in READABLE_SUFFIXES:
+            groups.setdefault(composed(base), []).append(name)
+    groups = {base: sorted(groups[base]) for base in sorted(groups, key=_by_number)}
     problems = {name: _shared(folder, same) for name, same in groups.items() if len(same) > 1}
     return Images(
         {name: same[0] for name, same in groups.items() if len(same) == 1}, problems, other_kinds(names)
@@ -124,9 +127,14 @@ def composed(name: str) -> str:
 
 def natural(name: str) -> tuple[list[str | int], str, str]:
     """Sort numbers inside names by value, and equal stems side by side."""
-    base = stem(name)
-    parts = _NUMBER.split(base)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], base, name
+    return *_by_number(stem(name)), name
+
+
+def _by_number(base: str) -> tuple[list[str | int], str]:
+    """Sort names without a suffix, the numbers in them by value."""
+    parts: list[str | int] = list(_NUMBER.split(base))
+    parts[1::2] = map(int, parts[1::2])
+    return parts, base
 
 
 def _files_below(folder: Path) -> Iterator[str]:

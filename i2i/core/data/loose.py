@@ -8,17 +8,20 @@ folder holds pictures of the same names.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, islice
 from pathlib import Path
 
-from i2i.core.data.folder_layouts import Layout, Tree, key_of
-from i2i.core.data.pairing import WORDS, folded, pair_by_ends, whole_images, without_end
+from i2i.core.data.folder_layouts import Folders, Layout, Tree, key_of
+from i2i.core.data.pairing import WORDS, Paired, folded, pair_by_ends, whole_images, without_end
 from i2i.core.data.records import SPLIT, SideNames, Way
 from i2i.core.data.splits import FOLDERS
 from i2i.errors import DataError, Problem
-from i2i.images import entries, image_names, images_below, no_images, read_image
+from i2i.images import entries, images_below, is_image, no_images, read_image
 from i2i.kinds import Split
+
+SOME = 100
+"""Names in a folder that are looked at before all are."""
 
 LOOKED_AT = 5
 """Pictures whose proportions are looked at."""
@@ -52,13 +55,13 @@ def find(
         return []
     splits = _split_folders(root)
     if others:
-        there = any(image_names(entries(folder)[1]) for folder in splits.values())
-        return [_halves(root, splits, deep=True)] if there and not sides.named else []
-    if not splits and not way and not image_names(entries(root)[1]):
+        there = any(map(_holds_images, splits.values()))
+        return [_Pictures(root, splits, deep=True).halves()] if there and not sides.named else []
+    if not splits and not way and not _holds_images(root):
         return []
     pictures = _Pictures(root, splits, deep=bool(splits or way or sides.named))
     if way == "side-by-side":
-        return [_halves(root, splits, deep=True)]
+        return [pictures.halves()]
     if sides.named or way:
         by_ends = pictures.by_ends([sides.names] if sides.named else WORDS, at_least=0.0)
         return [by_ends] if by_ends else []
@@ -70,7 +73,7 @@ def find(
 def _decided(pictures: _Pictures, size: tuple[int, int] | None) -> Layout:
     """Return the one reading that is likely; raise DataError, which shows all of them, where more are."""
     by_ends = pictures.by_ends(WORDS, at_least=ALIKE)
-    halves = _halves(pictures.root, pictures.splits, deep=pictures.deep)
+    halves = pictures.halves()
     shapes = pictures.shapes()
     fit = 2 * sum(_near(shape, size) for shape in shapes) > len(shapes) if shapes else not by_ends
     elsewhere = pictures.in_other_folders(sure=fit)
@@ -103,17 +106,8 @@ def _near(shape: tuple[int, int], size: tuple[int, int] | None) -> bool:
     return 1 / NEAR <= factor <= NEAR
 
 
-def _halves(root: Path, splits: Mapping[Split, Path], *, deep: bool) -> Layout:
-    """Return the layout of images that hold both sides."""
-    where = "folders train, val, test" if splits else "split by name"
-    return Layout(
-        f"A and B side by side in each image; {where}",
-        'layout = "side-by-side"',
-        lambda folders: whole_images(folders[0], deep=deep),
-        SPLIT,
-        {split: (folder,) for split, folder in splits.items()} or None,
-        whole=(root,),
-    )
+def _holds_images(folder: Path) -> bool:
+    return any(map(is_image, entries(folder)[1]))
 
 
 def _split_folders(root: Path) -> dict[Split, Path]:
@@ -134,10 +128,25 @@ class _Pictures:
     """The loose pictures of a data set, and what their names say about how they make pairs."""
 
     def __init__(self, root: Path, splits: Mapping[Split, Path], *, deep: bool) -> None:
-        self.root, self.splits, self.deep = root, splits, deep
+        self.root, self.splits = root, splits
         self._places = list(splits.values()) or [root]
-        self._files = [images_below(place, deep=deep).files for place in self._places]
+        self._images = {place: images_below(place, deep=deep) for place in self._places}
+        self._files = [images.files for images in self._images.values()]
         self.count = sum(map(len, self._files))
+
+    def halves(self) -> Layout:
+        """Return the layout of images that hold both sides."""
+        images = self._images
+        return self._layout(
+            "A and B side by side in each image",
+            'layout = "side-by-side"',
+            lambda folders: whole_images(folders[0], images[folders[0]]),
+        )
+
+    def _layout(self, title: str, key: str, pair: Callable[[Folders], Paired]) -> Layout:
+        where = "folders train, val, test" if self.splits else "split by name"
+        splits = {split: (folder,) for split, folder in self.splits.items()}
+        return Layout(f"{title}; {where}", key, pair, SPLIT, splits or None, whole=(self.root,))
 
     def by_ends(self, words: Sequence[Sequence[str]], *, at_least: float) -> Layout | None:
         """Return the layout in which the ends of names tell the sides, if enough of the names pair up."""
@@ -146,19 +155,18 @@ class _Pictures:
         if not share or share < at_least:
             return None
         ends = ", …, ".join(f"_{word}" for word in (best[0], best[-1]))
-        where = "folders train, val, test" if self.splits else "split by name"
-        deep = self.deep
-        return Layout(
-            f"names that end in {ends}; {where}",
+        images = self._images
+        return self._layout(
+            f"names that end in {ends}",
             'layout = "name-endings"',
-            lambda folders: pair_by_ends(folders[0], best, deep=deep),
-            SPLIT,
-            {split: (folder,) for split, folder in self.splits.items()} or None,
-            whole=(self.root,),
+            lambda folders: pair_by_ends(folders[0], best, images[folders[0]]),
         )
 
     def _share_paired(self, words: Sequence[str]) -> float:
         """Return the share of pictures whose names are there once for each of the `words`."""
+        some = [stem for files in self._files for stem in islice(files, 0, None, max(1, len(files) // SOME))]
+        if not any(without_end(stem, words) for stem in some):
+            return 0.0
         paired = 0
         for files in self._files:
             ends = (without_end(stem, words) for stem in files)

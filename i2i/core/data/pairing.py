@@ -15,7 +15,7 @@ from pathlib import Path
 
 from i2i.core.data.records import PairFiles
 from i2i.errors import DataError, Problem
-from i2i.images import composed, images_below, natural, no_images
+from i2i.images import Images, composed, images_below, natural, no_images
 
 WORDS: tuple[tuple[str, str], ...] = (
     ("A", "B"),
@@ -73,18 +73,16 @@ def pair_folders(folders: Sequence[Path], words: Sequence[str]) -> Paired:
     return Paired(pairs, problems, others, ended)
 
 
-def whole_images(folder: Path, *, deep: bool) -> Paired:
-    """Return each image as a pair of its own that holds both sides."""
-    images = images_below(folder, deep=deep)
+def whole_images(folder: Path, images: Images) -> Paired:
+    """Return each of the images in a folder as a pair of its own that holds both sides."""
     if not images.files and not images.problems:
         raise no_images(folder)
     pairs = {stem: PairFiles(stem, (folder / name,), None) for stem, name in images.files.items()}
     return Paired(pairs, images.problems, images.others)
 
 
-def pair_by_ends(folder: Path, words: Sequence[str], *, deep: bool) -> Paired:
-    """Pair the images of one folder by the `words` that end (or begin) their names, the target's last."""
-    images = images_below(folder, deep=deep)
+def pair_by_ends(folder: Path, words: Sequence[str], images: Images) -> Paired:
+    """Pair the images in one folder by the `words` that end (or begin) their names, the target's last."""
     if not images.files and not images.problems:
         raise no_images(folder)
     sides: dict[str, dict[str, str]] = {}
