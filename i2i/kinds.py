@@ -162,8 +162,9 @@ class Data(Protocol):
     `draw(index, rng)` for unpaired data, called instead in training with a seeded
     `torch.Generator`; `credit`, a sentence of attribution that every report repeats; `layout`, how the
     files were found, in words; `problems`, what was found wrong without opening any item: a sequence of
-    `Problem`s, which are an error unless `on_bad = "skip"`; `ids` and `file_sizes`, sequences with an entry
-    for each item, had without opening any: a run that goes on with other data is told from them.
+    `Problem`s, which are an error unless `on_bad = "skip"`; `notes`, sentences that are told when the data is
+    opened; `ids` and `file_sizes`, sequences with an entry for each item, had without opening any: a run that
+    goes on with other data is told from them.
     """
 
     spec: PairSpec

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from i2i.data.doubles import look
 from i2i.data.stream import check_item
 from i2i.errors import DataError, Problem
 from i2i.images import DEPTHS
@@ -39,7 +40,7 @@ class ImageFacts:
 class Finding:
     """One item: its id and both of its images, or the problems for which it cannot be used.
 
-    Items with the same `digest` are the same, value by value.
+    Items with the same `digest` are the same, value by value; `looks` are those of source and target.
     """
 
     index: int
@@ -47,6 +48,7 @@ class Finding:
     source: ImageFacts | None = None
     target: ImageFacts | None = None
     digest: bytes = b""
+    looks: tuple[int, int] = (0, 0)
     problems: tuple[Problem, ...] = ()
 
 
@@ -83,7 +85,8 @@ class _Findings(Dataset[Finding]):
         for image in (source, target):
             digest.update(repr(tuple(image.shape)).encode())
             digest.update(image.contiguous().numpy().data)
-        return Finding(index, item["id"], _facts(source), _facts(target), digest.digest())
+        looks = (look(source), look(target))
+        return Finding(index, item["id"], _facts(source), _facts(target), digest.digest(), looks)
 
 
 def _facts(image: Tensor) -> ImageFacts:

@@ -6,11 +6,14 @@ What to do about items that cannot be used is the recipe's choice: refuse them, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from i2i.building import components
 from i2i.building.blame import components_blamed
 from i2i.data.inspection import inspect
+from i2i.data.public_sets import advice
 from i2i.data.stream import check_item
 from i2i.data.views import Cached, Usable
 from i2i.errors import DataError, Problem
@@ -30,12 +33,14 @@ MOST_TOLD = 20
 
 
 def open_data(recipe: Recipe, split: Split, note: Note = lambda text: None) -> Any:
-    """Return one split of the recipe's data; `note` is told what its `on_bad` left out.
+    """Return one split of the recipe's data; `note` is told what is to be said of it.
 
     Raises DataError for data that cannot be used, PluginError when the data set itself fails.
     """
     with components_blamed(recipe):
-        data = components.make(recipe, recipe.data, split=split)
+        data = make_data(recipe, split)
+        for text in getattr(data, "notes", ()):
+            note(text)
         return usable(data, on_bad=recipe.data.settings.on_bad, split=split, note=note)
 
 
@@ -44,9 +49,33 @@ def splits_of(recipe: Recipe) -> tuple[Split, ...]:
     return ("train", "val") if recipe.section("metrics") or recipe.section("callbacks") else ("train",)
 
 
+def make_data(recipe: Recipe, split: Split) -> Any:
+    """Return one split of the recipe's data as its data set gives it.
+
+    An error about a folder that is missing says how to fetch it, where a public data set has that name.
+    """
+    try:
+        return components.make(recipe, recipe.data, split=split)
+    except DataError as error:
+        folders = [value.expanduser() for value in recipe.data.params.values() if isinstance(value, Path)]
+        advices = filter(None, (advice(folder) for folder in folders if not folder.exists()))
+        if not (told := next(advices, "")):
+            raise
+        raise DataError(
+            *(replace(p, hint="; ".join(filter(None, (p.hint, told)))) for p in error.problems)
+        ) from error
+
+
 def open_splits(recipe: Recipe, note: Note) -> Mapping[str, Any]:
-    """Open the splits that training makes use of, by name."""
-    data = {split: open_data(recipe, split, note) for split in splits_of(recipe)}
+    """Open the splits that training makes use of, by name; a note that several have is told once."""
+    told: set[str] = set()
+
+    def once(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            note(text)
+
+    data = {split: open_data(recipe, split, once) for split in splits_of(recipe)}
     if "val" in data:
         check_alike(data["train"].spec, data["val"].spec, split="val")
     settings = recipe.data.settings

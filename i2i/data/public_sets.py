@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 _PAPER = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets"
 
@@ -27,3 +28,14 @@ SETS: Mapping[str, PublicSet] = {
         "photos of streets and their labels", owners="https://www.cityscapes-dataset.com"
     ),
 }
+
+
+def advice(folder: Path) -> str:
+    """Say how to get the public data set that `folder` is called after; nothing for other names."""
+    known = SETS.get(folder.name)
+    if known is None:
+        return ""
+    if not known.url:
+        return f"it is had from its owners alone: {known.owners}"
+    out = "" if str(folder.parent) == "data" else f" --out {folder.parent}"
+    return f"i2i data get {folder.name}{out} fetches it"

@@ -6,13 +6,14 @@ Every item of every split is read, as training would read it; any data set will 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from i2i.building import components
 from i2i.building.blame import components_blamed
+from i2i.data.doubles import Doubles
 from i2i.data.inspection import Finding, ImageFacts, inspect
+from i2i.data.opening import make_data
 from i2i.errors import DataError, MissingSplitError, Problem
 from i2i.kinds import ImageSpec, Side, Split
 from i2i.recipe.recipe import Recipe
@@ -108,10 +109,10 @@ def check(recipe: Recipe, *, watch: Watch = lambda findings, total, word: findin
 def _checked(recipe: Recipe, watch: Watch) -> DataReport:
     report = DataReport(recipe.data.entry.ref)
     failures: list[DataError] = []
-    seen: dict[bytes, list[str]] = {}
+    doubles = Doubles()
     for split in get_args(Split):
         try:
-            data = components.make(recipe, recipe.data, split=split)
+            data = make_data(recipe, split)
         except MissingSplitError as error:
             failures.append(error)
             report.remarks.append(f"no {split}: {_sentence(error.problems[0])}")
@@ -121,16 +122,17 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
         else:
             report.layout = getattr(data, "layout", "")
             report.add(split, getattr(data, "problems", ()))
+            report.remarks += [text for text in getattr(data, "notes", ()) if text not in report.remarks]
             findings = watch(inspect(data), len(data), split)
-            report.splits[split] = _read(data, split, findings, report, seen)
+            report.splits[split] = _read(data, split, findings, report, doubles)
     if not report.splits:
         raise next((error for error in failures if not isinstance(error, MissingSplitError)), failures[0])
-    report.remarks += [f"the same pair, value by value: {', '.join(names)}" for names in _twice(seen)]
+    report.remarks += doubles.remarks()
     return report
 
 
 def _read(
-    data: Any, split: Split, findings: Iterable[Finding], report: DataReport, seen: dict[bytes, list[str]]
+    data: Any, split: Split, findings: Iterable[Finding], report: DataReport, doubles: Doubles
 ) -> SplitReport:
     sides: tuple[Side, Side] = get_args(Side)
     found = SplitReport(len(data), {side: SideReport(data.spec.side(side)) for side in sides})
@@ -140,7 +142,7 @@ def _read(
             found.usable += 1
             found.sides["source"].add(finding.source)
             found.sides["target"].add(finding.target)
-            seen.setdefault(finding.digest, []).append(f"{finding.id} ({split})")
+            doubles.add(split, finding.id, finding.digest, finding.looks)
     for side, images in found.sides.items():
         if images.outside:
             low, high = images.spec.low, images.spec.high
@@ -148,10 +150,6 @@ def _read(
                 f"{images.outside:,} {side} images of {split} have values outside of {low:g} to {high:g}"
             )
     return found
-
-
-def _twice(seen: Mapping[bytes, Sequence[str]]) -> Iterator[Sequence[str]]:
-    return (names for names in seen.values() if len(names) > 1)
 
 
 def _sentence(problem: Problem) -> str:

@@ -2,12 +2,25 @@
 
 The only place where image files are decoded and encoded. A decoded image is a (C,H,W) tensor of uint8,
 uint16 or float32 with its values as stored: PNG, JPEG, WebP and BMP, TIFF and .npy of any number of
-channels.
+channels; GIF and TGA are read, and never written.
 """
 
-from i2i.images.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, fitting
+from i2i.images.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, READABLE_SUFFIXES, fitting
 from i2i.images.labels import in_colours, label_spec, one_hot
-from i2i.images.listing import by_stem, entries, image_names, natural, stem
+from i2i.images.listing import (
+    Images,
+    by_stem,
+    composed,
+    entries,
+    image_names,
+    images_below,
+    is_image,
+    natural,
+    no_images,
+    other_kinds,
+    other_kinds_told,
+    stem,
+)
 from i2i.images.reading import DEPTHS, DTYPES, decode, image_spec, naming, read_image
 from i2i.images.resizing import Interpolation, resize
 from i2i.images.values import as_saved, normalise, quantise, stacked, to_channels
@@ -18,20 +31,28 @@ __all__ = [
     "DTYPES",
     "IMAGE_SUFFIXES",
     "LOSSY_SUFFIXES",
+    "READABLE_SUFFIXES",
+    "Images",
     "Interpolation",
     "as_saved",
     "by_stem",
+    "composed",
     "decode",
     "entries",
     "fitting",
     "image_names",
     "image_spec",
+    "images_below",
     "in_colours",
+    "is_image",
     "label_spec",
     "naming",
     "natural",
+    "no_images",
     "normalise",
     "one_hot",
+    "other_kinds",
+    "other_kinds_told",
     "png_bytes",
     "quantise",
     "read_image",

@@ -28,6 +28,8 @@ _JPEG = Format("JPEG", {"uint8": (1, 3)}, lossy=True, options={"quality": 95, "s
 _TIFF = Format("TIFF", {"uint8": ANY, "uint16": ANY, "float32": ANY})
 FORMATS: Mapping[str, Format] = {
     ".bmp": Format("BMP", {"uint8": (1, 3)}),
+    ".jfif": _JPEG,
+    ".jpe": _JPEG,
     ".jpeg": _JPEG,
     ".jpg": _JPEG,
     ".npy": Format("NPY", {"uint8": ANY, "uint16": ANY, "float32": ANY}),
@@ -40,7 +42,13 @@ FORMATS: Mapping[str, Format] = {
 IMAGE_SUFFIXES = tuple(FORMATS)
 """Suffixes of the files that can be read and written, in lower case."""
 
-LOSSY_SUFFIXES = (".jpeg", ".jpg", ".webp")
+READ_ONLY: Mapping[str, str] = {".gif": "GIF", ".tga": "TGA"}
+"""Suffixes of the files that are read and never written, with Pillow's name of the format."""
+
+READABLE_SUFFIXES = tuple(sorted((*IMAGE_SUFFIXES, *READ_ONLY)))
+"""Suffixes of the files that can be read at their true depth, in lower case."""
+
+LOSSY_SUFFIXES = (".jfif", ".jpe", ".jpeg", ".jpg", ".webp")
 """Suffixes of files whose colours may be a little off what was once stored."""
 
 _CAPABLE = (".png", ".tif")

@@ -1,17 +1,38 @@
-"""Listing folders of images: names only, in natural order, with what is wrong about them."""
+"""Listing folders of images: names only, in natural order, with what is wrong about them.
+
+Names are compared in Unicode's composed form (NFC): a name that came from a Mac may be decomposed, and is the
+same name. Files are opened under the name that they have.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from itertools import groupby
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from i2i.errors import DataError, Problem
-from i2i.images.formats import IMAGE_SUFFIXES
+from i2i.images.formats import READABLE_SUFFIXES
 
 _NUMBER = re.compile(r"([0-9]+)")
+_LITTER = ("desktop.ini", "thumbs.db")
+"""Files that an operating system puts into folders of pictures by itself."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The image files below a folder.
+
+    `files` holds each one's path below the folder, by that path without its suffix; `problems` those names
+    that several files have, of which none is in `files`; `others` counts files of other kinds by suffix.
+    """
+
+    files: Mapping[str, str]
+    problems: Mapping[str, Problem]
+    others: Counter[str]
 
 
 def entries(folder: Path) -> tuple[list[str], list[str]]:
@@ -30,7 +51,31 @@ def entries(folder: Path) -> tuple[list[str], list[str]]:
 
 def image_names(files: Iterable[str]) -> list[str]:
     """Return those of `files` that are images by their suffix, in natural order."""
-    return sorted((name for name in files if _parts(name)[1].lower() in IMAGE_SUFFIXES), key=natural)
+    return sorted((name for name in files if is_image(name)), key=natural)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's suffix is that of an image that can be read."""
+    return _parts(name)[1].lower() in READABLE_SUFFIXES
+
+
+def images_below(folder: Path, *, deep: bool = True) -> Images:
+    """Return the images in `folder`, and, where it is to go `deep`, in the folders inside it.
+
+    Hidden files and folders are left out, links are followed, and a link into a folder that is being read
+    already is not. Raises DataError for a folder that cannot be read; one without images is no error.
+    """
+    names = list(_files_below(folder) if deep else entries(folder)[1])
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        base, suffix = _parts(name)
+        if suffix.lower() in READABLE_SUFFIXES:
+            groups.setdefault(composed(base), []).append(name)
+    groups = {base: sorted(groups[base]) for base in sorted(groups, key=_by_number)}
+    problems = {name: _shared(folder, same) for name, same in groups.items() if len(same) > 1}
+    return Images(
+        {name: same[0] for name, same in groups.items() if len(same) == 1}, problems, other_kinds(names)
+    )
 
 
 def by_stem(folder: Path) -> tuple[dict[str, str], dict[str, Problem]]:
@@ -39,22 +84,35 @@ def by_stem(folder: Path) -> tuple[dict[str, str], dict[str, Problem]]:
     Of files that share a stem none is among the images: nobody can say which of them is meant. Raises
     DataError for a folder without any.
     """
+    found = images_below(folder, deep=False)
+    if not found.files and not found.problems:
+        raise no_images(folder)
+    return dict(found.files), dict(found.problems)
+
+
+def no_images(folder: Path) -> DataError:
+    """Return the error for a folder in which no image is found."""
     inside, files = entries(folder)
-    found: dict[str, str] = {}
-    problems: dict[str, Problem] = {}
-    for name, same in ((name, list(same)) for name, same in groupby(image_names(files), stem)):
-        if len(same) == 1:
-            found[name] = same[0]
-        else:
-            message = f"{' and '.join(same)} have one name, and names tell pairs apart."
-            hint = "rename or remove one of them"
-            problems[name] = Problem(message, file=str(folder / same[0]), hint=hint)
-    if not found and not problems:
-        below = f"the folder(s) {', '.join(inside[:4])} and " if inside else ""
-        message = f"there are no images in {folder}, only {below}{len(files)} file(s) of other kinds."
-        hint = f"looked for {', '.join(IMAGE_SUFFIXES)}"
-        raise DataError(Problem(message, hint=hint))
-    return found, problems
+    below = f"the folder(s) {', '.join(inside[:4])} and " if inside else ""
+    message = f"there are no images in {folder}, only {below}{len(files)} file(s) of other kinds."
+    return DataError(Problem(message, hint=f"looked for {', '.join(READABLE_SUFFIXES)}"))
+
+
+def other_kinds(names: Iterable[str]) -> Counter[str]:
+    """Count the files that are no images by their suffix, without what operating systems leave."""
+    strange = (name for name in names if not is_image(name) and name.lower() not in _LITTER)
+    return Counter(_parts(name)[1].lower() or "without a suffix" for name in strange)
+
+
+def other_kinds_told(others: Counter[str]) -> str:
+    """Return "6 files of other kinds: .gif 4, .txt 2", or nothing where there are none."""
+    if not others.total():
+        return ""
+    kinds = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{suffix} {count:,}" for suffix, count in kinds[:6]]
+    more = [f"{len(kinds) - 6} kinds more"] if len(kinds) > 6 else []
+    files = "1 file of another kind" if others.total() == 1 else f"{others.total():,} files of other kinds"
+    return f"{files}: {', '.join([*shown, *more])}"
 
 
 def stem(name: str) -> str:
@@ -62,11 +120,49 @@ def stem(name: str) -> str:
     return _parts(name)[0]
 
 
+def composed(name: str) -> str:
+    """Return a name in the form in which names are compared: NFC."""
+    return unicodedata.normalize("NFC", name)
+
+
 def natural(name: str) -> tuple[list[str | int], str, str]:
     """Sort numbers inside names by value, and equal stems side by side."""
-    base = stem(name)
-    parts = _NUMBER.split(base)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], base, name
+    return *_by_number(stem(name)), name
+
+
+def _by_number(base: str) -> tuple[list[str | int], str]:
+    """Sort names without a suffix, the numbers in them by value."""
+    parts: list[str | int] = list(_NUMBER.split(base))
+    parts[1::2] = map(int, parts[1::2])
+    return parts, base
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    """Yield the path of each file below `folder`, with slashes."""
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while waiting:
+        below, around = waiting.pop()
+        place = folder / below
+        try:
+            status = place.stat()
+        except OSError as error:
+            raise DataError(f"the folder {place} cannot be read: {error.strerror}.") from error
+        this = (status.st_dev, status.st_ino)
+        if this in around:  # a link to a folder that it lies in
+            continue
+        folders, files = entries(place)
+        yield from (f"{below}{name}" for name in files)
+        waiting += [(f"{below}{name}/", around | {this}) for name in reversed(folders)]
+
+
+def _shared(folder: Path, same: list[str]) -> Problem:
+    """Return the problem of several files with one name."""
+    if len({composed(name) for name in same}) < len(same):
+        shown = " and ".join(ascii(name) for name in same)
+        message = f"{shown} are one name in two Unicode forms (composed and decomposed)."
+    else:
+        message = f"{' and '.join(same)} have one name, and names tell pairs apart."
+    return Problem(message, file=str(folder / same[0]), hint="rename or remove one of them")
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from i2i.errors import DataError, Problem
 from i2i.images import deep_png, npy, tiff
-from i2i.images.formats import FORMATS, IMAGE_SUFFIXES
+from i2i.images.formats import FORMATS, READ_ONLY, READABLE_SUFFIXES
 from i2i.records import Depth, ImageSpec
 
 DTYPES: Mapping[Depth, torch.dtype] = {
@@ -32,7 +32,7 @@ DTYPES: Mapping[Depth, torch.dtype] = {
     "float32": torch.float32,
 }
 DEPTHS: Mapping[torch.dtype, Depth] = {dtype: depth for depth, dtype in DTYPES.items()}
-_PILLOW = sorted({form.name for form in FORMATS.values()} - {"NPY", "TIFF"})
+_PILLOW = [*sorted({form.name for form in FORMATS.values()} - {"NPY", "TIFF"}), READ_ONLY[".gif"]]
 _ORIENTATION = 0x0112  # the EXIF tag
 
 
@@ -60,7 +60,7 @@ def decode(data: bytes, *, name: str, indices: bool = False) -> Tensor:
         raise
     except UnidentifiedImageError:
         message = "this is not an image in a format that i2i reads."
-        hint = f"formats: {', '.join(IMAGE_SUFFIXES)}"
+        hint = f"formats: {', '.join(READABLE_SUFFIXES)}"
         raise DataError(Problem(message, file=name, hint=hint)) from None
     except Exception as error:  # decoders raise nearly anything on damaged files
         message = f"the image cannot be decoded: {str(error).rstrip('.')}."
@@ -104,9 +104,11 @@ def _planes(data: bytes, name: str, indices: bool) -> np.ndarray[Any, Any]:
         if decoded:
             return _turned(*decoded)
         formats = ["TIFF"]
+    elif name.lower().endswith(".tga"):  # its bytes say of themselves nothing that could be relied on
+        formats = [*formats, READ_ONLY[".tga"]]
     with _opened(data, formats) as image:
         # A JPEG may hold further pictures too, which cameras put there beside the photo.
-        frames = getattr(image, "n_frames", 1) if image.format in ("PNG", "WEBP") else 1
+        frames = getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "WEBP") else 1
         if frames > 1:
             message = f"this file is an animation of {frames} images; one image a file is wanted."
             raise DataError(Problem(message, file=name))

@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass
+from datetime import date, time
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
@@ -24,6 +25,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from i2i.errors import PluginError, did_you_mean
 from i2i.kinds import KINDS
+from i2i.plugins.examples import as_toml, examples_of, meant_by
 from i2i.registry import Entry
 
 REQUIRED = inspect.Parameter.empty
@@ -59,7 +61,8 @@ class Parameter:
         try:
             return self.adapter.validate_json(json.dumps(value), strict=True)
         except TypeError:
-            raise ValueError(f"a date or time is no value for '{self.name}'") from None
+            told = f"{_foreign(value)} is no value for '{self.name}'{self._example(None)}"
+            raise ValueError(told) from None
         except ValidationError as error:
             raise ValueError(self._sentence(value, error)) from None
 
@@ -77,7 +80,20 @@ class Parameter:
         first, *others = error.errors()
         plain = not others and not first["loc"] and first["msg"].startswith("Input")
         reason = first["msg"].replace("Input", "it") if plain else f"it is {self.type_text}"
-        return f"'{self.name}' cannot be {shown}: {reason}"
+        return f"'{self.name}' cannot be {shown}: {reason}{'' if choices else self._example(value)}"
+
+    def _example(self, value: Any) -> str:
+        """Return ", like 64": what `value` was probably meant to be, else the default, else any that fits."""
+        default = None if self.required else self.dump(self.default)
+        usual = [] if default in (None, "", [], {}) else [default]
+        tried = (*meant_by(value), *usual, *examples_of(self.annotation))
+        for candidate in tried:
+            try:
+                self.adapter.validate_json(json.dumps(candidate), strict=True)
+            except (ValidationError, TypeError):
+                continue
+            return f", like {as_toml(candidate)}"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -104,8 +120,12 @@ class Schema:
         dumped = {p.name: p.dump(p.default) for p in self.parameters if not p.required}
         return {name: self[name].dump(self[name].parse(v)) for name, v in dumped.items() if v is not None}
 
-    def read(self, table: Mapping[str, Any]) -> Reading:
-        """Parse the keys that are this schema's own, and fill in defaults."""
+    def read(self, table: Mapping[str, Any], words: Mapping[str, str] = {}) -> Reading:
+        """Parse the keys that are this schema's own, and fill in defaults.
+
+        `words` are the bare words that the command line gave for some keys: a number or a date among them is
+        the text that it was where its key wants a text.
+        """
         values = {p.name: p.default for p in self.parameters if not p.required}
         toml = self.defaults()
         errors: dict[str, str] = {}
@@ -113,7 +133,7 @@ class Schema:
             name = parameter.name
             if name in table:
                 try:
-                    values[name] = parameter.parse(table[name])
+                    values[name] = _parsed(parameter, table[name], words.get(name))
                     toml[name] = parameter.dump(values[name])
                 except ValueError as error:
                     errors[name] = str(error)
@@ -130,6 +150,33 @@ class Reading:
     values: dict[str, Any]
     toml: dict[str, Any]
     errors: dict[str, str]
+
+
+def _parsed(parameter: Parameter, value: Any, word: str | None) -> Any:
+    try:
+        return parameter.parse(value)
+    except ValueError:
+        if word is None or not any(text in _plain_types(parameter.annotation) for text in (str, Path)):
+            raise
+    return parameter.parse(word)
+
+
+def _plain_types(annotation: Any) -> set[Any]:
+    """Return the types that a value can have by itself, through unions and annotations."""
+    if typing.get_origin(annotation) is Annotated:
+        return _plain_types(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return {one for part in typing.get_args(annotation) for one in _plain_types(part)}
+    return {annotation}
+
+
+def _foreign(value: Any) -> str:
+    """Name what JSON cannot hold in a value: a date, or an object of a program."""
+    if isinstance(value, Mapping | list | tuple):
+        return next(filter(None, map(_foreign, value.values() if isinstance(value, Mapping) else value)), "")
+    if value is None or isinstance(value, str | int | float):
+        return ""
+    return "a date or time" if isinstance(value, date | time) else f"a {type(value).__name__}"
 
 
 def schema_of(factory: Callable[..., Any], *, owner: str, injected: Collection[str] = ()) -> Schema:
@@ -195,18 +242,18 @@ class Bound:
         return self.factory(**self.values, **asked)
 
 
-def bind(entry: Entry, table: Mapping[str, Any]) -> Bound:
-    """Import a component and read its table, which may hold `use`, as a recipe gives it.
+def bind(entry: Entry, table: Mapping[str, Any], words: Mapping[str, str] = {}) -> Bound:
+    """Import a component and read its table, which may hold `use`, as a recipe gives it; `words` as in read.
 
     Raises PluginError when the component cannot be imported or its signature makes no schema; what is wrong
     with the table is in the result.
     """
     factory, schema = component_schema(entry)
     slot_keys = slot_schema(entry.kind)
-    own = schema.read(table)
+    own = schema.read(table, words)
     known = {"use", *schema.names, *slot_keys.names}
     unknown = tuple(key for key in table if key not in known)
-    return Bound(factory, schema, own.values, own.toml, own.errors, slot_keys.read(table), unknown)
+    return Bound(factory, schema, own.values, own.toml, own.errors, slot_keys.read(table, words), unknown)
 
 
 @lru_cache
@@ -333,6 +380,8 @@ def describe(annotation: Any) -> str:
         return f"[{describe(args[0])}, ...]"
     if origin in (dict, Mapping):
         return "table"
+    if annotation is re.Pattern or origin is re.Pattern:
+        return "regular expression"
     names = {str: "string", Path: "path", bool: "true | false", int: "int", float: "float", dict: "table"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 

@@ -11,7 +11,8 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from numbers import Integral, Number
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ MAX_DEPTH = 32
 COMMAND_LINE = 1000  # its rank: shown after every file
 SHORT_SPELLINGS = {"generator": ("generators", "main"), "schedule": ("schedules", "all")}
 
+_BACKSLASHES = "in double quotes a backslash begins an escape: use single quotes, like 'C:\\Users\\me'"
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 
 
@@ -57,7 +59,9 @@ def read_file(path: Path, *, shown: str, rank: int) -> Layer:
         match = _PLACE.search(str(error))
         line = int(match[1]) if match and match[1] else text.count("\n") + 1
         reason = _PLACE.sub("", str(error))
-        raise RecipeError(Problem(f"this is not TOML: {reason}", file=shown, line=line)) from None
+        written = text.split("\n")[line - 1] if line <= text.count("\n") + 1 else ""
+        hint = _BACKSLASHES if _escapes(written) else ""
+        raise RecipeError(Problem(f"this is not TOML: {reason}", file=shown, line=line, hint=hint)) from None
     _check_format(table, shown, lines)
     origins = {key: Origin(dotted(key), shown, line, rank) for key, line in lines.items()}
     layer = Layer(table, origins, file=path, text=text, written=versions_of_run(path))
@@ -87,12 +91,13 @@ def read_settings(
     """
     layer = Layer()
     if isinstance(settings, Mapping):
-        pairs = [(key, _plain(value), f"set {key}") for key, value in settings.items()]
+        given = [_Setting(key, _plain(value), f"set {key}") for key, value in settings.items()]
     else:
-        pairs = [_setting(text, option) for text in settings]
-    for number, (key, value, spot) in enumerate(pairs):
-        _put(layer, _key_path(key, spot), value, Origin("", spot, rank=COMMAND_LINE + number))
-    last = COMMAND_LINE + len(pairs)
+        given = [_setting(text, option) for text in settings]
+    for number, one in enumerate(given):
+        origin = Origin("", one.spot, rank=COMMAND_LINE + number)
+        _put(layer, _key_path(one.key, one.spot), one.value, origin, one.word)
+    last = COMMAND_LINE + len(given)
     if steps is not None:
         train = layer.table.get("train")
         if isinstance(train, dict):
@@ -234,13 +239,26 @@ def _key_path(text: str, spot: str, line: int | None = None) -> KeyPath:
     return tuple(path)
 
 
-def _setting(text: str, option: str) -> tuple[str, Any, str]:
-    """Split ``a.b=VALUE`` and read the value; the third is how errors name it."""
+@dataclass(frozen=True)
+class _Setting:
+    """One key that is set; `spot` is how errors name it, `word` the text of a bare word that is no text."""
+
+    key: str
+    value: Any
+    spot: str
+    word: str | None = None
+
+
+def _setting(text: str, option: str) -> _Setting:
+    """Split ``a.b=VALUE`` and read the value."""
     key, equals, value = text.partition("=")
     spot = f"{option} {text if len(text) <= 60 else text[:57] + '...'}"
     if not equals or not value.strip():
         raise RecipeError(Problem('write it as KEY=VALUE; an empty string is KEY=""', file=spot))
-    return key, _value(value.strip(), spot), spot
+    word = value.strip()
+    read = _value(word, spot)
+    bare = not isinstance(read, str | list | dict)
+    return _Setting(key, read, spot, word if bare else None)
 
 
 def _value(text: str, spot: str) -> Any:
@@ -256,21 +274,40 @@ def _value(text: str, spot: str) -> Any:
     except tomllib.TOMLDecodeError as error:
         if text[0] in "[{\"'":
             reason = _PLACE.sub("", str(error))
-            raise RecipeError(Problem(f"the value is not TOML: {reason}", file=spot)) from None
+            hint = (
+                _BACKSLASHES if _escapes(text) else "a text that looks like something else is KEY='\"TEXT\"'"
+            )
+            raise RecipeError(Problem(f"the value is not TOML: {reason}", file=spot, hint=hint)) from None
         return text
     return parsed["value"] if parsed.keys() == {"value"} else text
 
 
+def _escapes(line: str) -> bool:
+    """Whether a line has a backslash within double quotes that begins none of TOML's escapes."""
+    return any(
+        re.search(r"(?<!\\)(?:\\\\)*\\(?![btnfr\"\\]|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})", piece)
+        for piece in line.split('"')[1::2]
+    )
+
+
 def _plain(value: Any) -> Any:
-    """Return a Python value as TOML would have given it."""
+    """Return a Python value as TOML would have given it; numbers of other libraries become Python's own."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if (
+        not isinstance(value, bool | int | float | str)
+        and getattr(value, "shape", ()) == ()
+        and hasattr(value, "item")
+    ):
+        value = value.item()  # a number of numpy's or torch's, or an array without dimensions
+    if isinstance(value, Number) and not isinstance(value, bool | int | float | complex):
+        return int(value) if isinstance(value, Integral) else float(value)  # type: ignore[arg-type]
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _put(layer: Layer, written: KeyPath, value: Any, spot: Origin) -> None:
+def _put(layer: Layer, written: KeyPath, value: Any, spot: Origin, word: str | None = None) -> None:
     """Set one key of the layer; a later setting of the same key wins."""
     if written[0] in {"recipe", "extends", "unset"}:
         raise RecipeError(
@@ -286,6 +323,7 @@ def _put(layer: Layer, written: KeyPath, value: Any, spot: Origin) -> None:
     table[path[-1]] = value
     for length in range(1, len(path) + 1):
         layer.origins[path[:length]] = spot.below(*written[: max(1, length - shift)])
+    layer.origins[path] = replace(layer.origins[path], word=word)
     _place_inside(layer, path, value)
 
 

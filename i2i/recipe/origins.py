@@ -20,13 +20,15 @@ def dotted(path: KeyPath) -> str:
 class Origin:
     """A key as its author wrote it, and the place: a file's line, or ``--set …``.
 
-    `rank` orders the sources as they were read: the recipe itself is 0, its parent 1, and so on.
+    `rank` orders the sources as they were read: the recipe itself is 0, its parent 1, and so on. `word` is
+    what the command line gave where it had no quotes and is no text in TOML, such as 2024.
     """
 
     where: str
     file: str
     line: int | None = None
     rank: int = 0
+    word: str | None = None
 
     def below(self, *path: str) -> Origin:
         """Return the same place for a key further inside."""

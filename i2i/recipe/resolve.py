@@ -128,7 +128,7 @@ class _Resolver:
             return None
         try:
             entry = self.catalog.get(kinds_of(path[0]), ref)
-            bound = bind(entry, table)
+            bound = bind(entry, table, self._words(path, table))
         except I2IError as error:
             self.findings.add_error(origin, error, self._skew(ref))
             return None
@@ -218,9 +218,13 @@ class _Resolver:
 
     def _read(self, path: KeyPath, table: Mapping[str, Any], schema: Schema) -> Reading:
         """Read the keys of `schema`; note what is refused or missing."""
-        reading = schema.read(table)
+        reading = schema.read(table, self._words(path, table))
         self._refused(path, table, reading.errors)
         return reading
+
+    def _words(self, path: KeyPath, table: Mapping[str, Any]) -> dict[str, str]:
+        """Return the bare words that the command line gave for keys of a table."""
+        return {key: word for key in table if (word := self.draft.origin((*path, key)).word) is not None}
 
     def _refused(self, path: KeyPath, table: Mapping[str, Any], errors: Mapping[str, str]) -> None:
         """Note the keys of a table that are refused or missing."""
@@ -237,7 +241,7 @@ class _Resolver:
         key = path[-1]
         near = get_close_matches(key, known, n=1, cutoff=0.8)
         advice = did_you_mean(key, near) or self._belongs(path) or did_you_mean(key, known)
-        names = schema.names if len(path) > 1 else sorted(known)
+        names = (schema.names or sorted(known - {"use"})) if len(path) > 1 else sorted(known)
         keys = f"keys: {', '.join(names)}" if names else "it has no keys"
         hint = "; ".join(filter(None, (keys, skew)))
         self.findings.add(self.draft.origin(path), f"unknown key '{key}' for {schema.owner}{advice}", hint)

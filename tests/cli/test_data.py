@@ -306,3 +306,38 @@ def test_the_public_addresses_are_those_of_the_paper():
     names = ("facades", "maps", "edges2shoes", "edges2handbags", "night2day")
     assert {name: SETS[name].url for name in names} == {name: f"{base}/{name}.tar.gz" for name in names}
     assert set(SETS) == {*names, "cityscapes"}
+
+
+def test_a_public_set_that_is_not_there_is_named_with_its_command(i2i, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words, told in (
+        (("run", "paper-facades", "--dry-run"), "i2i data get facades fetches it"),
+        (("data", "check", "sets/maps"), "i2i data get maps --out sets fetches it"),
+        (("data", "check", "data/cityscapes"), "from its owners alone"),
+    ):
+        ended = i2i(*words)
+        assert ended.code == 3
+        assert "there is no folder or manifest" in ended.err
+        assert told in ended.err
+    assert "data get" not in i2i("data", "check", "elsewhere").err
+
+
+def test_a_side_that_is_not_there_is_said_and_the_other_splits_are_read(i2i, pairs):
+    picture(pairs / "test/A/1.png")
+    ended = i2i("data", "check", "pairs")
+    assert ended.code == 0, ended.err
+    assert "note: no test: test is incomplete: pairs/test/A is there, and no pairs/test/B." in ended.out
+    assert "i2i translate MODEL pairs/test/A OUT" in ended.out
+    for file in (pairs / "val/B").iterdir():
+        file.unlink()
+    (pairs / "val/B").rmdir()
+    ended = i2i("data", "check", "pairs")
+    assert ended.code == 3
+    assert "val is incomplete: pairs/val/A is there, and no pairs/val/B." in ended.out
+
+
+def test_notes_of_the_data_are_told_once(i2i, pairs):
+    for split in ("train", "val"):
+        (pairs / split / "A" / "x.avif").touch()
+    lines = i2i("data", "check", "pairs").out.splitlines()
+    assert lines.count("note: 1 file of another kind: .avif 1; these are left out") == 1

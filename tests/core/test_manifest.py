@@ -8,7 +8,7 @@ import pytest
 
 from i2i.core.data.layouts import list_pairs
 from i2i.core.data.records import Listing, SideNames
-from i2i.core.data.splits import split_of
+from i2i.core.data.splits import ByName, split_of
 from i2i.errors import DataError, MissingSplitError
 
 SHARES = (0.8, 0.1, 0.1)
@@ -24,7 +24,7 @@ def write(root: Path, text: str, name: str = "manifest.csv") -> Path:
 
 
 def listed(root: Path, split: str = "train", sides: SideNames | None = None) -> Listing:
-    return list_pairs(root, split, sides=sides or SideNames(), shares=SHARES)
+    return list_pairs(root, split, sides=sides or SideNames(), by_name=ByName(SHARES))
 
 
 CSV = "source,target,split\na/1.png,b/1.png,train\na/2.png,b/2.png,val\n"
@@ -127,3 +127,33 @@ def test_of_two_manifests_one_must_be_meant(tmp_path: Path) -> None:
     write(tmp_path, JSONL, "manifest.jsonl")
     with pytest.raises(DataError, match=r"holds manifest\.csv and manifest\.jsonl"):
         listed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pairs.zip", "this is an archive. .*unpack it"),
+        ("pairs.tar.gz", "this is an archive"),
+        ("one.png", "this is one image. .*folder of the image pairs"),
+        ("pairs.json", r"JSON Lines, not JSON. .*\.jsonl"),
+        ("mine.toml", "this is a recipe"),
+    ],
+)
+def test_a_root_of_another_kind_says_what_to_give_instead(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError, match=words):
+        listed(tmp_path / name)
+
+
+def test_where_no_row_is_for_val_some_of_train_are_kept_for_it_by_their_ids(tmp_path: Path) -> None:
+    rows = "".join(f"a/1.png,b/1.png,{n},{'test' if n < 10 else 'train'}\n" for n in range(60))
+    path = write(tmp_path, "source,target,id,split\n" + rows)
+    train, val, test = (listed(path, split) for split in ("train", "val", "test"))
+    held_out = {pair.id for pair in val.pairs}
+    assert held_out == {str(n) for n in range(10, 60) if split_of(str(n), (8 / 9, 1 / 9, 0.0)) == "val"}
+    assert {pair.id for pair in train.pairs} == {str(n) for n in range(10, 60)} - held_out
+    assert len(test.pairs) == 10
+    assert val.notes[0].startswith(
+        f"no row is for val: {len(held_out)} of the 50 pairs of train are kept for it"
+    )
+    assert test.notes == ()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from i2i.core.data.paired_images import PairedImages
 from i2i.data.stream import as_pair
-from i2i.errors import DataError
+from i2i.errors import DataError, MissingSplitError
 from i2i.kinds import Data, ImageSpec, PairSpec, Part
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -35,9 +35,14 @@ def single(path: Path, *, mode: str = "RGB", size: tuple[int, int] = (8, 6), col
     Image.new(mode, size, colour).save(path)
 
 
+def halves(split: Any, **parameters: Any) -> PairedImages:
+    """Open pairs that are known to be side by side, of whatever proportions."""
+    return PairedImages(split, layout="side-by-side", **parameters)
+
+
 def test_left_is_the_source_of_a_to_b(tmp_path: Path) -> None:
     pair(tmp_path / "train/1.png")
-    item = PairedImages("train", root=tmp_path)[0]
+    item = halves("train", root=tmp_path)[0]
     assert item["source"].shape == item["target"].shape == (3, 6, 4)
     assert item["source"].flatten(1).unique(dim=1).tolist() == [[255], [0], [0]]
     assert item["target"].flatten(1).unique(dim=1).tolist() == [[0], [0], [255]]
@@ -46,8 +51,8 @@ def test_left_is_the_source_of_a_to_b(tmp_path: Path) -> None:
 
 def test_b_to_a_swaps_the_halves(tmp_path: Path) -> None:
     pair(tmp_path / "train/1.png")
-    there = PairedImages("train", root=tmp_path)[0]
-    back = PairedImages("train", root=tmp_path, direction="b-to-a")[0]
+    there = halves("train", root=tmp_path)[0]
+    back = halves("train", root=tmp_path, direction="b-to-a")[0]
     assert torch.equal(there["source"], back["target"])
     assert torch.equal(there["target"], back["source"])
 
@@ -56,13 +61,13 @@ def test_the_spec_is_that_of_the_first_pair(tmp_path: Path) -> None:
     pair(tmp_path / "val/1.png")
     pair(tmp_path / "val/2.png", size=(20, 10))
     side = ImageSpec(3, 6, 4)
-    assert PairedImages("val", root=tmp_path).spec == PairSpec(side, side)
+    assert halves("val", root=tmp_path).spec == PairSpec(side, side)
 
 
 @pytest.mark.parametrize(("size", "height", "width"), [(32, 32, 32), ((16, 48), 16, 48)])
 def test_size_changes_the_spec_and_not_the_items(tmp_path: Path, size: Any, height: int, width: int) -> None:
     pair(tmp_path / "train/1.png")
-    data = PairedImages("train", root=tmp_path, size=size)
+    data = halves("train", root=tmp_path, size=size)
     assert data.spec.source == data.spec.target == ImageSpec(3, height, width)
     assert data[0]["source"].shape == (3, 6, 4)
 
@@ -70,9 +75,7 @@ def test_size_changes_the_spec_and_not_the_items(tmp_path: Path, size: Any, heig
 def test_items_keep_their_own_size(tmp_path: Path) -> None:
     pair(tmp_path / "train/1.png")
     pair(tmp_path / "train/2.png", size=(20, 10))
-    assert [
-        item["target"].shape for item in map(PairedImages("train", root=tmp_path).__getitem__, (0, 1))
-    ] == [
+    assert [item["target"].shape for item in map(halves("train", root=tmp_path).__getitem__, (0, 1))] == [
         (3, 6, 4),
         (3, 10, 10),
     ]
@@ -89,7 +92,7 @@ def test_16_bit_grey_pairs_keep_their_depth(tmp_path: Path) -> None:
 def test_it_is_a_data_set_that_can_be_walked_through(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         pair(tmp_path / f"train/{name}.png")
-    data = PairedImages("train", root=tmp_path)
+    data = halves("train", root=tmp_path)
     assert isinstance(data, Data)
     assert len(data) == 3
     assert [item["id"] for item in data] == ["a", "b", "c"]
@@ -98,14 +101,14 @@ def test_it_is_a_data_set_that_can_be_walked_through(tmp_path: Path) -> None:
 def test_files_come_in_natural_order(tmp_path: Path) -> None:
     for name in ("10.png", "2.jpg", "x1.png", "x01.png", "1.PNG", "a2b10.png", "a2b9.png"):
         pair(tmp_path / "train" / name)
-    ids = [item["id"] for item in PairedImages("train", root=tmp_path)]
+    ids = [item["id"] for item in halves("train", root=tmp_path, splits=(1.0, 0.0, 0.0))]
     assert ids == ["1", "2", "10", "a2b9", "a2b10", "x01", "x1"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")
 def test_an_id_can_be_written_down_whatever_bytes_the_name_has(tmp_path: Path) -> None:
     pair(tmp_path / "train" / os.fsdecode(b"caf\xe9.png"))
-    item = PairedImages("train", root=tmp_path)[0]
+    item = halves("train", root=tmp_path)[0]
     assert item["id"].encode() == rb"caf\udce9"
 
 
@@ -115,13 +118,13 @@ def test_hidden_files_other_kinds_and_folders_are_passed_over(tmp_path: Path) ->
     for name in ("Thumbs.db", ".DS_Store", "notes.txt"):
         (tmp_path / "train" / name).touch()
     (tmp_path / "train/3.png").mkdir()
-    assert len(PairedImages("train", root=tmp_path)) == 1
+    assert len(halves("train", root=tmp_path)) == 1
 
 
 def test_only_the_first_file_is_opened_at_the_start(tmp_path: Path) -> None:
     pair(tmp_path / "train/1.png")
     (tmp_path / "train/2.png").write_bytes(b"broken")
-    data = PairedImages("train", root=tmp_path)
+    data = halves("train", root=tmp_path)
     with pytest.raises(DataError, match=r"2\.png"):
         data[1]
 
@@ -133,7 +136,7 @@ def test_root_is_relative_to_the_working_directory_and_knows_home(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert len(PairedImages("train", root=Path("set"))) == len(PairedImages("train", root=Path("~/set"))) == 1
+    assert len(halves("train", root=Path("set"))) == len(halves("train", root=Path("~/set"))) == 1
 
 
 def test_named_folders_are_stacked_to_one_source(tmp_path: Path) -> None:
@@ -210,6 +213,30 @@ def test_the_facades_are_found_as_they_are() -> None:
     assert int(labels.flatten(1).any(1).sum()) >= 6
 
 
+def test_loose_pictures_are_cut_in_half_where_that_is_asked_for_or_fits(tmp_path: Path) -> None:
+    pair(tmp_path / "fits/train/1.png", size=(12, 6))
+    assert PairedImages("train", root=tmp_path / "fits").spec.source == ImageSpec(3, 6, 6)
+    pair(tmp_path / "photos/train/1.png", size=(8, 6))
+    with pytest.raises(DataError, match="side-by-side"):
+        PairedImages("train", root=tmp_path / "photos")
+    assert PairedImages("train", root=tmp_path / "photos", size=(6, 4)).spec.source == ImageSpec(3, 6, 4)
+
+
+def test_groups_and_files_of_other_kinds_are_kept_track_of(tmp_path: Path) -> None:
+    for name in ("p1_1", "p1_2", "p2_1", "p2_2"):
+        pair(tmp_path / f"{name}.png", size=(12, 6))
+    (tmp_path / "p1_1.avif").touch()
+    found = {}
+    for split in ("train", "val", "test"):
+        try:
+            data = PairedImages(split, root=tmp_path, splits=(0.4, 0.3, 0.3), group=r"^(p\d)_")
+        except MissingSplitError:
+            continue
+        found[split] = {item["id"] for item in data}
+        assert data.notes == ("1 file of another kind: .avif 1; these are left out",)
+    assert sorted(len(ids) for ids in found.values()) in ([2, 2], [4])
+
+
 # --- what does not fit
 
 
@@ -227,7 +254,7 @@ def test_files_without_a_partner_are_left_out_and_listed(tmp_path: Path) -> None
 def test_two_files_of_one_stem_are_both_named_and_left_out(tmp_path: Path) -> None:
     for name in ("1.jpg", "1.png", "2.png"):
         pair(tmp_path / "train" / name)
-    data = PairedImages("train", root=tmp_path)
+    data = halves("train", root=tmp_path)
     assert [item["id"] for item in data] == ["2"]
     assert [problem.message for problem in data.problems] == [
         "1.jpg and 1.png have one name, and names tell pairs apart."
@@ -237,7 +264,7 @@ def test_two_files_of_one_stem_are_both_named_and_left_out(tmp_path: Path) -> No
 def test_the_first_pair_that_can_be_read_decides(tmp_path: Path) -> None:
     pair(tmp_path / "train/2.png")
     (tmp_path / "train/1.png").write_bytes(b"broken")
-    data = PairedImages("train", root=tmp_path)
+    data = halves("train", root=tmp_path)
     assert data.spec.source == ImageSpec(3, 6, 4)
     with pytest.raises(DataError, match=r"1\.png\n  this is not an image"):
         data[0]
@@ -288,7 +315,7 @@ def test_an_odd_width_is_named(tmp_path: Path) -> None:
     pair(tmp_path / "train/1.png")
     pair(tmp_path / "train/2.png", size=(7, 6))
     with pytest.raises(DataError, match=r"2\.png\n  an image 7 pixels wide"):
-        PairedImages("train", root=tmp_path)[1]
+        halves("train", root=tmp_path)[1]
 
 
 @pytest.mark.parametrize(("mode", "value"), [("L", 3), ("RGBA", (1, 2, 3, 4)), ("I;16", 900)])
@@ -298,18 +325,18 @@ def test_a_file_of_another_kind_is_named_with_the_first(tmp_path: Path, mode: st
     with pytest.raises(
         DataError, match=r"2\.png\n  the source has .* that of the first pair, 1\.png, has 3 of uint8"
     ):
-        PairedImages("train", root=tmp_path)[1]
+        halves("train", root=tmp_path)[1]
 
 
 def test_a_label_map_that_does_not_fit_is_named(tmp_path: Path) -> None:
     pair(tmp_path / "train/1.png", mode="L", left=9, right=1)
-    data = PairedImages("train", root=tmp_path, target_labels=2)
+    data = halves("train", root=tmp_path, target_labels=2)
     assert data[0]["target"].shape == (2, 6, 4)
     pair(tmp_path / "train/2.png", mode="L", left=9, right=2)
     with pytest.raises(
         DataError, match=r"2\.png\n  this label map has values from 2 to 2; the classes are 0 to 1"
     ):
-        PairedImages("train", root=tmp_path, target_labels=2)[1]
+        halves("train", root=tmp_path, target_labels=2)[1]
 
 
 @pytest.mark.parametrize(
@@ -320,6 +347,9 @@ def test_a_label_map_that_does_not_fit_is_named(tmp_path: Path) -> None:
         ({"source": "x", "target": "x"}, "each once"),
         ({"source": "x", "target": "y", "direction": "b-to-a"}, "change places"),
         ({"source": ("x", "y"), "target": "z", "source_labels": 3}, "one label map"),
+        ({"source": "{split}x", "target": "y"}, "in each of their names, or in none"),
+        ({"source": "x", "target": "y", "layout": "side-by-side"}, "name no halves"),
+        ({"group": "(a+)+"}, "repeats what repeats already"),
         ({"target_labels": 1}, "two or more"),
         ({"target_labels": (RED, BLUE, RED)}, "two or more"),
         ({"source_labels": 3, "source_range": (0.0, 1.0)}, "nothing for a label map"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -15,6 +16,7 @@ name = "bad"
 use = "paired-images"
 root = "pairs"
 size = 8
+splits = [1, 0, 0]
 batch_size = 2
 
 [generator]
@@ -66,7 +68,7 @@ def test_an_image_that_cannot_be_read_is_named_when_its_turn_comes(pairs, run, w
     assert done.err.strip().splitlines()[-2:] == [
         "pairs/train/3.png",
         "  this is not an image in a format that i2i reads."
-        "   (formats: .bmp, .jpeg, .jpg, .npy, .png, .tif, .tiff, .webp)",
+        "   (formats: .bmp, .gif, .jfif, .jpe, .jpeg, .jpg, .npy, .png, .tga, .tif, .tiff, .webp)",
     ]
     assert "Traceback" not in done.err
 
@@ -96,3 +98,19 @@ def test_metrics_without_a_validation_split_say_how_to_get_one(run):
     assert done.code == 3
     assert "has pairs for train, and none for val." in done.err
     assert "put some into val; a recipe without [metrics] and [callbacks] needs none" in done.err
+
+
+def test_without_a_folder_for_val_some_of_train_are_kept_for_it_and_that_is_said_once(pairs, run):
+    done = run("metrics.mae.use=mae", "data.splits=[0.6, 0.4, 0]")
+    assert done.code == 0, done.err
+    told = (done.out + done.err).replace("\n", " ")
+    (kept,) = re.findall(r"no folder for val: (\d) of the 6 pairs of train are kept for it", told)
+    assert f"{6 - int(kept)} training pairs" in told
+
+
+def test_files_of_other_kinds_are_told_when_a_run_starts(pairs, run):
+    for name in ("a.avif", "b.avif", "c.txt"):
+        (pairs / name).write_bytes(b"x")
+    done = run()
+    assert done.code == 0, done.err
+    assert "3 files of other kinds: .avif 2, .txt 1; these are left out" in done.out + done.err

@@ -63,7 +63,7 @@ def test_a_parameter_that_was_removed_since(model):
 
 def test_a_value_that_is_no_longer_taken(model):
     told = refused(model(slot={"use": "toys/tiny", "width": "wide"}))
-    assert told.endswith(f"'width' cannot be \"wide\": it should be a valid integer   ({OLD})")
+    assert told.endswith(f"'width' cannot be \"wide\": it should be a valid integer, like 4   ({OLD})")
 
 
 def test_a_parameter_that_is_asked_for_since(model, toys):

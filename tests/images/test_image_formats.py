@@ -274,3 +274,37 @@ def test_a_suffix_gives_way_to_one_that_can_hold_the_image(name: str, spec: Imag
 def test_an_error_without_a_file_is_given_one() -> None:
     with pytest.raises(DataError, match=r"^a\.png\n  it is bad"), naming(Path("a.png")):
         raise DataError("it is bad")
+
+
+# --- formats that are read alone
+
+
+@pytest.mark.parametrize(
+    ("suffix", "form"), [(".jfif", "JPEG"), (".jpe", "JPEG"), (".gif", "GIF"), (".tga", "TGA")]
+)
+def test_other_suffixes_are_read_by_content(tmp_path: Path, suffix: str, form: str) -> None:
+    image = Image.new("RGB", (5, 3), (200, 100, 50))
+    image.save(tmp_path / f"x{suffix}", format=form)
+    read = read_image(tmp_path / f"x{suffix}")
+    assert read.shape == (3, 3, 5)
+    assert (read.int() - torch.tensor([200, 100, 50]).view(3, 1, 1)).abs().max() <= (
+        2 if form == "JPEG" else 0
+    )
+
+
+def test_a_gif_keeps_its_colours_its_indices_and_its_transparency(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putdata([0, 1])
+    image.save(tmp_path / "x.gif")
+    assert read_image(tmp_path / "x.gif")[:, 0].T.tolist() == [[10, 20, 30], [200, 100, 50]]
+    assert read_image(tmp_path / "x.gif", indices=True).tolist() == [[[0, 1]]]
+    image.save(tmp_path / "clear.gif", transparency=1)
+    assert read_image(tmp_path / "clear.gif")[3].tolist() == [[255, 0]]
+
+
+def test_a_gif_of_several_frames_is_refused_by_name(tmp_path: Path) -> None:
+    frames = [Image.new("L", (4, 4), value) for value in (0, 255)]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match=r"x\.gif\n.*an animation of 2 images"):
+        read_image(tmp_path / "x.gif")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -59,22 +62,26 @@ def test_toml_values_become_python_values_and_come_back(key: str, value: Any, pa
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("depth", 1, "'depth' cannot be 1: it should be greater than or equal to 2"),
-        ("depth", "6", "'depth' cannot be \"6\": it should be a valid integer"),
-        ("depth", 6.0, "'depth' cannot be 6.0: it should be a valid integer"),
-        ("depth", True, "'depth' cannot be true: it should be a valid integer"),
-        ("rate", 1.5, "'rate' cannot be 1.5: it should be less than or equal to 1"),
+        ("depth", 1, "'depth' cannot be 1: it should be greater than or equal to 2, like 6"),
+        ("depth", "6", "'depth' cannot be \"6\": it should be a valid integer, like 6"),
+        ("depth", 6.0, "'depth' cannot be 6.0: it should be a valid integer, like 6"),
+        ("depth", 1000.0, "'depth' cannot be 1000.0: it should be a valid integer, like 1000"),
+        ("depth", "many", "'depth' cannot be \"many\": it should be a valid integer, like 6"),
+        ("depth", True, "'depth' cannot be true: it should be a valid integer, like 6"),
+        ("rate", 1.5, "'rate' cannot be 1.5: it should be less than or equal to 1, like 0.5"),
         (
             "norm",
             "bach",
             "'norm' cannot be \"bach\" - did you mean 'batch'?   (values: batch, instance, none)",
         ),
         ("norm", 3, "'norm' cannot be 3: it should be 'batch', 'instance' or 'none'"),
-        ("betas", [0.5], "'betas' cannot be [0.5]: it is [float, float]"),
-        ("betas", [0.5, "x"], "'betas' cannot be [0.5, \"x\"]: it is [float, float]"),
-        ("root", 3, "'root' cannot be 3: it should be a valid string"),
-        ("flag", "yes", "'flag' cannot be \"yes\": it should be a valid boolean"),
-        ("names", "a", "'names' cannot be \"a\": it should be a valid array"),
+        ("betas", [0.5], "'betas' cannot be [0.5]: it is [float, float], like [0.5, 0.999]"),
+        ("betas", [0.5, "x"], "'betas' cannot be [0.5, \"x\"]: it is [float, float], like [0.5, 0.999]"),
+        ("betas", "0.9,0.99", "'betas' cannot be \"0.9,0.99\": it should be a valid array, like [0.9, 0.99]"),
+        ("root", 3, "'root' cannot be 3: it should be a valid string, like \".\""),
+        ("flag", "yes", "'flag' cannot be \"yes\": it should be a valid boolean, like false"),
+        ("flag", "True", "'flag' cannot be \"True\": it should be a valid boolean, like true"),
+        ("names", "a", '\'names\' cannot be "a": it should be a valid array, like ["name"]'),
     ],
 )
 def test_a_refused_value_is_one_sentence(key: str, value: Any, message: str):
@@ -90,11 +97,37 @@ def test_numbers_are_finite(value: float):
 
 
 def test_dates_and_long_values_are_told_shortly():
-    with pytest.raises(ValueError, match="a date or time is no value for 'depth'"):
+    with pytest.raises(ValueError, match="a date or time is no value for 'depth', like 6"):
+        SCHEMA["depth"].parse(datetime.date(2024, 5, 1))
+    with pytest.raises(ValueError, match="a date or time is no value for 'names'"):
+        SCHEMA["names"].parse(["a", datetime.time(12)])
+    with pytest.raises(ValueError, match="a _MISSING_TYPE is no value for 'depth'"):
         SCHEMA["depth"].parse(dataclasses.MISSING)
     with pytest.raises(ValueError, match="cannot be") as refused:
         SCHEMA["depth"].parse("x" * 1000)
     assert len(str(refused.value)) < 150
+
+
+@pytest.mark.parametrize("word", ["2024", "2024-05-01", "true", "1e3", "0x10"])
+def test_a_bare_word_is_the_text_that_it_was_where_a_text_is_wanted(word: str):
+    value = tomllib.loads(f"x = {word}")["x"]
+    reading = SCHEMA.read({"root": value, "depth": value}, {"root": word, "depth": word})
+    assert reading.values["root"] == Path(word)
+    assert "root" not in reading.errors
+    assert SCHEMA.read({"root": value}).errors.keys() == {"root"}
+    assert reading.errors.keys() <= {"depth"}
+    assert reading.values["depth"] in (2024, 16) or "depth" in reading.errors
+
+
+def test_a_regular_expression_is_text_that_compiles():
+    def factory(*, group: re.Pattern[str] | None = None) -> None: ...
+
+    schema = schema_of(factory, owner="x")
+    reading = schema.read({"group": "^a"})
+    assert reading.values["group"] == re.compile("^a")
+    assert reading.toml == {"group": "^a"}
+    told = '\'group\' cannot be "(": it should be a valid regular expression, like "^'
+    assert schema.read({"group": "("}).errors["group"].startswith(told)
 
 
 def test_reading_a_table_fills_in_defaults_and_leaves_none_out():

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import numbers
 import random
 import tomllib
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from i2i.errors import RecipeError
 from i2i.recipe.recipe import differences, load_recipe, read_resolved
 
 HEAD = 'recipe = 1\nname = "child"\nextends = "x.toml"\n'
+
+
+class Whole:
+    """A whole number of somebody else's."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __int__(self) -> int:
+        return self.value
+
+
+numbers.Integral.register(Whole)
 
 
 def problems(*args, **kwargs) -> str:
@@ -88,6 +106,64 @@ def test_a_mapping_sets_python_values(recipe_file):
     assert recipe.data.params == {"root": Path("a"), "size": (4, 4)}
     assert recipe.slots["generators.main"].params["depth"] == 2
     assert (recipe.train.steps, recipe.seed, recipe.section("metrics")) == (5, 9, ())
+
+
+@pytest.mark.parametrize("word", ["2024", "2024-05-01", "007", "true", "1e3", "inf", "0x10", "my pairs"])
+def test_a_bare_word_is_a_text_where_the_key_wants_one(recipe_file, word: str):
+    recipe = load_recipe(recipe_file(), set=[f"data.root={word}"])
+    assert recipe.data.params["root"] == Path(word)
+    assert recipe.table["data"]["root"] == word
+
+
+def test_a_bare_word_is_a_number_where_the_key_wants_none_else(recipe_file):
+    assert load_recipe(recipe_file(), set=["generator.depth=3"]).slots["generators.main"].params["depth"] == 3
+    assert "'depth' cannot be 1000.0: it should be a valid integer, like 1000" in problems(
+        recipe_file(), set=["generator.depth=1e3"]
+    )
+    assert "data.root" in problems(recipe_file(), set={"data.root": 2024})
+
+
+def test_a_later_setting_replaces_the_word_of_an_earlier_one(recipe_file):
+    recipe = load_recipe(recipe_file(), set=["data.root=2024", 'data.root="b"'])
+    assert recipe.data.params["root"] == Path("b")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [np.int64(4), np.uint8(4), np.array(4), torch.tensor(4), Whole(4)],
+    ids=lambda number: type(number).__name__,
+)
+def test_numbers_of_other_libraries_are_numbers(recipe_file, number):
+    recipe = load_recipe(recipe_file(), set={"generator.depth": number})
+    assert recipe.slots["generators.main"].params["depth"] == 4
+    assert type(recipe.slots["generators.main"].params["depth"]) is int
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), np.array(0.5), Decimal("0.5"), Fraction(1, 2)], ids=repr)
+def test_fractions_of_other_libraries_are_numbers(recipe_file, number):
+    recipe = load_recipe(recipe_file(), set={"optimizers.generators.lr": number})
+    assert recipe.slots["optimizers.generators"].params["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(np.ones(2), "ndarray"), (object(), "object"), ([1, {2}], "set"), (2j, "complex")]
+)
+def test_what_is_no_value_is_named_by_its_type(recipe_file, value, name: str):
+    assert f"a {name} is no value for 'depth', like " in problems(
+        recipe_file(), set={"generator.depth": value}
+    )
+
+
+@pytest.mark.parametrize("path", [r"C:\Users\me", r"D:\pairs"])
+def test_a_backslash_in_double_quotes_is_told_of(recipe_file, path: str):
+    words = "in double quotes a backslash begins an escape: use single quotes, like 'C:\\Users\\me'"
+    assert words in problems(recipe_file(), set=[f'data.root="{path}"'])
+    file = Path(recipe_file())
+    file.write_text(f'{file.read_text()}\n[x]\nroot = "{path}"\n')
+    assert words in problems(str(file))
+    assert load_recipe(recipe_file(), set=[f"data.root='{path}'"]).table["data"]["root"] == path
+    file.write_text("recipe = 1\nname = \n")
+    assert "backslash" not in problems(str(file))
 
 
 def test_steps_and_seed_are_checked_like_any_key(recipe_file):

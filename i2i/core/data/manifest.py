@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from i2i.core.data.records import Listing, PairFiles, SideNames
-from i2i.core.data.splits import Shares, named_split, split_of
+from i2i.core.data.splits import ByName, named_split
 from i2i.errors import DataError, MissingSplitError, Problem
-from i2i.images import stem
+from i2i.images import composed, is_image, stem
 from i2i.kinds import Split
 
 _COLUMNS = "columns are told apart by commas; data.source and data.target name others than source and target"
@@ -25,9 +25,13 @@ NAMES = ("manifest.csv", "manifest.jsonl")
 """The names under which a folder's manifest is found."""
 
 
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+
+
 def find(root: Path) -> Path | None:
-    """Return the manifest that `root` is or holds; raise DataError for two."""
+    """Return the manifest that `root` is or holds; raise DataError for two, and for another kind of file."""
     if root.is_file():
+        _check_kind(root)
         return root
     found = [root / name for name in NAMES if (root / name).is_file()]
     if len(found) > 1:
@@ -36,22 +40,47 @@ def find(root: Path) -> Path | None:
     return found[0] if found else None
 
 
-def read(path: Path, split: Split, *, sides: SideNames, shares: Shares) -> Listing:
+def _check_kind(path: Path) -> None:
+    """Raise DataError, with what to give instead, for a file that cannot be a manifest by its suffix."""
+    suffix = path.suffix.lower()
+    if suffix in _ARCHIVES:
+        message, hint = "this is an archive.", "unpack it, and give the folder of the pairs as data.root"
+    elif is_image(path.name):
+        message, hint = "this is one image.", "data.root is the folder of the image pairs, or a manifest"
+    elif suffix == ".json":
+        message = "a list of pairs is JSON Lines, not JSON."
+        hint = 'write one object a line, like {"source": "a/1.png", "target": "b/1.png"}, into a .jsonl file'
+    elif suffix == ".toml":
+        message, hint = "this is a recipe.", "data.root is the folder of the image pairs, or a manifest"
+    else:
+        return
+    raise DataError(Problem(message, where="data.root", file=str(path), hint=hint))
+
+
+def read(path: Path, split: Split, *, sides: SideNames, by_name: ByName) -> Listing:
     """Return the pairs of one split.
 
     Rows without a `split` fall into one by their id: their own, or the path of their (first) source
-    without its suffix.
+    without its suffix. Where every row has one and none is for val, some of train are kept for it
+    by their id.
     """
     columns = sides.names if sides.named else ("source", "target")
-    rows = _json_lines(path) if path.suffix.lower() == ".jsonl" else _csv(path, columns)
+    rows = list(_json_lines(path) if path.suffix.lower() == ".jsonl" else _csv(path, columns))
+    words = {named_split(str(row.get("split") or "")) for _, row in rows}
+    shared_out = by_name.shares[1] > 0 and "train" in words and not words & {"val", None}
+    rule = by_name.without_test() if shared_out else by_name
+    kept = 0
     pairs: dict[str, tuple[int, PairFiles]] = {}
     problems: list[Problem] = []
     counts: dict[Split, int] = {"train": 0, "val": 0, "test": 0}
     for line, row in rows:
         names = [str(row.get(column) or "").strip() for column in columns]
-        identity = str(row.get("id") or "").strip() or stem(names[0])
+        identity = composed(str(row.get("id") or "").strip() or stem(names[0]))
         word = str(row.get("split") or "").strip()
-        chosen = named_split(word) if word else split_of(identity, shares)
+        chosen = named_split(word) if word else by_name.split(identity)
+        if shared_out and chosen == "train":
+            chosen = rule.split(identity)
+            kept += chosen == "val"
         if chosen is not None:
             counts[chosen] += 1
         if chosen not in (split, None):
@@ -72,7 +101,12 @@ def read(path: Path, split: Split, *, sides: SideNames, shares: Shares) -> Listi
         hint = "a column `split` says which split a row is for; without it, data.splits are the shares"
         raise MissingSplitError(Problem(message, file=str(path), hint=hint))
     title = f"{path.name}, columns {', '.join(columns)}"
-    return Listing(title, tuple(pair for _, pair in pairs.values()), tuple(problems))
+    note = (
+        f"no row is for val: {kept:,} of the {counts['train'] + kept:,} pairs of train are kept for it, "
+        "chosen by their ids (data.splits = [1, 0, 0] keeps none)"
+    )
+    notes = (note,) if kept and split != "test" else ()
+    return Listing(title, tuple(pair for _, pair in pairs.values()), tuple(problems), notes)
 
 
 def _problem(

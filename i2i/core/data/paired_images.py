@@ -1,20 +1,22 @@
 """Image pairs from disk, in the layouts and formats that people have them in.
 
-Only names are read at the start, and one pair for the spec, so that large sets open at once; a file that
-does not fit is named when its turn comes.
+Only names are read at the start, one pair for the spec, and a few pictures where only their proportions
+tell whether they are pairs, so that large sets open at once; a file that does not fit is named when its turn
+comes.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from i2i.core.data.layouts import list_pairs
-from i2i.core.data.records import PairFiles, SideNames
+from i2i.core.data.records import SPLIT, PairFiles, SideNames, Way
 from i2i.core.data.sides import SideFormat, Span, size_text
-from i2i.core.data.splits import Shares, check_shares
+from i2i.core.data.splits import ByName, Shares, check_group, check_shares
 from i2i.errors import DataError, Problem, printable
 from i2i.images import read_image
 from i2i.kinds import Colour, PairSpec, Split
@@ -30,20 +32,32 @@ TRIES = 20
 class PairedImages:
     """Pairs of images in folders or in a list, told by their names.
 
-    Found by themselves are pairs side by side in one image, A on the left; folders `A` and `B`, `trainA`
-    and `trainB`, `train/A` and `train/B`, `A/train` and `B/train`; and a manifest, `manifest.csv` or
-    `manifest.jsonl`. Items are ``{"source", "target", "id"}``: (C,H,W) tensors as stored, each of its own
-    size. Pairs come in natural order (2 before 10); hidden files and other kinds are passed over. Files
-    without a partner are left out and listed in `problems`.
+    Found by themselves are folders `A` and `B`, `trainA` and `trainB`, `train_A` and `train_B`, `train/A` and
+    `train/B`, `A/train` and `B/train`, with folders inside them if need be; the same with the words `input`
+    and `target`, `source` and `target`, `label` and `img`; names that end in `_A` and `_B`, or in those
+    words, in one folder; images that hold both sides, A on the left, where each is twice as wide as high, or
+    as `size` says; and a manifest, `manifest.csv` or `manifest.jsonl`. Where more than one of these is
+    likely, the error shows them, with the key for each.
+
+    Items are ``{"source", "target", "id"}``: (C,H,W) tensors as stored, each of its own size. Pairs are made
+    by names, in natural order (2 before 10); hidden files are passed over, files of other kinds counted in
+    `notes`. Files without a partner are left out and listed in `problems`. Where folders say what is for
+    training and none is there for validation, part of the training pairs are, by their names.
 
     Args:
         root: the folder of the pairs, or a manifest; relative to the working directory, `~` is home.
         direction: "a-to-b" translates A, or a manifest's source, into B; "b-to-a" the other way round.
         size: height and width to train at, one number for a square; left out, those of the first pair.
-        source: the source's folder or column where it is not A; several are stacked to one input.
-        target: the target's folder or column where it is not B.
+        layout: how the two sides are told apart where that is not certain: by "folders", "side-by-side" in
+            each image, or by "name-endings".
+        source: the source's folder, end of name or column where it is not A; `{split}` in it stands for
+            train, val and test, as in "{split}_images"; several are stacked to one input.
+        target: the same for the target where it is not B.
         splits: shares of train, val and test where no folder says which pairs are for what; a pair's name
             decides, so that more pairs move none to another split.
+        group: a regular expression that finds in a pair's name whom or what it shows, like "^([a-z0-9]+)_":
+            pairs with the same first group, or the same match, fall into one split where names decide; a name
+            without a match is alone.
         source_labels: the source is a map of so many classes, stored as indices, or of these colours.
         target_labels: the same for the target.
         source_range: the stored values that become -1 and 1 where they are not all that the integers can
@@ -58,25 +72,39 @@ class PairedImages:
         root: Path,
         direction: Literal["a-to-b", "b-to-a"] = "a-to-b",
         size: Count | tuple[Count, Count] | None = None,
+        layout: Way | None = None,
         source: str | tuple[str, ...] | None = None,
         target: str | None = None,
         splits: Shares = (0.8, 0.1, 0.1),
+        group: re.Pattern[str] | None = None,
         source_labels: Count | tuple[Colour, ...] | None = None,
         target_labels: Count | tuple[Colour, ...] | None = None,
         source_range: Span | dict[str, Span] | None = None,
         target_range: Span | None = None,
     ) -> None:
         check_shares(splits)
-        names = _side_names(source, target, direction)
+        if group is not None:
+            group = re.compile(group)
+            check_group(group)
+        names = _side_names(source, target, direction, layout)
+        height_width = (size, size) if isinstance(size, int) else size
         self._source = SideFormat("source", names.sources, source_labels, source_range)
         self._target = SideFormat("target", (names.target,), target_labels, target_range)
         self._swapped = direction == "b-to-a"
-        listing = list_pairs(root.expanduser(), split, sides=names, shares=splits)
+        listing = list_pairs(
+            root.expanduser(),
+            split,
+            sides=names,
+            by_name=ByName(splits, group),
+            way=layout,
+            size=height_width,
+        )
         self.layout = listing.layout
         self.problems = listing.problems
+        self.notes = listing.notes
         self._pairs = listing.pairs
         self._first = self._first_readable()
-        self.spec = self._spec(size)
+        self.spec = self._spec(height_width)
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -129,18 +157,20 @@ class PairedImages:
                 return pair
         raise DataError(*(problems or self.problems))
 
-    def _spec(self, size: int | tuple[int, int] | None) -> PairSpec:
+    def _spec(self, size: tuple[int, int] | None) -> PairSpec:
         files, images = self._files(self._first), self._images(self._first)
         spec = PairSpec(self._source.spec(images[0], files[0]), self._target.spec(images[1], files[1]))
         if size is None:
             return spec
-        height, width = (size, size) if isinstance(size, int) else size
+        height, width = size
         return PairSpec(
             replace(spec.source, height=height, width=width), replace(spec.target, height=height, width=width)
         )
 
 
-def _side_names(source: str | tuple[str, ...] | None, target: str | None, direction: str) -> SideNames:
+def _side_names(
+    source: str | tuple[str, ...] | None, target: str | None, direction: str, layout: Way | None
+) -> SideNames:
     """Return where the sides are; raise ValueError for names that leave something open."""
     if source is None and target is None:
         return SideNames()
@@ -151,6 +181,10 @@ def _side_names(source: str | tuple[str, ...] | None, target: str | None, direct
     sources = (source,) if isinstance(source, str) else source
     if not sources or len({*sources, target}) != len(sources) + 1:
         raise ValueError("'source' and 'target' name different folders or columns, each once")
+    if len({SPLIT in name for name in (*sources, target)}) > 1:
+        raise ValueError(f"'source' and 'target' have {SPLIT} in each of their names, or in none")
+    if layout == "side-by-side":
+        raise ValueError("'source' and 'target' name no halves of an image; leave out them or 'layout'")
     return SideNames(sources, target, named=True)
 
 

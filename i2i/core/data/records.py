@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from i2i.errors import Problem
+
+SPLIT = "{split}"
+"""Stands for a split's name in the name of a folder."""
+
+Way = Literal["folders", "side-by-side", "name-endings"]
+"""How the two sides of a pair are told apart: by folder, as halves of one image, or by the file's name."""
 
 
 @dataclass(frozen=True)
 class SideNames:
-    """The folders, or the columns of a manifest, that hold the sources and the target."""
+    """The folders, the ends of names, or the columns of a manifest, that tell the sources and the target."""
 
     sources: tuple[str, ...] = ("A",)
     target: str = "B"
@@ -33,8 +40,9 @@ class PairFiles:
 
 @dataclass(frozen=True)
 class Listing:
-    """The pairs of one split, how they were found, and what was left out of them."""
+    """The pairs of one split, how they were found, what was left out of them, and what is to be said."""
 
     layout: str
     pairs: tuple[PairFiles, ...]
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
