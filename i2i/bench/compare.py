@@ -26,13 +26,13 @@ from i2i.building.probe import probe
 from i2i.data.opening import open_data
 from i2i.engine import scoring
 from i2i.errors import DataError, I2IError, RecipeError
-from i2i.kinds import PairSpec
 from i2i.models.evaluation import definition
 from i2i.models.trained import Trained, find_trained
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.recipe import load_recipe, read_resolved
 from i2i.runs import weights
 from i2i.runs.folder import RunFolder, plain
+from i2i.runs.header import ModelHeader
 from i2i.system.atomic import write_text
 
 ENVIRONMENT = ("i2i", "python", "torch", "platform", "processor", "cores", "device")
@@ -290,10 +290,11 @@ def _cost(variant: Variant, catalog: Catalog, note: Callable[[str], None]) -> di
     folder = RunFolder(variant.runs[0].folder)
     try:
         recipe = load_recipe(folder.root / "resolved.toml", catalog=catalog)
-        spec = PairSpec.from_json(weights.read(folder.model).header["pair_spec"])
+        header = ModelHeader.read(weights.read(folder.model).header, path=folder.model)
+        spec, _ = header.generator(path=folder.model)
         facts = probe(recipe, spec, start=False)
-    except (I2IError, KeyError, TypeError) as error:
-        reason = error.problems[0].message if isinstance(error, I2IError) else "its model file is damaged"
+    except I2IError as error:
+        reason = error.problems[0].message
         note(f"{variant.name}: the size of its networks is not known: {reason}")
         return cost
     for section, key in (

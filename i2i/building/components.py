@@ -21,6 +21,7 @@ from i2i.kinds import DiscriminatorSlot, MethodSlots, PairSpec
 from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.runs import weights
+from i2i.runs.header import ModelHeader
 from i2i.seeds import seeded
 from i2i.slot_keys import Place
 
@@ -89,8 +90,9 @@ def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: boo
         path = slot.settings.init_from.expanduser()
         try:
             file = weights.read(path)
-            if file.header.get("component") == slot.entry.ref:
-                weights.check_component(file, slot.entry)
+            header = ModelHeader.read(file.header, path=path)
+            if header.component == slot.entry.ref:
+                header.check(slot.entry, path=path)
             weights.load_into(module, file.tensors, source=str(path), target=slot.entry.ref)
         except I2IError as error:
             problem = recipe.problem(f"{slot.path}.init_from", error.problems[0].message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ from i2i.data.views import First
 from i2i.engine import scoring
 from i2i.engine.average import Average
 from i2i.errors import PluginError, RecipeError
-from i2i.kinds import Batch, PairSpec, Side
+from i2i.kinds import Batch, PairSpec
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.runs import state, weights
-from i2i.runs.header import portable, shareable
+from i2i.runs.header import ModelHeader, portable, shareable
 from i2i.system.device import Runtime
 
 TRAINER = "trainer.safetensors"
@@ -241,7 +241,9 @@ class Session:
         files = {}
         for path, module in self.networks.modules():
             header = self.describe(self.recipe.slots[path])
-            files[f"{self._file_name(path)}.safetensors"] = weights.encode(module.state_dict(), header)
+            files[f"{self._file_name(path)}.safetensors"] = weights.encode(
+                module.state_dict(), header.entries()
+            )
         networks = [module for _, module in self.networks.modules()]
         whole = {
             "step": self.step,
@@ -266,7 +268,7 @@ class Session:
         for path, module in self.networks.modules():
             file = weights.read(folder / f"{self._file_name(path)}.safetensors")
             slot = self.recipe.slots[path]
-            notes += weights.check_component(file, slot.entry)
+            notes += ModelHeader.read(file.header, path=file.path).check(slot.entry, path=file.path)
             weights.load_into(module, file.tensors, source=str(file.path), target=slot.entry.ref)
         file = weights.read(folder / TRAINER)
         trainer = state.unpack(file.tensors, file.header["trainer"])
@@ -287,25 +289,28 @@ class Session:
         name = components.method_slots(self.recipe).exported
         module: nn.Module = self.networks.generators[name]
         with self.average.swapped() if self.average else nullcontext():
-            return weights.encode(module.state_dict(), self.describe(self.recipe.slots[f"generators.{name}"]))
+            header = self.describe(self.recipe.slots[f"generators.{name}"])
+            return weights.encode(module.state_dict(), header.entries())
 
-    def describe(self, slot: Slot) -> dict[str, Any]:
+    def describe(self, slot: Slot) -> ModelHeader:
         """Return the header of a network's weights file: all that is needed to build and run it."""
-        header: dict[str, Any] = {
-            "component": slot.entry.ref,
-            "rev": slot.entry.rev,
-            "distribution": slot.entry.distribution,
-            "version": slot.entry.version,
-            "slot": portable(slot, self._table_of(slot.path)),
-            "provenance": {**self._provenance, "step": self.step},
-        }
-        if slot.kind == "generator":
-            role = components.method_slots(self.recipe).generators[slot.name]
-            sides: tuple[Side, Side] = (role.reads, role.writes)
-            header["pair_spec"] = asdict(PairSpec(self.spec.side(sides[0]), self.spec.side(sides[1])))
-            header["test"] = asdict(self.method.test)
-            header |= shareable(self.recipe)
-        return header
+        header = ModelHeader(
+            component=slot.entry.ref,
+            rev=slot.entry.rev,
+            distribution=slot.entry.distribution,
+            version=slot.entry.version,
+            slot=portable(slot, self._table_of(slot.path)),
+            provenance={**self._provenance, "step": self.step},
+        )
+        if slot.kind != "generator":
+            return header
+        role = components.method_slots(self.recipe).generators[slot.name]
+        return replace(
+            header,
+            pair_spec=PairSpec(self.spec.side(role.reads), self.spec.side(role.writes)),
+            test=self.method.test,
+            **shareable(self.recipe),
+        )
 
     def _table_of(self, path: str) -> Any:
         section, _, name = path.partition(".")

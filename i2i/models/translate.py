@@ -5,14 +5,12 @@ Needs nothing but the file and the plug-in that its header names.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,9 +25,8 @@ from i2i.plugins.schema import component_schema, slot_schema
 from i2i.plugins.versions import then_and_now, told
 from i2i.registry import Entry
 from i2i.runs import weights
+from i2i.runs.header import ModelHeader
 from i2i.seeds import seeded
-
-Record = TypeVar("Record", PairSpec, TestSettings)
 
 
 @dataclass(frozen=True)
@@ -57,16 +54,12 @@ def load_model(
 ) -> Model:
     """Load a model file on `device`; `dropout` overrides what the file says."""
     file = weights.read(Path(path))
+    header = ModelHeader.read(file.header, path=file.path)
+    spec, test = header.generator(path=file.path)
     catalog = catalog or Catalog(discover())
-    try:
-        spec = _as(PairSpec, file.header["pair_spec"])
-        test = _as(TestSettings, file.header["test"])
-        entry = _component(file, catalog)
-        notes = weights.check_component(file, entry)
-        table = dict(file.header["slot"])
-        options = _options(file, entry, table)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise DataError(f"{path} is not a model: its header describes no generator.") from None
+    entry = _component(header, file.path, catalog)
+    notes = header.check(entry, path=file.path)
+    options = _options(header, file.path, entry)
     factory, schema = component_schema(entry)
     channels = {"in_channels": spec.source.channels, "out_channels": spec.target.channels}
     given = {name: value for name, value in {**channels, "fetch": False}.items() if name in schema.injected}
@@ -83,35 +76,29 @@ def load_model(
     return Model(module.to(device), spec, tuple(notes), device)
 
 
-def _component(file: weights.WeightsFile, catalog: Catalog) -> Entry:
-    """Return the generator that `file` names; raise in its name when it is not to be had."""
-    ref, then = file.header["component"], f"{file.header['distribution']} {file.header['version']}"
+def _component(header: ModelHeader, path: Path, catalog: Catalog) -> Entry:
+    """Return the generator that a header names; raise in its file's name when it is not to be had."""
     try:
-        return catalog.get(("generator",), ref)
+        return catalog.get(("generator",), header.component)
     except I2IError as error:
-        namespace, _ = split_ref(ref)
-        skew = told({namespace: then}, namespace, catalog.plugins.get(namespace))
-        problem = Problem(error.problems[0].message, file=str(file.path), hint=skew)
+        namespace, _ = split_ref(header.component)
+        skew = told({namespace: header.written_with}, namespace, catalog.plugins.get(namespace))
+        problem = Problem(error.problems[0].message, file=str(path), hint=skew)
         raise type(error)(problem) from error
 
 
-def _options(file: weights.WeightsFile, entry: Entry, table: Mapping[str, Any]) -> dict[str, Any]:
+def _options(header: ModelHeader, path: Path, entry: Entry) -> dict[str, Any]:
     """Return the parameters in a model's table; RecipeError where the installed component has others."""
     _, schema = component_schema(entry)
-    reading = schema.read(table)
-    unknown = sorted(table.keys() - {"use", *schema.names, *slot_schema(entry.kind).names})
+    reading = schema.read(header.slot)
+    unknown = sorted(header.slot.keys() - {"use", *schema.names, *slot_schema(entry.kind).names})
     faults = [f"the installed {entry.ref} has no parameter '{name}'" for name in unknown]
     faults += reading.errors.values()
     if not faults:
         return reading.values
-    then, now = weights.versions(file, entry)
+    then, now = header.written_with, f"{entry.distribution} {entry.version}"
     skew = then_and_now(then, now) if then != now else ""
-    raise RecipeError(*(Problem(fault, file=str(file.path), hint=skew) for fault in faults))
-
-
-def _as(kind: type[Record], value: Any) -> Record:
-    """Return the record that a header's JSON describes; ValueError when it describes none."""
-    return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+    raise RecipeError(*(Problem(fault, file=str(path), hint=skew) for fault in faults))
 
 
 @torch.no_grad()

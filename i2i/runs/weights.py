@@ -18,8 +18,6 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from i2i.errors import DataError, Problem, RecipeError
-from i2i.plugins.versions import then_and_now
-from i2i.registry import Entry
 from i2i.system.atomic import write_bytes
 
 FORMAT = "1"
@@ -112,32 +110,6 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, 
         raise RecipeError(f"{source} does not fit {target}: parameters {', '.join(reasons)}.")
     if not any(tensor.is_meta for tensor in own.values()):
         module.load_state_dict(dict(tensors))
-
-
-def check_component(file: WeightsFile, entry: Entry) -> list[str]:
-    """Compare the component that wrote `file` with the installed one; return notes on what is harmless.
-
-    Raises RecipeError when the weights no longer mean the same: another component, another revision.
-    """
-    then, now = versions(file, entry)
-    old, new = (
-        f"{ref} revision {rev}"
-        for ref, rev in ((file.header["component"], file.header["rev"]), (entry.ref, entry.rev))
-    )
-    if old != new:
-        cause = f"both are of {now}" if then == now else then_and_now(then, now)
-        cure = "Train anew." if then == now else "Train anew, or use the version it was written with."
-        raise RecipeError(
-            f"{file.path} holds {old}, and installed is {new}: its weights no longer mean the same "
-            f"({cause}). {cure}"
-        )
-    return [] if then == now else [f"{file.path} was written with {then}; installed is {now}."]
-
-
-def versions(file: WeightsFile, entry: Entry) -> tuple[str, str]:
-    """Return the distribution and version that `file` was written with, and those installed."""
-    header = file.header
-    return f"{header['distribution']} {header['version']}", f"{entry.distribution} {entry.version}"
 
 
 def _first_line(error: Exception) -> str:
