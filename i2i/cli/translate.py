@@ -11,7 +11,7 @@ from i2i.cli.options import PluginOption, open_catalog
 
 
 def translate(
-    model: Annotated[Path, typer.Argument(help="A model file, such as runs/…/model.safetensors.")],
+    model: Annotated[Path, typer.Argument(help="A run's folder, or a model file.")],
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image, or a folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A file or folder; names are kept.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other answers from dropout.")] = 0,

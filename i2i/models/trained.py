@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from i2i.errors import DataError, RecipeError
+from i2i.errors import RecipeError
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.versions import recorded
 from i2i.recipe.recipe import Recipe, load_sections
 from i2i.runs import weights
-from i2i.runs.folder import RunFolder
+from i2i.runs.folder import RunFolder, model_in
 from i2i.runs.header import ModelHeader
 
 SECTIONS = ("data", "metrics")
@@ -49,11 +49,8 @@ def find_trained(
 
     Raises DataError when there is no model, RecipeError when it is not known which data it belongs to.
     """
-    run = RunFolder(path if path.is_dir() else path.parent)
-    if path.is_dir():
-        if not run.holds_run():
-            raise DataError(f"{path} holds no run; give the folder of one, or a model file.")
-        path = run.model
+    path = model_in(path)
+    run = RunFolder(path.parent)
     header = ModelHeader.read(weights.read(path).header, path=path)
     of_run = path.name == run.model.name and run.holds_run()
     source: str | Path | Mapping[str, Any]

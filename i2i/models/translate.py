@@ -25,6 +25,7 @@ from i2i.plugins.schema import component_schema, slot_schema
 from i2i.plugins.versions import then_and_now, told
 from i2i.registry import Entry
 from i2i.runs import weights
+from i2i.runs.folder import model_in
 from i2i.runs.header import ModelHeader
 from i2i.seeds import seeded
 
@@ -40,7 +41,7 @@ class Model:
 
 
 def load_generator(path: str | Path) -> nn.Module:
-    """Return the generator in a model file as an ordinary module, on the CPU, in test mode.
+    """Return the generator in a model file or a run's folder as an ordinary module, on the CPU, in test mode.
 
     It maps (B,Cin,H,W) to (B,Cout,H,W), both in [-1,1], with dropout and normalisation as the file
     says; height and width must be multiples of its `size_multiple`, if it has one. Raises DataError
@@ -52,8 +53,8 @@ def load_generator(path: str | Path) -> nn.Module:
 def load_model(
     path: str | Path, *, device: str = "cpu", catalog: Catalog | None = None, dropout: bool | None = None
 ) -> Model:
-    """Load a model file on `device`; `dropout` overrides what the file says."""
-    file = weights.read(Path(path))
+    """Load a model file, or that of a run's folder, on `device`; `dropout` overrides what the file says."""
+    file = weights.read(model_in(Path(path)))
     header = ModelHeader.read(file.header, path=file.path)
     spec, test = header.generator(path=file.path)
     catalog = catalog or Catalog(discover())
@@ -66,12 +67,14 @@ def load_model(
     try:
         # Without memory first: a header may ask for more than its own tensors ever filled.
         with torch.device("meta"):
-            weights.load_into(factory(**options, **given), file.tensors, source=str(path), target=entry.ref)
+            weights.load_into(
+                factory(**options, **given), file.tensors, source=str(file.path), target=entry.ref
+            )
         with seeded(0, "load"):
             module: nn.Module = factory(**options, **given)
     except (ValueError, RuntimeError) as error:
-        raise DataError(f"{path} is not a model that {entry.ref} can make: {error}") from error
-    weights.load_into(module, file.tensors, source=str(path), target=entry.ref)
+        raise DataError(f"{file.path} is not a model that {entry.ref} can make: {error}") from error
+    weights.load_into(module, file.tensors, source=str(file.path), target=entry.ref)
     testtime.apply(module, test if dropout is None else TestSettings(dropout, test.norm))
     return Model(module.to(device), spec, tuple(notes), device)
 

@@ -76,6 +76,21 @@ class ModelHeader:
             raise DataError(f"{path} is not a model: its header describes no generator.")
         return self.pair_spec, self.test
 
+    def unlike(self, slot: Slot, table: Mapping[str, Any], channels: Mapping[str, int]) -> tuple[str, str]:
+        """Return in words what this network is made of and what a slot's is, where they differ.
+
+        `table` is the slot's as the recipe has it, `channels` are those of its images.
+        """
+        sides = (self.pair_spec.source, self.pair_spec.target) if self.pair_spec else ()
+        given = zip(("in_channels", "out_channels"), (side.channels for side in sides), strict=False)
+        here = {"use": slot.entry.ref, **{key: table[key] for key in table if key != "use"}, **channels}
+        there = {**self.slot, "use": self.component, **dict(given)}
+        keys = [
+            key for key in there if key in here and here[key] != there[key] and not key.startswith("init")
+        ]
+        one, other = (", ".join(f"{key} = {made[key]}" for key in keys) for made in (there, here))
+        return one, other
+
     @property
     def written_with(self) -> str:
         """The distribution and version of the component that wrote the weights."""

@@ -62,6 +62,22 @@ def test_a_pickle_in_place_of_a_model_is_sent_to_import(tmp_path):
         load_model(tmp_path / "latest_net_G.pth")
 
 
+def test_a_runs_folder_stands_for_its_model(model, tmp_path):
+    source = picture(tmp_path / "one.png")
+    assert command(model.parent, source, tmp_path / "two.png").returncode == 0
+    weights = (load_generator(path).state_dict() for path in (model, model.parent, str(model.parent)))
+    first, *others = weights
+    assert all(torch.equal(first[name], other[name]) for other in others for name in first)
+
+
+def test_a_folder_that_holds_no_model_is_refused_in_a_sentence(model, tmp_path):
+    with pytest.raises(DataError, match=r"holds no run; give the folder of one, or a model file"):
+        load_generator(tmp_path)
+    model.unlink()
+    with pytest.raises(DataError, match=r"holds a run that has written no model\.safetensors yet"):
+        load_generator(model.parent)
+
+
 def test_a_single_file_goes_to_a_file_or_into_a_folder(model, tmp_path):
     source = picture(tmp_path / "one.png")
     assert command(model, source, tmp_path / "two.png").returncode == 0
