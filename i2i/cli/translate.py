@@ -21,6 +21,9 @@ def translate(
     dropout: Annotated[
         bool | None, typer.Option("--dropout/--no-dropout", help="Instead of what the model file says.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there; they are kept without it.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     plugin: PluginOption = None,
 ) -> None:
@@ -28,17 +31,23 @@ def translate(
     from rich.console import Console
     from rich.progress import track
 
-    from i2i.models.translate import load_model, plan, translate_all
+    from i2i.models.planning import of_other_kinds, plan
+    from i2i.models.translate import load_model, translate_all
     from i2i.system.device import find_device
 
     console = Console(stderr=True)
     console.quiet = not console.is_terminal
     catalog = open_catalog(plugin)
     loaded = load_model(model, device=find_device(device), catalog=catalog, dropout=dropout)
-    work = plan(source, target, loaded.spec)
+    planned = plan(source, target, loaded.spec, samples=samples, overwrite=overwrite)
     for note in loaded.notes:
         typer.echo(note, err=True)
-    written = translate_all(loaded, work, seed=seed, samples=samples)
-    count = sum(1 for _ in track(written, description="translating", total=len(work), console=console))
+    written = translate_all(loaded, planned.work, seed=seed, samples=samples)
+    total = len(planned.work)
+    count = sum(1 for _ in track(written, description="translating", total=total, console=console))
     each = f", {samples} samples each" if samples > 1 else ""
-    typer.echo(f"{count} image{'s' if count != 1 else ''} translated to {target}{each}")
+    if planned.others:
+        found = f"{count} of {total + len(planned.others)} files translated to {target}{each}, "
+        typer.echo(found + of_other_kinds(planned.others))
+    else:
+        typer.echo(f"{count} image{'s' if count != 1 else ''} translated to {target}{each}")

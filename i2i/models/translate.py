@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 from i2i import testtime
 from i2i.errors import DataError, I2IError, Problem, RecipeError
-from i2i.images import IMAGE_SUFFIXES, fitting, write_image
+from i2i.images import write_image
 from i2i.kinds import PairSpec, TestSettings
-from i2i.models.sources import Files, parts_in, read_source
+from i2i.models.planning import written
+from i2i.models.sources import Files, read_source
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.discovery import discover
 from i2i.plugins.schema import component_schema, slot_schema
@@ -137,16 +138,13 @@ def translate_file(model: Model, source: Files, target: Path, *, seed: int, samp
     for number in range(samples):
         with seeded(seed, "translate", first.name, *([number] if number else [])):
             answers.append(translate(model, image))
-    if samples == 1:
-        write_image(target, answers[0], spec=model.spec.target)
-        return
-    if torch.equal(answers[0], answers[1]):
+    if samples > 1 and torch.equal(answers[0], answers[1]):
         raise RecipeError(
             f"this model draws nothing at random, so {samples} samples would be equal; "
             "leave --samples out, or, if it has dropout, turn that on with --dropout."
         )
-    for number, answer in enumerate(answers, start=1):
-        write_image(target.with_stem(f"{target.stem}-{number}"), answer, spec=model.spec.target)
+    for path, answer in zip(written(target, samples), answers, strict=True):
+        write_image(path, answer, spec=model.spec.target)
 
 
 def translate_all(
@@ -166,58 +164,3 @@ def translate_all(
             yield target
     if problems:
         raise DataError(*problems)
-
-
-def plan(source: Path, target: Path, spec: PairSpec | None = None) -> list[tuple[Files, Path]]:
-    """Return which image is written where: a file, or every image below a folder under its own name.
-
-    With the `spec` of a model, a folder may hold one folder for each of the files that its source is
-    stacked from, and a name gets another suffix where its own cannot hold the model's images. Raises
-    DataError when there is none, RecipeError when a translation would overwrite its source or another.
-    """
-    work: list[tuple[Files, Path]]
-    if source.is_dir():
-        if target.is_file():
-            raise RecipeError(f"{target} is a file, and {source} is a folder; name a folder to write to.")
-        work = [(files, target / name) for files, name in _images_below(source, spec)]
-    elif source.is_file():
-        inside = target.is_dir() or not target.suffix
-        work = [(source, target / source.name)] if inside else [(source, target)]
-        if not inside:
-            spec = None  # the person chose the suffix
-    else:
-        raise DataError(f"{source} does not exist.")
-    if spec is not None:
-        work = [(files, fitting(result, spec.target)) for files, result in work]
-    _check_results(work)
-    return work
-
-
-def _images_below(folder: Path, spec: PairSpec | None) -> list[tuple[Files, Path]]:
-    """Return the images below a folder, each with its name inside that folder."""
-    parts = parts_in(folder, spec.source) if spec else []
-    if parts:
-        return [(files, Path(files[0].name)) for files in parts]
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*"))
-    found = [name for name in names if name.suffix.lower() in IMAGE_SUFFIXES and not _hidden(name)]
-    found = [name for name in found if not (folder / name).is_dir()]
-    if not found:
-        raise DataError(f"{folder} holds no image; looked for {', '.join(sorted(IMAGE_SUFFIXES))}.")
-    return [(folder / name, name) for name in found]
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _check_results(work: Iterable[tuple[Files, Path]]) -> None:
-    taken: dict[Path, Path] = {}
-    for source, result in work:
-        files = (source,) if isinstance(source, Path) else source
-        for path in files:
-            if result.exists() and result.samefile(path):
-                message = f"{path} would be overwritten by its own translation; choose another output."
-                raise RecipeError(message)
-        if result in taken:
-            raise RecipeError(f"{taken[result]} and {files[0]} would both become {result}: rename one.")
-        taken[result] = files[0]
