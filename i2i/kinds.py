@@ -31,6 +31,7 @@ from i2i.records import (
     Pair,
     PairSpec,
     Part,
+    Scale,
     Side,
     Split,
     TestSettings,
@@ -83,6 +84,7 @@ __all__ = [
     "PairedLoss",
     "Part",
     "Penalty",
+    "Scale",
     "Schedule",
     "Side",
     "Split",
@@ -158,7 +160,8 @@ class Data(Protocol):
     `draw(index, rng)` for unpaired data, called instead in training with a seeded
     `torch.Generator`; `credit`, a sentence of attribution that every report repeats; `layout`, how the
     files were found, in words; `problems`, what was found wrong without opening any item: a sequence of
-    `Problem`s, which are an error unless `on_bad = "skip"`.
+    `Problem`s, which are an error unless `on_bad = "skip"`; `scale = "own"` where it hands out windows of
+    pictures, such as tiles, at the pictures' own resolution, so that whole pictures are translated at theirs.
     """
 
     spec: PairSpec
@@ -177,7 +180,9 @@ class Transform(Protocol):
     A recipe says where it is applied (`at`): to pairs as they are "loading", to those on the "device", or, at
     "judging", to what discriminators see: the image as the pair's target, what is beside it as its source.
     There a gradient must come through to the image, and its values may leave [-1,1]. One that fits some of
-    these places alone names them in an attribute `places` of its class or function.
+    these places alone names them in an attribute `places` of its class or function. One that cuts windows at
+    the pictures' own resolution has an attribute `scale = "own"` there, one that resizes them `"shrunk"`: the
+    first in a recipe to say so decides how whole pictures are scored and translated.
     """
 
     def __call__(self, pair: Pair, *, size: tuple[int, int], rng: torch.Generator) -> Pair: ...

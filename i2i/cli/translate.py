@@ -21,30 +21,49 @@ def translate(
     dropout: Annotated[
         bool | None, typer.Option("--dropout/--no-dropout", help="Instead of what the model file says.")
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="native|N|HxW",
+            help="Translate pictures as they are, at N pixels on the shorter side, or at exactly HxW, and "
+            "bring the answers back; by default at the scale of the training.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that are there; they are kept without it.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     plugin: PluginOption = None,
 ) -> None:
-    """Translate images of any size with a trained model."""
+    """Translate images of any size with a trained model.
+
+    A model whose training brought pictures to a size translates them at that scale, and brings the answer
+    back to the picture's own size; one trained on windows of pictures takes them as they are.
+    """
     from rich.console import Console
     from rich.progress import track
 
     from i2i.models.planning import of_other_kinds, plan
+    from i2i.models.sizing import asked_size
     from i2i.models.translate import load_model, translate_all
     from i2i.system.device import find_device
 
     console = Console(stderr=True)
     console.quiet = not console.is_terminal
+    asked = None if size is None else asked_size(size)
     catalog = open_catalog(plugin)
     loaded = load_model(model, device=find_device(device), catalog=catalog, dropout=dropout)
+    sizing = loaded.sizing(asked)
     planned = plan(source, target, loaded.spec, samples=samples, overwrite=overwrite)
     for note in loaded.notes:
         typer.echo(note, err=True)
-    written = translate_all(loaded, planned.work, seed=seed, samples=samples)
+    written = translate_all(loaded, planned.work, seed=seed, samples=samples, sizing=sizing)
     total = len(planned.work)
-    count = sum(1 for _ in track(written, description="translating", total=total, console=console))
+    try:
+        count = sum(1 for _ in track(written, description="translating", total=total, console=console))
+    finally:
+        for note in sizing.notes():
+            typer.echo(note, err=True)
     each = f", {samples} samples each" if samples > 1 else ""
     if planned.others:
         found = f"{count} of {total + len(planned.others)} files translated to {target}{each}, "

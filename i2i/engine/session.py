@@ -19,13 +19,16 @@ from torch import Tensor, nn
 from i2i.augmentation import Augmentation
 from i2i.building import components
 from i2i.context import Run
+from i2i.data.scale import pictures_of, scale_of
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches
 from i2i.data.views import First
 from i2i.engine import scoring
 from i2i.engine.average import Average
 from i2i.errors import PluginError, RecipeError
+from i2i.images.resizing import padded
 from i2i.kinds import Batch, PairSpec
 from i2i.recipe.recipe import Recipe, Slot
+from i2i.records import Pictures
 from i2i.runs import state, weights
 from i2i.runs.header import ModelHeader, portable, shareable
 from i2i.system.device import Runtime
@@ -53,6 +56,8 @@ class Session:
         self.recipe, self.runtime = recipe, runtime
         self.data, self._provenance = data, provenance
         self.spec: PairSpec = data["train"].spec
+        self.scale = scale_of(recipe, data["train"])
+        self._pictures: Pictures | None = None
         epochs = Epochs(len(data["train"]), recipe.data.settings.batch_size, recipe.seed)
         self.accumulate = recipe.train.accumulate
         self.steps_per_epoch = epochs.batches / self.accumulate
@@ -137,19 +142,21 @@ class Session:
     def exported(self) -> Iterator[Callable[[Tensor], Tensor]]:
         """Yield the function that the exported model will be: averaged weights, test settings."""
 
+        name = components.method_slots(self.recipe).exported
+        multiple = getattr(self.networks.generators[name], "size_multiple", 1)
+
         def translate(source: Tensor) -> Tensor:
+            height, width = source.shape[-2:]
             with self.runtime.autocast():
-                output: Tensor = self.method.translate(source)
-            return output.float()
+                output: Tensor = self.method.translate(padded(source, multiple))
+            return output[..., :height, :width].float()
 
         with self.average.swapped() if self.average else nullcontext():
             yield translate
 
     def held_out(self, count: int) -> Batch:
         """Return `count` validation pairs, spread evenly over the split, as one batch on the device."""
-        pairs = HeldOutPairs(self.data["val"])
-        count = min(count, len(pairs))
-        return self.placed(collate([pairs[place * len(pairs) // count] for place in range(count)]))
+        return self.placed(collate(HeldOutPairs(self.data["val"], scale=self.scale).spread(count)))
 
     def evaluate(self, *, limit: int | None = None) -> tuple[dict[str, float], dict[str, float]]:
         """Return the metrics of the exported model on the validation split, and those of its inputs.
@@ -172,7 +179,7 @@ class Session:
         settings = self.recipe.data.settings
 
         def score(function: Callable[..., scoring.Scores], *translate: Any) -> scoring.Scores:
-            batches = held_out_batches(self.data["val"], settings, limit=limit)
+            batches = held_out_batches(self.data["val"], settings, limit=limit, scale=self.scale)
             return function(
                 *translate,
                 batches,
@@ -305,10 +312,14 @@ class Session:
         if slot.kind != "generator":
             return header
         role = components.method_slots(self.recipe).generators[slot.name]
+        if self._pictures is None:
+            self._pictures = pictures_of(self.data["train"])
         return replace(
             header,
             pair_spec=PairSpec(self.spec.side(role.reads), self.spec.side(role.writes)),
             test=self.method.test,
+            scale=self.scale,
+            pictures=self._pictures,
             **shareable(self.recipe),
         )
 

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2i.data import stream
 from i2i.errors import RecipeError
+from i2i.images.resizing import padded
 from i2i.models.evaluation import Watch, check_fit, open_split
 from i2i.models.trained import Trained
 from i2i.models.translate import load_model
@@ -74,8 +75,12 @@ def calibrated_file(
         check_fit(model, data, trained)
         size = recipe.data.settings.batch_size
         count = max(1, len(data) // size)
-        batches = stream.held_out_batches(data, recipe.data.settings, limit=count * size)
-        sources = (runtime.place(batch.source) for batch in watch(batches, count, "calibrating"))
+        scale = trained.header.scale or "shrunk"
+        batches = stream.held_out_batches(data, recipe.data.settings, limit=count * size, scale=scale)
+        multiple = getattr(model.module, "size_multiple", 1)
+        sources = (
+            runtime.place(padded(batch.source, multiple)) for batch in watch(batches, count, "calibrating")
+        )
         with seeded(recipe.seed, "calibrate"):
             norms = calibrate(model.module, sources)
     if not norms:

@@ -19,7 +19,7 @@ from i2i.data.opening import cached, open_data
 from i2i.engine import scoring
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.images import resizing
-from i2i.kinds import Batch, Direction, ImageSpec, Side, Split
+from i2i.kinds import Batch, Direction, ImageSpec, Scale, Side, Split
 from i2i.models.trained import Trained
 from i2i.models.translate import Model, load_model, translate
 from i2i.plugins.catalog import Catalog
@@ -47,13 +47,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was scored, how, and what came out; `definitions` are by the metric's name in the recipe."""
+    """What was scored, how, and what came out; `definitions` are by the metric's name in the recipe.
+
+    At the `scale` "own" pairs were scored whole, at their own size, and otherwise at that of the data.
+    """
 
     model: str
     split: Split
     seed: int
     draws: Mapping[str, int]
     image: ImageSpec
+    scale: Scale
     figures: Mapping[str, Figure]
     definitions: Mapping[str, str]
     scores: scoring.Scores
@@ -66,7 +70,8 @@ class Evaluation:
             "model": self.model,
             "split": self.split,
             "images": len(self.scores.ids),
-            "size": list(self.image.size),
+            "size": list(self.image.size) if self.scale == "shrunk" else None,
+            "scale": self.scale,
             "depth": self.image.depth,
             "resize": resizing.PLAIN,
             "seed": self.seed,
@@ -118,10 +123,11 @@ def evaluate_trained(
             for name, metric in needy.items():
                 note(f"{name} prepares itself on the training split.")
                 metric.prepare(train)
+        scale = trained.header.scale or "shrunk"
         drawn = {slot.name: draws or slot.settings.draws for slot in recipe.section("metrics")}
 
         def score(what: str, function: Callable[..., scoring.Scores], *answer: Any) -> scoring.Scores:
-            batches = stream.held_out_batches(data, settings)
+            batches = stream.held_out_batches(data, settings, scale=scale)
             return function(
                 *answer,
                 watch(batches, -(-len(data) // settings.batch_size), what),
@@ -140,6 +146,7 @@ def evaluate_trained(
         seed=recipe.seed,
         draws=drawn,
         image=data.spec.target,
+        scale=scale,
         figures=_figures(scores, copied, directions),
         definitions={name: definition(metric) for name, metric in metrics.items()},
         scores=scores,

@@ -6,27 +6,32 @@ Needs nothing but the file and the plug-in that its header names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from i2i import testtime
+from i2i.data.scale import scale_of
 from i2i.errors import DataError, I2IError, Problem, RecipeError
 from i2i.images import write_image
-from i2i.kinds import PairSpec, TestSettings
+from i2i.images.resizing import padded, resize
+from i2i.kinds import PairSpec, Scale, TestSettings
 from i2i.models.planning import written
+from i2i.models.sizing import Asked, Sizing
 from i2i.models.sources import Files, read_source
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.discovery import discover
 from i2i.plugins.schema import component_schema, slot_schema
-from i2i.plugins.versions import then_and_now, told
+from i2i.plugins.versions import RESOLVED, then_and_now, told
+from i2i.recipe.recipe import load_sections
+from i2i.records import Pictures
 from i2i.registry import Entry
 from i2i.runs import weights
-from i2i.runs.folder import model_in
+from i2i.runs.folder import RunFolder, model_in
 from i2i.runs.header import ModelHeader
 from i2i.seeds import seeded
 
@@ -39,6 +44,12 @@ class Model:
     spec: PairSpec
     notes: tuple[str, ...]
     device: str = "cpu"
+    scale: Scale | None = None
+    pictures: Pictures | None = None
+
+    def sizing(self, asked: Asked | None = None) -> Sizing:
+        """Return how pictures are brought to the scale of the training, or to what was `asked` for."""
+        return Sizing(self.spec.source, self.scale, self.pictures, asked)
 
 
 def load_generator(path: str | Path) -> nn.Module:
@@ -77,7 +88,18 @@ def load_model(
         raise DataError(f"{file.path} is not a model that {entry.ref} can make: {error}") from error
     weights.load_into(module, file.tensors, source=str(file.path), target=entry.ref)
     testtime.apply(module, test if dropout is None else TestSettings(dropout, test.norm))
-    return Model(module.to(device), spec, tuple(notes), device)
+    scale = header.scale or _scale_beside(file.path, catalog)
+    return Model(module.to(device), spec, tuple(notes), device, scale, header.pictures)
+
+
+def _scale_beside(path: Path, catalog: Catalog) -> Scale | None:
+    """Return the scale of training by the recipe in the run's folder, of a file that does not say."""
+    run = RunFolder(path.parent)
+    if path.name != run.model.name or not run.holds_run():
+        return None
+    with suppress(I2IError):  # a plug-in that is gone by now, which translating doesn't need
+        return scale_of(load_sections(run.root / RESOLVED, ("data", "transforms"), catalog=catalog))
+    return None
 
 
 def _component(header: ModelHeader, path: Path, catalog: Catalog) -> Entry:
@@ -112,21 +134,25 @@ def translate(model: Model, source: Tensor) -> Tensor:
     A batch (B,C,H,W) will do too.
     """
     height, width = source.shape[-2:]
-    multiple = getattr(model.module, "size_multiple", 1)
     images = source if source.dim() == 4 else source[None]
-    padded = _pad(images.to(model.device), -height % multiple, -width % multiple)
-    output: Tensor = model.module(padded)[..., :height, :width].float().cpu()
+    fitting = padded(images.to(model.device), getattr(model.module, "size_multiple", 1))
+    output: Tensor = model.module(fitting)[..., :height, :width].float().cpu()
     return output if source.dim() == 4 else output[0]
 
 
-def _pad(image: Tensor, below: int, right: int) -> Tensor:
-    """Mirror the image at its lower and right edge; where it is too small for that, repeat the edge."""
-    fits = below < image.shape[-2] and right < image.shape[-1]
-    return F.pad(image, (0, right, 0, below), mode="reflect" if fits else "replicate")
+def translate_at(model: Model, source: Tensor, size: tuple[int, int]) -> Tensor:
+    """Translate one image (C,H,W) brought to `size`, and bring the answer back to the image's own size."""
+    height, width = source.shape[-2:]
+    answer = translate(model, resize(source, size, labels=model.spec.source.labels))
+    return resize(answer, (height, width), labels=model.spec.target.labels)
 
 
-def translate_file(model: Model, source: Files, target: Path, *, seed: int, samples: int = 1) -> None:
+def translate_file(
+    model: Model, source: Files, target: Path, *, seed: int, samples: int = 1, sizing: Sizing | None = None
+) -> None:
     """Translate one image file; dropout is drawn from `seed` and the (first) file's name.
+
+    `sizing` decides at which size; without it that is the scale of the training, where the model tells it.
 
     Several `samples` are written as NAME-1, NAME-2 and so on, of which the first is what one alone is.
     Raises DataError when the image cannot be read or does not fit the model, RecipeError for samples
@@ -134,10 +160,11 @@ def translate_file(model: Model, source: Files, target: Path, *, seed: int, samp
     """
     first = source if isinstance(source, Path) else source[0]
     image = read_source(source, model.spec.source)
+    size = (sizing or model.sizing()).size((image.shape[-2], image.shape[-1]), str(first))
     answers = []
     for number in range(samples):
         with seeded(seed, "translate", first.name, *([number] if number else [])):
-            answers.append(translate(model, image))
+            answers.append(translate_at(model, image, size))
     if samples > 1 and torch.equal(answers[0], answers[1]):
         raise RecipeError(
             f"this model draws nothing at random, so {samples} samples would be equal; "
@@ -148,16 +175,23 @@ def translate_file(model: Model, source: Files, target: Path, *, seed: int, samp
 
 
 def translate_all(
-    model: Model, work: Iterable[tuple[Files, Path]], *, seed: int, samples: int = 1
+    model: Model,
+    work: Iterable[tuple[Files, Path]],
+    *,
+    seed: int,
+    samples: int = 1,
+    sizing: Sizing | None = None,
 ) -> Iterator[Path]:
     """Translate what `plan` returned, yielding each image once its `samples` are written.
+
+    `sizing` decides at which size, and holds what to tell a person afterwards.
 
     An image that cannot be read stops none of the others: DataError names all of them at the end.
     """
     problems: list[Problem] = []
     for source, target in work:
         try:
-            translate_file(model, source, target, seed=seed, samples=samples)
+            translate_file(model, source, target, seed=seed, samples=samples, sizing=sizing)
         except DataError as error:
             problems += error.problems
         else:

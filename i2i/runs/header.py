@@ -15,7 +15,7 @@ from i2i.errors import DataError, RecipeError
 from i2i.plugins.versions import then_and_now
 from i2i.recipe.recipe import Recipe
 from i2i.recipe.slots import Slot
-from i2i.records import PairSpec, TestSettings
+from i2i.records import PairSpec, Pictures, Scale, TestSettings
 from i2i.registry import Entry
 
 OF_THE_MACHINE = ("workers", "cache")
@@ -28,7 +28,8 @@ class ModelHeader:
 
     `slot` is the network's table in the recipe, `component`, `rev`, `distribution` and `version` say what
     its `use` meant. Of a generator `pair_spec` holds the images it reads and writes, `test` how it is run;
-    `data` and `metrics` are the recipe's, without paths of the machine.
+    `data` and `metrics` are the recipe's, without paths of the machine; `scale` says at which scale pictures
+    were trained, and `pictures` what they were like.
     """
 
     component: str
@@ -41,6 +42,8 @@ class ModelHeader:
     test: TestSettings | None = None
     data: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] | None = None
+    scale: Scale | None = None
+    pictures: Pictures | None = None
 
     @classmethod
     def read(cls, entries: Mapping[str, Any], *, path: Path) -> ModelHeader:
@@ -64,7 +67,9 @@ class ModelHeader:
     def entries(self) -> dict[str, Any]:
         """Return the header as JSON values; what is not known is left out."""
         known = {f.name: getattr(self, f.name) for f in fields(self)}
-        records = {name: asdict(known[name]) for name in ("pair_spec", "test") if known[name] is not None}
+        records = {
+            name: asdict(known[name]) for name in ("pair_spec", "test", "pictures") if known[name] is not None
+        }
         return {name: value for name, value in (known | records).items() if value is not None}
 
     def generator(self, *, path: Path) -> tuple[PairSpec, TestSettings]:
