@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -57,13 +58,17 @@ def translate(
     planned = plan(source, target, loaded.spec, samples=samples, overwrite=overwrite)
     for note in loaded.notes:
         typer.echo(note, err=True)
-    written = translate_all(loaded, planned.work, seed=seed, samples=samples, sizing=sizing)
+    dropped: Counter[str] = Counter()
+    written = translate_all(loaded, planned.work, seed=seed, samples=samples, sizing=sizing, dropped=dropped)
     total = len(planned.work)
     try:
         count = sum(1 for _ in track(written, description="translating", total=total, console=console))
     finally:
         for note in sizing.notes():
             typer.echo(note, err=True)
+        if dropped:
+            told = ", ".join(f"{what} of {number:,}" for what, number in dropped.items())
+            typer.echo(f"not carried over to the answers: {told}.", err=True)
     each = f", {samples} samples each" if samples > 1 else ""
     if planned.others:
         found = f"{count} of {total + len(planned.others)} files translated to {target}{each}, "

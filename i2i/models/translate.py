@@ -5,6 +5,7 @@ Needs nothing but the file and the plug-in that its header names.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from i2i import testtime
 from i2i.data.scale import scale_of
 from i2i.errors import DataError, I2IError, Problem, RecipeError
 from i2i.images import write_image
+from i2i.images.beside import read_beside
+from i2i.images.formats import format_for
 from i2i.images.resizing import padded, resize
 from i2i.kinds import PairSpec, Scale, TestSettings
 from i2i.models.planning import written
@@ -148,11 +151,19 @@ def translate_at(model: Model, source: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def translate_file(
-    model: Model, source: Files, target: Path, *, seed: int, samples: int = 1, sizing: Sizing | None = None
+    model: Model,
+    source: Files,
+    target: Path,
+    *,
+    seed: int,
+    samples: int = 1,
+    sizing: Sizing | None = None,
+    dropped: Counter[str] | None = None,
 ) -> None:
     """Translate one image file; dropout is drawn from `seed` and the (first) file's name.
 
     `sizing` decides at which size; without it that is the scale of the training, where the model tells it.
+    What stands beside the pixels of the (first) file is carried on; `dropped` counts what cannot be.
 
     Several `samples` are written as NAME-1, NAME-2 and so on, of which the first is what one alone is.
     Raises DataError when the image cannot be read or does not fit the model, RecipeError for samples
@@ -170,8 +181,11 @@ def translate_file(
             f"this model draws nothing at random, so {samples} samples would be equal; "
             "leave --samples out, or, if it has dropout, turn that on with --dropout."
         )
+    beside = read_beside(first)
     for path, answer in zip(written(target, samples), answers, strict=True):
-        write_image(path, answer, spec=model.spec.target)
+        write_image(path, answer, spec=model.spec.target, beside=beside)
+    if dropped is not None:
+        dropped.update(beside.missing(format_for(target, model.spec.target), model.spec.target))
 
 
 def translate_all(
@@ -181,17 +195,18 @@ def translate_all(
     seed: int,
     samples: int = 1,
     sizing: Sizing | None = None,
+    dropped: Counter[str] | None = None,
 ) -> Iterator[Path]:
     """Translate what `plan` returned, yielding each image once its `samples` are written.
 
-    `sizing` decides at which size, and holds what to tell a person afterwards.
+    `sizing` decides at which size, and holds what to tell a person afterwards, as does `dropped`.
 
     An image that cannot be read stops none of the others: DataError names all of them at the end.
     """
     problems: list[Problem] = []
     for source, target in work:
         try:
-            translate_file(model, source, target, seed=seed, samples=samples, sizing=sizing)
+            translate_file(model, source, target, seed=seed, samples=samples, sizing=sizing, dropped=dropped)
         except DataError as error:
             problems += error.problems
         else:
