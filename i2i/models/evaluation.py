@@ -110,7 +110,7 @@ def evaluate_trained(
     try:
         data = open_split(trained, split, note)
     except MissingSplitError as error:
-        another = "--split scores another"
+        another = "--split scores another; sources without targets are for i2i translate"
         raise MissingSplitError(
             *(replace(p, hint=f"{p.hint}; {another}" if p.hint else another) for p in error.problems)
         ) from error
