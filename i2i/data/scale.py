@@ -6,7 +6,7 @@ A trained model must be shown pictures at the scale it knows, so the model file 
 from __future__ import annotations
 
 import math
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from i2i.errors import I2IError
 from i2i.recipe.recipe import Recipe
@@ -28,9 +28,12 @@ def scale_of(recipe: Recipe, data: Any = None) -> Scale:
     """
     loading = [slot for slot in recipe.section("transforms") if slot.settings.at == "loading"]
     parts = (*(slot.factory for slot in loading), recipe.data.factory if data is None else data)
-    # Other components may mean anything by this name, a factor for instance.
-    said = [scale for part in parts if (scale := getattr(part, "scale", None)) in get_args(Scale)]
-    return said[0] if said else "shrunk"
+    for part in parts:
+        scale: Any = getattr(part, "scale", None)
+        # Other components may mean anything by this name, a factor for instance.
+        if isinstance(scale, str) and scale in get_args(Scale):
+            return cast("Scale", scale)
+    return "shrunk"
 
 
 def pictures_of(data: Any) -> Pictures | None:

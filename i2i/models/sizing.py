@@ -7,6 +7,7 @@ brought pictures to a size, they are brought to it here too, and the answer back
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -113,7 +114,7 @@ class Sizing:
 
     def _near(self, own: Size) -> bool:
         height, width = self._known()
-        ratio = (own[0] * own[1] / (height * width)) ** 0.5
+        ratio = math.sqrt(own[0] * own[1] / (height * width))
         return 1 / FAR <= ratio <= FAR
 
 
