@@ -41,6 +41,7 @@ from i2i.records import (
     Pair,
     PairSpec,
     Part,
+    Scale,
     Side,
     Split,
     TestSettings,
@@ -87,6 +88,7 @@ __all__ = [
     "PairedLoss",
     "Part",
     "Penalty",
+    "Scale",
     "Schedule",
     "Side",
     "Split",
@@ -164,7 +166,8 @@ class Data(Protocol):
     files were found, in words; `problems`, what was found wrong without opening any item: a sequence of
     `Problem`s, which are an error unless `on_bad = "skip"`; `notes`, sentences that are told when the data is
     opened; `ids` and `file_sizes`, sequences with an entry for each item, had without opening any: a run that
-    goes on with other data is told from them.
+    goes on with other data is told from them; `scale = "own"` where it hands out windows of pictures, such as
+    tiles, at the pictures' own resolution, so that whole pictures are translated at theirs.
     """
 
     spec: PairSpec
@@ -183,7 +186,9 @@ class Transform(Protocol):
     A recipe says where it is applied (`at`): to pairs as they are "loading", to those on the "device", or, at
     "judging", to what discriminators see: the image as the pair's target, what is beside it as its source.
     There a gradient must come through to the image, and its values may leave [-1,1]. One that fits some of
-    these places alone names them in an attribute `places` of its class or function.
+    these places alone names them in an attribute `places` of its class or function. One that cuts windows at
+    the pictures' own resolution has an attribute `scale = "own"` there, one that resizes them `"shrunk"`: the
+    first in a recipe to say so decides how whole pictures are scored and translated.
     """
 
     def __call__(self, pair: Pair, *, size: tuple[int, int], rng: torch.Generator) -> Pair: ...

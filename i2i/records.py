@@ -20,6 +20,8 @@ Side = Literal["source", "target"]
 Split = Literal["train", "val", "test"]
 Depth = Literal["uint8", "uint16", "float32"]
 Direction = Literal["min", "max"]
+Scale = Literal["shrunk", "own"]
+"""Pictures brought to the size of the data, or drawn at it; or windows of pictures at their resolution."""
 Colour = tuple[Byte, Byte, Byte]
 """Red, green and blue, 0 to 255."""
 
@@ -96,6 +98,19 @@ class Pair:
     source: Tensor
     target: Tensor
     spec: PairSpec
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the pictures of a training were like, told from some of them, before the engine resized any.
+
+    `height` and `width` are those of the middle one by area, in pixels; `squashed` says that one at least
+    has other proportions than the size that all are brought to.
+    """
+
+    height: int
+    width: int
+    squashed: bool
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,13 @@ from i2i.building.probe import probe
 from i2i.data.opening import open_data
 from i2i.engine.scoring import directions
 from i2i.errors import DataError, I2IError, PluginError, RecipeError
-from i2i.kinds import PairSpec
 from i2i.models.evaluation import definition
 from i2i.models.trained import Trained, find_trained
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.recipe import load_recipe, read_resolved
 from i2i.runs import weights
 from i2i.runs.folder import RunFolder
+from i2i.runs.header import ModelHeader
 
 OF_BATCHES = frozenset({"batch_size", "workers", "cache", "on_bad"})
 """Keys of the data's table that change nothing in the images that are held out."""
@@ -290,10 +290,11 @@ def _cost(variant: RunGroup, catalog: Catalog, note: Callable[[str], None]) -> C
     folder = RunFolder(variant.runs[0].folder)
     try:
         recipe = load_recipe(folder.root / "resolved.toml", catalog=catalog)
-        spec = PairSpec.from_json(weights.read(folder.model).header["pair_spec"])
+        header = ModelHeader.read(weights.read(folder.model).header, path=folder.model)
+        spec, _ = header.generator(path=folder.model)
         facts = probe(recipe, spec, start=False)
-    except (I2IError, KeyError, TypeError) as error:
-        reason = error.problems[0].message if isinstance(error, I2IError) else "its model file is damaged"
+    except I2IError as error:
+        reason = error.problems[0].message
         note(f"{variant.name}: the size of its networks is not known: {reason}")
         return cost
 

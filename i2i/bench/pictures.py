@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2i.bench.results import PicturedPair, Pictures
 from i2i.building.blame import components_blamed
+from i2i.data.scale import scale_of
 from i2i.data.stream import HeldOutPairs
 from i2i.errors import DataError
 from i2i.images.previews import picture_png
@@ -59,11 +60,11 @@ def _made(
     catalog: Catalog,
     device: str,
 ) -> Pictures:
-    pairs, spec = HeldOutPairs(data), data.spec
-    count = min(count, len(pairs))
+    spec = data.spec
+    chosen = HeldOutPairs(data, scale=scale_of(recipe, data)).spread(count)
+    count = len(chosen)
     if not count:
         raise DataError(f"{recipe.data.entry.ref}: the split 'val' is empty.")
-    chosen = [pairs[place * len(pairs) // count] for place in range(count)]
     names = [f"{place}-{_safe(identity)}.png" for place, (_, _, identity) in enumerate(chosen)]
 
     def write(below: str, name: str, image: Tensor, side: ImageSpec) -> str:

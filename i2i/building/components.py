@@ -21,6 +21,8 @@ from i2i.kinds import CALLBACK_EVENTS, DiscriminatorSlot, MethodSlots, PairSpec
 from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.runs import weights
+from i2i.runs.folder import model_in
+from i2i.runs.header import ModelHeader
 from i2i.seeds import seeded
 from i2i.slot_keys import Place
 
@@ -88,12 +90,19 @@ def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: boo
     with seeded(recipe.seed, slot.path, "init"), _errors_placed(slot):
         initialise(module, slot.settings.init)
     if slot.settings.init_from is not None and start:
-        path = slot.settings.init_from.expanduser()
         try:
+            path = model_in(slot.settings.init_from.expanduser())
             file = weights.read(path)
-            if file.header.get("component") == slot.entry.ref:
-                weights.check_component(file, slot.entry)
-            weights.load_into(module, file.tensors, source=str(path), target=slot.entry.ref)
+            header = ModelHeader.read(file.header, path=path)
+            if header.component == slot.entry.ref:
+                header.check(slot.entry, path=path)
+            section, _, name = slot.path.partition(".")
+            there, here = header.unlike(slot, recipe.table[section][name], channels)
+            source, target = (
+                f"{what} ({made})" if made else str(what)
+                for what, made in ((path, there), (slot.entry.ref, here))
+            )
+            weights.load_into(module, file.tensors, source=source, target=target)
         except I2IError as error:
             problem = slot.problem(error.problems[0].message, key="init_from")
             raise type(error)(problem) from error

@@ -105,9 +105,10 @@ def _print(found: Evaluation, files: Sequence[Path]) -> None:
     ]
     print_table(headers, rows)
     height, width = found.image.size
+    size = f"{height}x{width}" if found.scale == "shrunk" else "whole, each at its own size"
     about = [
         *found.definitions.items(),
-        ("images", f"{len(found.scores.ids):,} of the split '{found.split}', {height}x{width}, as saved"),
+        ("images", f"{len(found.scores.ids):,} of the split '{found.split}', {size}, as saved"),
         ("resized", found.record()["resize"]),
         *([("data", found.credit)] if found.credit else []),
         ("written", ", ".join(map(str, files))),

@@ -19,7 +19,7 @@ from i2i.augmentation import apply, transformed
 from i2i.errors import DataError, I2IError, PluginError
 from i2i.images import DTYPES, normalise
 from i2i.images.resizing import resize
-from i2i.kinds import Batch, ImageSpec, Pair, PairSpec, Side, Transform
+from i2i.kinds import Batch, ImageSpec, Pair, PairSpec, Scale, Side, Transform
 from i2i.seeds import generator_for
 from i2i.slot_keys import DataSettings
 from i2i.system.signals import leave_to_parent
@@ -92,10 +92,14 @@ class TrainingPairs(Dataset[Item | I2IError]):
 
 
 class HeldOutPairs:
-    """A split as it is evaluated: no augmentation, a plain resize."""
+    """A split as it is evaluated, without augmentation: resized to the size of the data.
 
-    def __init__(self, data: Any) -> None:
+    At the `scale` "own" pairs come whole, at the target's own size.
+    """
+
+    def __init__(self, data: Any, *, scale: Scale = "shrunk") -> None:
         self._data = data
+        self._scale = scale
 
     def __len__(self) -> int:
         return len(self._data)
@@ -103,7 +107,23 @@ class HeldOutPairs:
     def __getitem__(self, index: int) -> Item:
         item, spec = self._data[index], self._data.spec
         pair = as_pair(item, spec)
+        if self._scale == "own":
+            size = (pair.target.shape[-2], pair.target.shape[-1])
+            return resize(pair.source, size, labels=spec.source.labels), pair.target, item["id"]
         return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
+
+    def spread(self, count: int) -> list[Item]:
+        """Return `count` pairs, spread evenly over the split, all of the size of the data.
+
+        Of pairs at their own scale that is a window from the middle.
+        """
+        count = min(count, len(self))
+        return [self._middle(self[place * len(self) // count]) for place in range(count)]
+
+    def _middle(self, item: Item) -> Item:
+        source, target, name = item
+        spec: PairSpec = self._data.spec
+        return _window(source, spec.source), _window(target, spec.target), name
 
 
 def as_pair(item: Any, spec: PairSpec) -> Pair:
@@ -139,6 +159,16 @@ def _fitted(image: Tensor, spec: ImageSpec) -> Tensor:
     if tuple(image.shape[-2:]) == spec.size:
         return image
     return resize(image, spec.size, labels=spec.labels)
+
+
+def _window(image: Tensor, spec: ImageSpec) -> Tensor:
+    """Return the middle of an image, at the size of `spec`; a smaller one is enlarged until it fills it."""
+    height, width = image.shape[-2:]
+    factor = max(1.0, spec.height / height, spec.width / width)
+    whole = max(spec.height, round(height * factor)), max(spec.width, round(width * factor))
+    image = resize(image, whole, labels=spec.labels)
+    top, left = (whole[0] - spec.height) // 2, (whole[1] - spec.width) // 2
+    return image[..., top : top + spec.height, left : left + spec.width]
 
 
 def collate(items: Sequence[Item]) -> Batch:
@@ -195,9 +225,18 @@ def _augmented(
     return Batch(*transformed(batch.source, batch.target, spec, transforms, rng), batch.ids)
 
 
-def held_out_batches(data: Any, settings: DataSettings, *, limit: int | None = None) -> Iterator[Batch]:
-    """Yield the whole split, or its first `limit` items, in order."""
-    pairs = HeldOutPairs(data)
+def held_out_batches(
+    data: Any, settings: DataSettings, *, limit: int | None = None, scale: Scale = "shrunk"
+) -> Iterator[Batch]:
+    """Yield the whole split, or its first `limit` items, in order; a batch holds pairs of one size."""
+    pairs = HeldOutPairs(data, scale=scale)
     count = len(pairs) if limit is None else min(limit, len(pairs))
-    for start in range(0, count, settings.batch_size):
-        yield collate([pairs[index] for index in range(start, min(start + settings.batch_size, count))])
+    batch: list[Item] = []
+    for index in range(count):
+        item = pairs[index]
+        if batch and (len(batch) == settings.batch_size or batch[0][1].shape != item[1].shape):
+            yield collate(batch)
+            batch = []
+        batch.append(item)
+    if batch:
+        yield collate(batch)

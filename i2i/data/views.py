@@ -15,6 +15,7 @@ class Usable:
         self._data, self._indices = data, tuple(indices)
         self.spec: PairSpec = data.spec
         self.credit: str = getattr(data, "credit", "")
+        self.scale = getattr(data, "scale", None)
         if hasattr(data, "draw"):
             self.draw = self._draw
 
@@ -64,6 +65,7 @@ class Cached:
         self._items: dict[int, Any] = {}
         self.spec: PairSpec = data.spec
         self.credit: str = getattr(data, "credit", "")
+        self.scale = getattr(data, "scale", None)
 
     def __len__(self) -> int:
         return len(self._data)

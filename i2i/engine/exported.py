@@ -1,4 +1,7 @@
-"""What the exported model will answer: the method's generator with averaged weights, in float32."""
+"""What the exported model will answer: the method's generator with averaged weights, in float32.
+
+Images come padded to the size that the generator takes, and their answers are cut back.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from torch import Tensor
 
 from i2i.engine.average import Average
+from i2i.images.resizing import padded
 from i2i.kinds import Method
 from i2i.system.device import Runtime
 
@@ -15,8 +19,11 @@ from i2i.system.device import Runtime
 class Exported:
     """Called, it gives for a while the function that the exported model will be."""
 
-    def __init__(self, method: Method, average: Average | None, runtime: Runtime) -> None:
+    def __init__(
+        self, method: Method, average: Average | None, runtime: Runtime, *, size_multiple: int
+    ) -> None:
         self._method, self._average, self._runtime = method, average, runtime
+        self._multiple = size_multiple
 
     @contextmanager
     def __call__(self) -> Iterator[Callable[[Tensor], Tensor]]:
@@ -25,6 +32,7 @@ class Exported:
             yield self._translate
 
     def _translate(self, source: Tensor) -> Tensor:
+        height, width = source.shape[-2:]
         with self._runtime.autocast():
-            output = self._method.translate(source)
-        return output.float()
+            output = self._method.translate(padded(source, self._multiple))
+        return output[..., :height, :width].float()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
 from i2i.building import components
 from i2i.context import Run, Show
+from i2i.data.scale import pictures_of, scale_of
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, training_batches
 from i2i.data.views import First
 from i2i.engine.average import Average
@@ -29,9 +30,9 @@ from i2i.engine.scoring import Scorer, Scores
 from i2i.errors import DataError, PluginError, RecipeError, ResourceError, in_a_line
 from i2i.kinds import Data, Method
 from i2i.recipe.recipe import Recipe, Slot
-from i2i.records import Batch, PairSpec, Side
+from i2i.records import Batch, PairSpec, Pictures, Scale
 from i2i.runs import checkpoint, state, weights
-from i2i.runs.header import portable, shareable
+from i2i.runs.header import ModelHeader, portable, shareable
 from i2i.system.device import Runtime
 
 TRAINER = "trainer.safetensors"
@@ -76,6 +77,8 @@ class Session:
         self.recipe, self.runtime = recipe, runtime
         self.data, self._provenance = data, provenance
         self.spec: PairSpec = data["train"].spec
+        self.scale = scale_of(recipe, data["train"])
+        self._pictures: Pictures | None = None
         self.accumulate = recipe.train.accumulate
         self.steps_per_epoch, self.total_steps = length_of(recipe, len(data["train"]))
 
@@ -104,7 +107,9 @@ class Session:
         self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
         self.callbacks = components.build_named(recipe, "callbacks")
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None
-        self.exported = Exported(self.method, self.average, runtime)
+        exported = self.networks.generators[components.method_slots(recipe).exported]
+        multiple = getattr(exported, "size_multiple", 1)
+        self.exported = Exported(self.method, self.average, runtime, size_multiple=multiple)
         self.scores = Scores()
         self.best: dict[str, float] = {}
         self._copied: dict[str, float] | None = None
@@ -117,7 +122,7 @@ class Session:
             folder=folder,
             total_steps=self.total_steps,
             exported=self.exported,
-            held_out=partial(_held_out, data, runtime),
+            held_out=partial(_held_out, data, self.scale, runtime),
             show=show,
         )
         self.figures: dict[str, float] = {}
@@ -199,7 +204,8 @@ class Session:
             return scorer.score(translate, self._held_out_batches(limit))
 
     def _held_out_batches(self, limit: int | None = None) -> Iterator[Batch]:
-        return held_out_batches(self.data["val"], self.recipe.data.settings, limit=limit)
+        settings = self.recipe.data.settings
+        return held_out_batches(self.data["val"], settings, limit=limit, scale=self.scale)
 
     def observe(self, metrics: Mapping[str, float]) -> None:
         """Tell the schedules that listen what the validation found."""
@@ -252,7 +258,7 @@ class Session:
         files = {}
         for path, module in self.networks.modules():
             header = self.describe(self.recipe.slots[path])
-            files[f"{_file_name(path)}.safetensors"] = weights.encode(module.state_dict(), header)
+            files[f"{_file_name(path)}.safetensors"] = weights.encode(module.state_dict(), header.entries())
         networks = [module for _, module in self.networks.modules()]
         whole = {
             "step": self.step,
@@ -279,7 +285,7 @@ class Session:
         notes: list[str] = []
         for path, module in self.networks.modules():
             file, slot = networks[path], self.recipe.slots[path]
-            notes += weights.check_component(file, slot.entry)
+            notes += ModelHeader.read(file.header, path=file.path).check(slot.entry, path=file.path)
             weights.load_into(module, file.tensors, source=str(file.path), target=slot.entry.ref)
         self.run.step = trainer["step"]
         self.figures, self.best = trainer["figures"], trainer["best"]
@@ -328,25 +334,32 @@ class Session:
         name = components.method_slots(self.recipe).exported
         module = self.networks.generators[name]
         with self.average.swapped() if self.average else nullcontext():
-            return weights.encode(module.state_dict(), self.describe(self.recipe.slots[f"generators.{name}"]))
+            header = self.describe(self.recipe.slots[f"generators.{name}"])
+            return weights.encode(module.state_dict(), header.entries())
 
-    def describe(self, slot: Slot) -> dict[str, Any]:
+    def describe(self, slot: Slot) -> ModelHeader:
         """Return the header of a network's weights file: all that is needed to build and run it."""
-        header: dict[str, Any] = {
-            "component": slot.entry.ref,
-            "rev": slot.entry.rev,
-            "distribution": slot.entry.distribution,
-            "version": slot.entry.version,
-            "slot": portable(slot, self.recipe.table[slot.section][slot.name]),
-            "provenance": {**self._provenance, "step": self.step},
-        }
-        if slot.kind == "generator":
-            role = components.method_slots(self.recipe).generators[slot.name]
-            sides: tuple[Side, Side] = (role.reads, role.writes)
-            header["pair_spec"] = asdict(PairSpec(self.spec.side(sides[0]), self.spec.side(sides[1])))
-            header["test"] = asdict(self.method.test)
-            header |= shareable(self.recipe)
-        return header
+        header = ModelHeader(
+            component=slot.entry.ref,
+            rev=slot.entry.rev,
+            distribution=slot.entry.distribution,
+            version=slot.entry.version,
+            slot=portable(slot, self.recipe.table[slot.section][slot.name]),
+            provenance={**self._provenance, "step": self.step},
+        )
+        if slot.kind != "generator":
+            return header
+        role = components.method_slots(self.recipe).generators[slot.name]
+        if self._pictures is None:
+            self._pictures = pictures_of(self.data["train"])
+        return replace(
+            header,
+            pair_spec=PairSpec(self.spec.side(role.reads), self.spec.side(role.writes)),
+            test=self.method.test,
+            scale=self.scale,
+            pictures=self._pictures,
+            **shareable(self.recipe),
+        )
 
     def _stateful(self) -> dict[str, Stateful]:
         """Every part with a state of its own, beside the networks."""
@@ -367,11 +380,9 @@ def length_of(recipe: Recipe, pairs: int) -> tuple[float, int]:
     return steps, recipe.train.steps or math.ceil((recipe.train.epochs or 0) * steps)
 
 
-def _held_out(data: Mapping[str, Data], runtime: Runtime, count: int) -> Batch:
+def _held_out(data: Mapping[str, Data], scale: Scale, runtime: Runtime, count: int) -> Batch:
     """Return `count` validation pairs, spread evenly over the split, as one batch on the device."""
-    pairs = HeldOutPairs(data["val"])
-    count = min(count, len(pairs))
-    return collate([pairs[place * len(pairs) // count] for place in range(count)]).moved(runtime.place)
+    return collate(HeldOutPairs(data["val"], scale=scale).spread(count)).moved(runtime.place)
 
 
 def _file_name(path: str) -> str:

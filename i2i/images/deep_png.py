@@ -19,8 +19,12 @@ def decode(data: bytes, *, height: int, width: int, channels: int) -> np.ndarray
     return np.asarray(decoded)
 
 
-def encode(array: np.ndarray[Any, Any]) -> bytes:
+def encode(
+    array: np.ndarray[Any, Any], *, dots: tuple[float, float] | None = None, profile: bytes = b""
+) -> bytes:
     """Return (H,W,3) or (H,W,4) uint16 as the bytes of a PNG file.
+
+    `dots` are pixels per inch across and down, `profile` is an ICC profile.
 
     Each byte is stored as its difference from the same byte of the pixel to its left (PNG
     specification, section 9, filter type 1), which deflate makes more of.
@@ -32,7 +36,13 @@ def encode(array: np.ndarray[Any, Any]) -> bytes:
     differences[:, step:] -= rows[:, :-step]
     filtered = np.concatenate([np.ones((height, 1), np.uint8), differences], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 16, _MODES[channels][1], 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b""))
+    parts = [(b"IHDR", header)]
+    if profile:
+        parts.append((b"iCCP", b"profile\0\0" + zlib.compress(profile)))
+    if dots:
+        across, down = (round(number / 0.0254) for number in dots)  # per metre
+        parts.append((b"pHYs", struct.pack(">IIB", across, down, 1)))
+    parts += [(b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)
 
 

@@ -65,7 +65,7 @@ def images_below(folder: Path, *, deep: bool = True) -> Images:
     Hidden files and folders are left out, links are followed, and a link into a folder that is being read
     already is not. Raises DataError for a folder that cannot be read; one without images is no error.
     """
-    names = list(_files_below(folder) if deep else entries(folder)[1])
+    names = list(files_below(folder) if deep else entries(folder)[1])
     groups: dict[str, list[str]] = {}
     for name in names:
         base, suffix = _parts(name)
@@ -137,22 +137,31 @@ def _by_number(base: str) -> tuple[list[str | int], str]:
     return parts, base
 
 
-def _files_below(folder: Path) -> Iterator[str]:
-    """Yield the path of each file below `folder`, with slashes."""
+def files_below(folder: Path, *, but: Path | None = None) -> Iterator[str]:
+    """Yield the path of each file below `folder`, with slashes: its own, then those in each of its folders.
+
+    A folder that holds itself by way of a link is entered once, one linked twice is entered twice; `but` is
+    passed over.
+    """
+    passed = _identity(but) if but is not None and but.exists() else None
     waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
     while waiting:
         below, around = waiting.pop()
         place = folder / below
-        try:
-            status = place.stat()
-        except OSError as error:
-            raise DataError(f"the folder {place} cannot be read: {error.strerror}.") from error
-        this = (status.st_dev, status.st_ino)
-        if this in around:  # a link to a folder that it lies in
+        this = _identity(place)
+        if this in around or (below and this == passed):  # the first: a link to a folder that it lies in
             continue
         folders, files = entries(place)
         yield from (f"{below}{name}" for name in files)
         waiting += [(f"{below}{name}/", around | {this}) for name in reversed(folders)]
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise DataError(f"the folder {folder} cannot be read: {error.strerror}.") from error
+    return status.st_dev, status.st_ino
 
 
 def _shared(folder: Path, same: list[str]) -> Problem:

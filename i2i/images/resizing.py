@@ -34,3 +34,17 @@ def resize(
         if interpolation == "bicubic":
             resized = resized.clamp(-1, 1)
     return resized if image.dim() == 4 else resized[0]
+
+
+def padded(image: Tensor, multiple: int) -> Tensor:
+    """Return an image (C,H,W) or (B,C,H,W) whose height and width are multiples of `multiple`.
+
+    It is mirrored at its lower and right edge; where it is too small for that, the edge is repeated.
+    """
+    below, right = -image.shape[-2] % multiple, -image.shape[-1] % multiple
+    if not below and not right:
+        return image
+    fits = below < image.shape[-2] and right < image.shape[-1]
+    batch = image if image.dim() == 4 else image[None]
+    grown = F.pad(batch, (0, right, 0, below), mode="reflect" if fits else "replicate")
+    return grown if image.dim() == 4 else grown[0]

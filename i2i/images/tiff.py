@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -59,8 +59,18 @@ def decode(data: bytes, *, name: str) -> tuple[np.ndarray[Any, Any], int] | None
     raise DataError(Problem(message, file=name, hint=hint))
 
 
-def encode(array: np.ndarray[Any, Any]) -> bytes:
-    """Return (H,W) or (H,W,C) as the bytes of a TIFF file, compressed by deflate."""
+def encode(
+    array: np.ndarray[Any, Any],
+    *,
+    resolution: tuple[float, float, int] | None = None,
+    profile: bytes = b"",
+    tags: Sequence[tuple[int, Any, int, Any, bool]] = (),
+) -> bytes:
+    """Return (H,W) or (H,W,C) as the bytes of a TIFF file, compressed by deflate.
+
+    `resolution` is that across and down with TIFF's number for its unit, `profile` an ICC profile, and
+    `tags` are further ones: code, type, count, value, and that the first page has it.
+    """
     channels = 1 if array.ndim == 2 else array.shape[2]
     colour = channels in (3, 4) and array.dtype != np.float32
     buffer = io.BytesIO()
@@ -73,6 +83,10 @@ def encode(array: np.ndarray[Any, Any]) -> bytes:
         compression="zlib",
         metadata=None,
         software=False,
+        resolution=resolution[:2] if resolution else None,
+        resolutionunit=resolution[2] if resolution else None,
+        iccprofile=profile or None,
+        extratags=list(tags),
     )
     return buffer.getvalue()
 

@@ -8,8 +8,7 @@ answer no longer depends on how an image's own values are spread.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +16,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2i.data import stream
 from i2i.errors import RecipeError
-from i2i.kinds import TestSettings
+from i2i.images.resizing import padded
 from i2i.models.evaluation import Watch, check_fit, open_split
 from i2i.models.trained import Trained
 from i2i.models.translate import load_model
 from i2i.plugins.catalog import Catalog
 from i2i.runs import weights
+from i2i.runs.header import ModelHeader
 from i2i.seeds import seeded
 from i2i.system.device import resolve
 
@@ -77,22 +77,24 @@ def calibrated_file(
         check_fit(model, data, trained)
         size = recipe.data.settings.batch_size
         count = max(1, len(data) // size)
-        batches = stream.held_out_batches(data, recipe.data.settings, limit=count * size)
-        sources = (runtime.place(batch.source) for batch in watch(batches, count, "calibrating"))
+        scale = trained.header.scale or "shrunk"
+        batches = stream.held_out_batches(data, recipe.data.settings, limit=count * size, scale=scale)
+        multiple = getattr(model.module, "size_multiple", 1)
+        sources = (
+            runtime.place(padded(batch.source, multiple)) for batch in watch(batches, count, "calibrating")
+        )
         with seeded(recipe.seed, "calibrate"):
             norms = calibrate(model.module, sources)
     if not norms:
         raise RecipeError(f"{trained.path} has no batch norm with running statistics: nothing to calibrate.")
-    return weights.encode(model.module.state_dict(), _header(trained, dropout, len(data)))
+    return weights.encode(model.module.state_dict(), _header(trained, dropout, len(data)).entries())
 
 
-def _header(trained: Trained, dropout: bool | None, images: int) -> dict[str, Any]:
-    header = {key: value for key, value in trained.header.items() if key not in ("format_version", "sha256")}
-    test = replace(TestSettings(**header["test"]), norm="running")
+def _header(trained: Trained, dropout: bool | None, images: int) -> ModelHeader:
+    header = trained.header
+    _, test = header.generator(path=trained.path)
+    test = replace(test, norm="running")
     if dropout is not None:
         test = replace(test, dropout=dropout)
     about = {"images": images, "batch_size": trained.recipe.data.settings.batch_size}
-    return header | {
-        "test": asdict(test),
-        "provenance": {**header.get("provenance", {}), "calibrated": about},
-    }
+    return replace(header, test=test, provenance={**header.provenance, "calibrated": about})

@@ -19,7 +19,7 @@ from i2i.data.opening import cached, open_data
 from i2i.engine.scoring import Scorer, Scores, directions
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.images import resizing
-from i2i.kinds import Batch, Direction, ImageSpec, Side, Split
+from i2i.kinds import Batch, Direction, ImageSpec, Scale, Side, Split
 from i2i.models.trained import Trained
 from i2i.models.translate import Model, load_model, translate
 from i2i.plugins.catalog import Catalog
@@ -47,13 +47,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was scored, how, and what came out; `definitions` are by the metric's name in the recipe."""
+    """What was scored, how, and what came out; `definitions` are by the metric's name in the recipe.
+
+    At the `scale` "own" pairs were scored whole, at their own size, and otherwise at that of the data.
+    """
 
     model: str
     split: Split
     seed: int
     draws: Mapping[str, int]
     image: ImageSpec
+    scale: Scale
     figures: Mapping[str, Figure]
     definitions: Mapping[str, str]
     scores: Scores
@@ -66,7 +70,8 @@ class Evaluation:
             "model": self.model,
             "split": self.split,
             "images": len(self.scores.ids),
-            "size": list(self.image.size),
+            "size": list(self.image.size) if self.scale == "shrunk" else None,
+            "scale": self.scale,
             "depth": self.image.depth,
             "resize": resizing.PLAIN,
             "seed": self.seed,
@@ -105,7 +110,7 @@ def evaluate_trained(
     try:
         data = open_split(trained, split, note)
     except MissingSplitError as error:
-        another = "--split scores another"
+        another = "--split scores another; sources without targets are for i2i translate"
         raise MissingSplitError(
             *(replace(p, hint=f"{p.hint}; {another}" if p.hint else another) for p in error.problems)
         ) from error
@@ -119,10 +124,11 @@ def evaluate_trained(
             for name, metric in scorer.unprepared.items():
                 note(f"{name} prepares itself on the training split.")
                 metric.prepare(train)
+        scale = trained.header.scale or "shrunk"
 
         def batches(what: str) -> Iterable[Batch]:
             count = -(-len(data) // settings.batch_size)
-            return watch(stream.held_out_batches(data, settings), count, what)
+            return watch(stream.held_out_batches(data, settings, scale=scale), count, what)
 
         copied = scorer.copy_input(batches("copying the input"))
         scores = scorer.score(lambda source: translate(model, source), batches("translating"))
@@ -132,6 +138,7 @@ def evaluate_trained(
         seed=recipe.seed,
         draws=drawn,
         image=data.spec.target,
+        scale=scale,
         figures=_figures(scores, copied, ways),
         definitions={name: definition(metric) for name, metric in metrics.items()},
         scores=scores,

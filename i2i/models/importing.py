@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from i2i.plugins.catalog import Catalog
 from i2i.plugins.schema import bind
 from i2i.registry import Entry
 from i2i.runs import weights
+from i2i.runs.header import ModelHeader
 from i2i.torch_files import read_tensors
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -91,23 +92,19 @@ def import_weights(source: Path, target: Path, *, catalog: Catalog) -> Imported:
     with torch.device("meta"):
         module: nn.Module = bound.call(**make.channels)
     fitted = _fitted(source, tensors, module, make, ref=entry.ref)
-    header: dict[str, Any] = {
-        "component": entry.ref,
-        "rev": entry.rev,
-        "distribution": entry.distribution,
-        "version": entry.version,
-        "slot": {"use": layout.component, **bound.toml},
-        "provenance": {
-            "imported": source.name,
-            "sha256": _checksum(source),
-            "torch": torch.__version__,
-        },
-    }
+    header = ModelHeader(
+        component=entry.ref,
+        rev=entry.rev,
+        distribution=entry.distribution,
+        version=entry.version,
+        slot={"use": layout.component, **bound.toml},
+        provenance={"imported": source.name, "sha256": _checksum(source), "torch": torch.__version__},
+    )
     if layout.kind == "generator":
         sides = (make.channels["in_channels"], make.channels["out_channels"])
-        header["pair_spec"] = asdict(PairSpec(*(ImageSpec(count, make.size, make.size) for count in sides)))
-        header["test"] = asdict(TestSettings(dropout=True, norm="batch"))
-    weights.write(target, fitted, header)
+        spec = PairSpec(*(ImageSpec(count, make.size, make.size) for count in sides))
+        header = replace(header, pair_spec=spec, test=TestSettings(dropout=True, norm="batch"))
+    weights.write(target, fitted, header.entries())
     return Imported(entry, make.table, sum(parameter.numel() for parameter in module.parameters()))
 
 

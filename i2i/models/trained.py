@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from i2i.errors import DataError, RecipeError
+from i2i.errors import RecipeError
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.versions import plugin_versions
 from i2i.recipe.recipe import Recipe, load_sections
 from i2i.runs import weights
-from i2i.runs.folder import RunFolder
+from i2i.runs.folder import RunFolder, model_in
+from i2i.runs.header import ModelHeader
 
 SECTIONS = ("data", "metrics")
 
@@ -26,7 +27,7 @@ class Trained:
     """A model file, what its header says, its data and metrics as a recipe, and its run's folder if any."""
 
     path: Path
-    header: Mapping[str, Any]
+    header: ModelHeader
     recipe: Recipe
     folder: Path | None
 
@@ -48,12 +49,9 @@ def find_trained(
 
     Raises DataError when there is no model, RecipeError when it is not known which data it belongs to.
     """
-    run = RunFolder(path if path.is_dir() else path.parent)
-    if path.is_dir():
-        if not run.holds_run():
-            raise DataError(f"{path} holds no run; give the folder of one, or a model file.")
-        path = run.model
-    header = weights.read(path).header
+    path = model_in(path)
+    run = RunFolder(path.parent)
+    header = ModelHeader.read(weights.read(path).header, path=path)
     of_run = path.name == run.model.name and run.holds_run()
     source: str | Path | Mapping[str, Any]
     if recipe is not None:
@@ -66,7 +64,7 @@ def find_trained(
         source,
         sections,
         shown=str(path),
-        written=plugin_versions(header.get("provenance")),
+        written=plugin_versions(header.provenance),
         set=set,
         unset=unset,
         seed=seed,
@@ -80,8 +78,8 @@ def find_trained(
     return Trained(path, header, found, run.root if of_run else None)
 
 
-def _from_header(header: Mapping[str, Any]) -> dict[str, Any]:
-    about = header.get("provenance")
-    about = about if isinstance(about, Mapping) else {}
-    table = {section: header[section] for section in SECTIONS if section in header}
+def _from_header(header: ModelHeader) -> dict[str, Any]:
+    about = header.provenance
+    sections = {"data": header.data, "metrics": header.metrics}
+    table = {section: found for section, found in sections.items() if found is not None}
     return {"name": about.get("recipe", "model"), "seed": about.get("seed", 0), **table}

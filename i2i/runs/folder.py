@@ -302,6 +302,21 @@ class RunFolder:
         return found if isinstance(found, dict) else None
 
 
+def model_in(path: Path) -> Path:
+    """Return the model file that `path` stands for: the one in a run's folder, or else `path` itself.
+
+    Raises DataError for a folder that holds no run, or one whose run has written no model yet.
+    """
+    if not path.is_dir():
+        return path
+    run = RunFolder(path)
+    if not run.holds_run():
+        raise DataError(f"{path} holds no run; give the folder of one, or a model file.")
+    if not run.model.is_file():
+        raise DataError(f"{path} holds a run that has written no {run.model.name} yet: go on with it first.")
+    return run.model
+
+
 def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
     """Return what a reader must know to repeat or to doubt a run."""
     plugins = {

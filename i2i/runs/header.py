@@ -1,17 +1,127 @@
-"""What the header of a weights file says of the component, the data and the metrics it belongs to."""
+"""What the header of a network's weights file says: the component, how it is run, the data it belongs to."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from i2i.errors import DataError, RecipeError
+from i2i.plugins.versions import both_versions
 from i2i.recipe.recipe import Recipe
 from i2i.recipe.slots import Slot
+from i2i.records import PairSpec, Pictures, Scale, TestSettings
+from i2i.registry import Entry
 
 OF_THE_MACHINE = ("workers", "cache")
 """Slot keys of the data that change nothing in what it is."""
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """All that is needed to build a network and to run it, as it stands in the header of its weights file.
+
+    `slot` is the network's table in the recipe, `component`, `rev`, `distribution` and `version` say what
+    its `use` meant. Of a generator `pair_spec` holds the images it reads and writes, `test` how it is run;
+    `data` and `metrics` are the recipe's, without paths of the machine; `scale` says at which scale pictures
+    were trained, and `pictures` what they were like.
+    """
+
+    component: str
+    rev: int
+    distribution: str
+    version: str
+    slot: Mapping[str, Any]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    pair_spec: PairSpec | None = None
+    test: TestSettings | None = None
+    data: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] | None = None
+    scale: Scale | None = None
+    pictures: Pictures | None = None
+
+    @classmethod
+    def read(cls, entries: Mapping[str, Any], *, path: Path) -> ModelHeader:
+        """Return what the header of the file `path` says; entries that this version does not know are left.
+
+        A provenance that is no table counts as none: it is told to people, and nothing is built from it.
+
+        Raises DataError where an entry is missing or of another kind.
+        """
+        about = entries.get("provenance")
+        try:
+            known = {**entries, "provenance": about if isinstance(about, Mapping) else {}}
+            return _HEADERS.validate_json(json.dumps(known), strict=True)
+        except (ValidationError, ValueError) as error:
+            first = error.errors()[0]["loc"] if isinstance(error, ValidationError) else ()
+            entry = ".".join(map(str, first)) or "an entry"
+            raise DataError(
+                f"{path} is not a model: its header describes no network ('{entry}' is missing or damaged)."
+            ) from error
+
+    def entries(self) -> dict[str, Any]:
+        """Return the header as JSON values; what is not known is left out."""
+        known = {f.name: getattr(self, f.name) for f in fields(self)}
+        records = {
+            name: asdict(known[name]) for name in ("pair_spec", "test", "pictures") if known[name] is not None
+        }
+        return {name: value for name, value in (known | records).items() if value is not None}
+
+    def generator(self, *, path: Path) -> tuple[PairSpec, TestSettings]:
+        """Return the images that a generator reads and writes, and how it is run.
+
+        Raises DataError where the file `path` holds no generator.
+        """
+        if self.pair_spec is None or self.test is None:
+            raise DataError(f"{path} is not a model: its header describes no generator.")
+        return self.pair_spec, self.test
+
+    def unlike(self, slot: Slot, table: Mapping[str, Any], channels: Mapping[str, int]) -> tuple[str, str]:
+        """Return in words what this network is made of and what a slot's is, where they differ.
+
+        `table` is the slot's as the recipe has it, `channels` are those of its images.
+        """
+        sides = (self.pair_spec.source, self.pair_spec.target) if self.pair_spec else ()
+        given = zip(("in_channels", "out_channels"), (side.channels for side in sides), strict=False)
+        here = {"use": slot.entry.ref, **{key: table[key] for key in table if key != "use"}, **channels}
+        there = {**self.slot, "use": self.component, **dict(given)}
+        keys = [
+            key for key in there if key in here and here[key] != there[key] and not key.startswith("init")
+        ]
+        one, other = (", ".join(f"{key} = {made[key]}" for key in keys) for made in (there, here))
+        return one, other
+
+    @property
+    def written_with(self) -> str:
+        """The distribution and version of the component that wrote the weights."""
+        return f"{self.distribution} {self.version}"
+
+    def check(self, entry: Entry, *, path: Path) -> list[str]:
+        """Compare the component that wrote the file `path` with the installed one.
+
+        Returns notes on what is harmless. Raises RecipeError when the weights no longer mean the same:
+        another component, another revision.
+        """
+        then, now = self.written_with, f"{entry.distribution} {entry.version}"
+        old, new = (
+            f"{ref} revision {rev}" for ref, rev in ((self.component, self.rev), (entry.ref, entry.rev))
+        )
+        if old != new:
+            cause = f"both are of {now}" if then == now else both_versions(then, now)
+            cure = "Train anew." if then == now else "Train anew, or use the version it was written with."
+            raise RecipeError(
+                f"{path} holds {old}, and installed is {new}: its weights no longer mean the same "
+                f"({cause}). {cure}"
+            )
+        return [] if then == now else [f"{path} was written with {then}; installed is {now}."]
+
+
+_HEADERS = TypeAdapter(ModelHeader)
 
 
 def shareable(recipe: Recipe) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Weights files: safetensors that say what they are, checked when read, never unpickled.
 
-The header's string table holds the format version, the component and its revision, the slot's table
-as JSON, and the sha256 of the tensor bytes; callers add what else a reader needs.
+The header's string table holds the format version, a checksum of the tensor bytes and, since format 2, one
+of the header itself; callers add what a reader needs, such as `header.ModelHeader`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,20 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from i2i.errors import DataError, Problem, RecipeError
-from i2i.plugins.versions import both_versions
-from i2i.registry import Entry
+from i2i.errors import DataError, Problem, RecipeError, ResourceError
 from i2i.system.atomic import write_bytes
 
-FORMAT = "1"
+FORMAT = "2"
+READ = ("1", FORMAT)
+"""The formats that are read: in the first, no checksum covers the header."""
+
+OWN = ("format_version", "sha256", "checksum")
+"""Entries of the header that are this file's, and plain strings."""
+
+LONGEST_HEADER = 10_000_000
+"""The most bytes that a header may have."""
+
+_BLANK = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -37,18 +46,25 @@ class WeightsFile:
 def encode(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
     """Return a safetensors file as bytes; every header value is stored as JSON.
 
-    The checksum covers the tensor bytes, so it does not depend on the header.
+    `sha256` covers the tensor bytes alone, so that equal weights are known by it whatever their header;
+    `checksum` covers the header with `sha256` in it, and so the whole file.
+
+    Raises ResourceError for a header that no reader would take.
     """
     # safetensors refuses channels-last and shared memory, hence the plain copies.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     raw = safetensors.torch.save(plain)
     length = int.from_bytes(raw[:8], "little")
     index, data = json.loads(raw[8 : 8 + length]), raw[8 + length :]
-    entries = {"format_version": FORMAT, "sha256": hashlib.sha256(data).hexdigest()}
-    entries |= {key: json.dumps(value, sort_keys=True) for key, value in header.items()}
+    entries = {key: json.dumps(value, sort_keys=True) for key, value in header.items()}
+    entries |= {"format_version": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), "checksum": _BLANK}
     index["__metadata__"] = entries
     text = json.dumps(index, sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the format wants its data aligned to eight bytes
+    if len(text) > LONGEST_HEADER:
+        raise ResourceError(f"{_mb(len(text))} beside the tensors are too much for the header of a file.")
+    checksum = hashlib.sha256(text).hexdigest()
+    text = text.replace(_entry(_BLANK), _entry(checksum), 1)
     return len(text).to_bytes(8, "little") + text + data
 
 
@@ -61,83 +77,108 @@ def read(path: Path) -> WeightsFile:
     """Read and verify a weights file.
 
     Raises DataError when the file is missing, is no safetensors file, was not written by i2i, is of a
-    newer format, or its tensors do not match their checksum.
+    newer format, or does not match its checksums.
     """
+    text, entries = _header(path)
+    version = entries.get("format_version")
+    if version is None:
+        raise DataError(f"{path} was not written by i2i: its header does not say what the weights are.")
+    if version not in READ:
+        raise DataError(
+            f"{path} has format {version}, and this i2i reads {' and '.join(READ)}: update i2i-toolkit."
+        )
+    if version != "1" and not _verified(text, entries.get("checksum", "")):
+        raise DataError(f"{path} is damaged: its header does not match its checksum.")
     try:
         raw = path.read_bytes()
+        tensors = safetensors.torch.load(raw)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        length = int.from_bytes(raw[:8], "little")
-        entries = json.loads(raw[8 : 8 + length]).get("__metadata__", {})
-        tensors = safetensors.torch.load(raw)
-    except (ValueError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
-        hint = "`i2i import` makes a weights file of one of torch's" if path.suffix in (".pth", ".pt") else ""
-        raise DataError(Problem(f"{path} is not a weights file: {_first_line(error)}.", hint=hint)) from error
-    if "format_version" not in entries:
-        raise DataError(f"{path} was not written by i2i: its header does not say what the weights are.")
-    if entries["format_version"] != FORMAT:
-        raise DataError(
-            f"{path} has format {entries['format_version']}, and this i2i reads {FORMAT}: update i2i-toolkit."
-        )
-    if hashlib.sha256(raw[8 + length :]).hexdigest() != entries.get("sha256"):
+    except (ValueError, safetensors.SafetensorError) as error:
+        raise _no_weights(path, _first_line(error)) from error
+    if raw[8 : 8 + len(text)] != text or _digest_after(raw, len(text)) != entries.get("sha256"):
         raise DataError(f"{path} is damaged: its tensors do not match their checksum.")
     try:
-        plain = {"format_version", "sha256"}
-        header = {key: value if key in plain else json.loads(value) for key, value in entries.items()}
+        header = {key: value if key in OWN else json.loads(value) for key, value in entries.items()}
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: its header does not parse.") from error
     return WeightsFile(path, tensors, header)
 
 
+def _header(path: Path) -> tuple[bytes, dict[str, str]]:
+    """Return the header of a file, as it stands there and its string table, before anything else is read.
+
+    A pipe has no end, and a file may be of any size: so first what it is, then whether its header explains
+    its size, in safetensors' own reader, which is quick to refuse what Python's JSON reader is slow at.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, a socket or a device"
+            raise DataError(f"{path} is {what}, and not a weights file.")
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > found.st_size - 8:
+                raise _no_weights(path, "it is cut short, or something else")
+            if length > LONGEST_HEADER:
+                raise _no_weights(path, f"its header has {_mb(length)}, of at most {_mb(LONGEST_HEADER)}")
+            text = file.read(length)
+        with safetensors.safe_open(path, "pt") as opened:
+            return text, opened.metadata() or {}
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or _first_line(error)}.") from error
+    except (ValueError, safetensors.SafetensorError) as error:
+        raise _no_weights(path, _first_line(error)) from error
+
+
+def _no_weights(path: Path, reason: str) -> DataError:
+    hint = "`i2i import` makes a weights file of one of torch's" if path.suffix in (".pth", ".pt") else ""
+    return DataError(Problem(f"{path} is not a weights file: {reason}.", hint=hint))
+
+
+def _verified(text: bytes, checksum: str) -> bool:
+    """Whether the checksum in a header is that of the header, with noughts in its own place."""
+    blank = text.replace(_entry(checksum), _entry(_BLANK), 1)
+    return hashlib.sha256(blank).hexdigest() == checksum
+
+
+def _entry(checksum: str) -> bytes:
+    return f'"checksum":"{checksum}"'.encode()
+
+
+def _digest_after(raw: bytes, header: int) -> str:
+    return hashlib.sha256(memoryview(raw)[8 + header :]).hexdigest()
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
+
+
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, target: str) -> None:
     """Copy `tensors` into `module`; on the meta device only check that they would fit.
 
-    Names and shapes must agree both ways: RecipeError names the first that do not.
+    Names, shapes and kinds of numbers must agree both ways: RecipeError names the first that do not.
     """
     own = module.state_dict()
     missing = sorted(own.keys() - tensors.keys())
     surplus = sorted(tensors.keys() - own.keys())
-    misfit = sorted(name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape)
-    if missing or surplus or misfit:
+    common = sorted(own.keys() & tensors.keys())
+    misfit = [name for name in common if own[name].shape != tensors[name].shape]
+    others = [name for name in common if own[name].dtype != tensors[name].dtype]
+    if missing or surplus or misfit or others:
         reasons = [
             f"{len(names)} {what} (such as '{names[0]}')"
             for names, what in (
                 (missing, "missing"),
                 (surplus, "that it does not have"),
                 (misfit, "of another shape"),
+                (others, "of another kind of number"),
             )
             if names
         ]
         raise RecipeError(f"{source} does not fit {target}: parameters {', '.join(reasons)}.")
     if not any(tensor.is_meta for tensor in own.values()):
         module.load_state_dict(dict(tensors))
-
-
-def check_component(file: WeightsFile, entry: Entry) -> list[str]:
-    """Compare the component that wrote `file` with the installed one; return notes on what is harmless.
-
-    Raises RecipeError when the weights no longer mean the same: another component, another revision.
-    """
-    then, now = versions(file, entry)
-    old, new = (
-        f"{ref} revision {rev}"
-        for ref, rev in ((file.header["component"], file.header["rev"]), (entry.ref, entry.rev))
-    )
-    if old != new:
-        cause = f"both are of {now}" if then == now else both_versions(then, now)
-        cure = "Train anew." if then == now else "Train anew, or use the version it was written with."
-        raise RecipeError(
-            f"{file.path} holds {old}, and installed is {new}: its weights no longer mean the same "
-            f"({cause}). {cure}"
-        )
-    return [] if then == now else [f"{file.path} was written with {then}; installed is {now}."]
-
-
-def versions(file: WeightsFile, entry: Entry) -> tuple[str, str]:
-    """Return the distribution and version that `file` was written with, and those installed."""
-    header = file.header
-    return f"{header['distribution']} {header['version']}", f"{entry.distribution} {entry.version}"
 
 
 def _first_line(error: Exception) -> str:

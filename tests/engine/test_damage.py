@@ -14,12 +14,14 @@ import torch
 from torch import nn
 
 from i2i import run
+from i2i.building import components
 from i2i.building.blame import component_at_fault
 from i2i.data import survey
 from i2i.data.opening import open_data
 from i2i.engine.average import Average
 from i2i.engine.rehearsal import rehearse
 from i2i.errors import DataError, DivergedError, PluginError, RecipeError
+from i2i.kinds import ImageSpec, PairSpec
 from i2i.models.evaluation import evaluate_trained
 from i2i.models.trained import find_trained
 from i2i.plugins.catalog import Catalog
@@ -532,6 +534,24 @@ def test_a_file_of_another_revision_starts_no_network(load, tmp_path):
         RecipeError, match=r"init_from[\s\S]*revision 0, and installed is toys/tiny revision 1"
     ):
         rehearse(load(f"generator.init_from={tmp_path / 'old.safetensors'}"))
+
+
+def test_a_network_starts_from_a_runs_folder(load, tmp_path):
+    first = run(load("train.steps=1"), tmp_path / "first").folder
+    spec = PairSpec(ImageSpec(3, 16, 16), ImageSpec(3, 16, 16))
+    started = components.build_networks(load(f"generator.init_from={first}"), spec)
+    written = weights.read(first / "model.safetensors").tensors
+    own = started.generators["main"].state_dict()
+    assert all(torch.equal(own[name], tensor) for name, tensor in written.items())
+    with pytest.raises(DataError, match=r"init_from[\s\S]*holds no run"):
+        rehearse(load(f"generator.init_from={tmp_path}"))
+
+
+def test_weights_of_another_make_say_what_both_are_made_of(load, tmp_path):
+    first = run(load("train.steps=1", "generator.width=8"), tmp_path / "first").folder
+    words = r"first/model\.safetensors \(width = 8\) does not fit toys/tiny \(width = 4\): "
+    with pytest.raises(RecipeError, match=words):
+        rehearse(load(f"generator.init_from={first / 'model.safetensors'}"))
 
 
 def test_a_resumed_run_does_not_ask_for_the_weights_it_started_from(load, tmp_path):

@@ -210,7 +210,8 @@ def test_a_split_that_is_not_there_leads_to_the_option_for_another(i2i, trained,
     Image.new("RGB", (32, 16)).save(tmp_path / "pairs" / "train" / "1.png")
     ended = i2i("eval", str(trained), "--data", "use=paired-images", "--data", f"root={tmp_path / 'pairs'}")
     assert ended.code == 3
-    assert "none for test.   (put some into test; --split scores another)" in ended.err
+    hint = "put some into test; --split scores another; sources without targets are for i2i translate"
+    assert f"none for test.   ({hint})" in ended.err
 
 
 def test_a_picture_is_no_answer_where_classes_are_wanted():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from i2i.errors import DataError, RecipeError, ResourceError
 from i2i.models.importing import import_weights
 from i2i.plugins.catalog import Catalog
 from i2i.runs import weights
+from i2i.torch_files import read_tensors
 
 CATALOG = Catalog.installed()
 
@@ -165,3 +168,59 @@ def test_a_torch_that_opens_pickles_unsafely_opens_none(tmp_path: Path, monkeypa
     monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
     with pytest.raises(ResourceError, match=r"only torch 2\.10 or newer opens safely; installed is 2\.9\.1"):
         import_weights(path, tmp_path / "out.safetensors", catalog=CATALOG)
+
+
+# --- files that only claim to be weights ------------------------------------------------------------
+
+
+def refused_at_once(path: Path, words: str) -> None:
+    before = time.monotonic()
+    with pytest.raises(DataError, match=words) as caught:
+        import_weights(path, path.with_suffix(".safetensors"), catalog=CATALOG)
+    assert str(path) in str(caught.value)
+    assert time.monotonic() - before < 10
+
+
+def zipped(path: Path, records: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_small_zip_of_a_huge_record_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    records = {"net/data.pkl": b"\x80\x02}.", "net/data/0": bytes(100_000_000)}
+    zipped(path, records, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 1_000_000
+    refused_at_once(path, r"would unpack [\d,]+ bytes to 100,000,0\d\d")
+
+
+def test_a_zip_of_very_many_records_is_not_read(tmp_path: Path) -> None:
+    records = {f"net/data/{number}": b"" for number in range(20_000)}
+    refused_at_once(zipped(tmp_path / "net.pth", {"net/data.pkl": b"", **records}), "holds 20,001 records")
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_pickle_of_brackets_is_not_read(tmp_path: Path, older: bool) -> None:
+    brackets = b"\x80\x02" + b"]" * 5_000_000 + b"."
+    path = tmp_path / "net.pth"
+    if older:
+        path.write_bytes(brackets)
+    else:
+        zipped(path, {"net/data.pkl": brackets, "net/version": b"3"})
+    most = "2,000,000" if older else "102,000"
+    refused_at_once(path, f"describes its tensors in more than {most} bytes")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net.pth")
+    refused_at_once(tmp_path / "net.pth", "is no file, but a pipe")
+
+
+def test_many_tensors_are_still_read(tmp_path: Path) -> None:
+    state = {f"layers.{number}.a_long_name_of_a_weight": torch.ones(2) for number in range(3000)}
+    torch.save(state, tmp_path / "new.pth")
+    torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    for name in ("new.pth", "old.pth"):
+        assert read_tensors(tmp_path / name).keys() == state.keys()

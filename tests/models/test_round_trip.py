@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from i2i.images import read_image, write_image
+from i2i.images.beside import Beside
 from i2i.kinds import Colour, ImageSpec, PairSpec, Part, TestSettings
 from i2i.runs import weights
 
@@ -243,3 +244,120 @@ def test_a_spec_survives_a_model_file():
     assert PairSpec.from_json(json.loads(json.dumps(asdict(spec)))) == spec
     old = {"channels": 3, "height": 8, "width": 8}
     assert PairSpec.from_json({"source": old, "target": old}).source == ImageSpec(3, 8, 8)
+
+
+# --- what stands beside the pixels ------------------------------------------------------------------
+
+GEO = [
+    (33550, "d", 3, (10.0, 10.0, 0.0), True),
+    (33922, "d", 6, (0.0, 0.0, 0.0, 500000.0, 4600000.0, 0.0), True),
+    (34735, "H", 8, (1, 1, 0, 1, 3072, 0, 1, 32633), True),
+    (34737, "s", 0, "WGS 84 / UTM zone 33N|", True),
+]
+DEEP = ImageSpec(3, 16, 16, depth="uint16", high=65535)
+
+
+def profile(space: bytes) -> bytes:
+    """Return bytes that say they are an ICC profile of a colour space."""
+    return bytes(16) + space + bytes(108)
+
+
+def georeferenced(path: Path, dtype: str = "uint16", **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = noise(9, 13, 3, dtype="uint16").astype(dtype)
+    tifffile.imwrite(path, array, photometric="rgb", extratags=GEO, resolution=(300, 200), **options)
+    return path
+
+
+def tags(path: Path) -> dict[int, object]:
+    with tifffile.TiffFile(path) as file:
+        codes = (282, 283, 296, 34675, *(code for code, *_ in GEO), 42113)
+        found = file.pages.first.tags
+        return {code: found[code].value for code in codes if code in found}
+
+
+def test_a_georeference_and_a_resolution_are_carried_from_tiff_to_tiff(translate, tmp_path):
+    source = georeferenced(tmp_path / "in" / "map.tif", resolutionunit=3, iccprofile=profile(b"RGB "))
+    done = translate(source.parent, tmp_path / "out", DEEP)
+    assert (done.code, done.err) == (0, "")
+    assert tags(tmp_path / "out" / "map.tif") == tags(source)
+    assert len(tags(source)) == 8
+    assert same_pixels(source, tmp_path / "out" / "map.tif")
+
+
+def test_what_a_format_cannot_carry_is_said_once(translate, tmp_path):
+    for name in ("a.tif", "b.tif"):
+        georeferenced(tmp_path / "in" / name)
+    grey = ImageSpec(3, 16, 16)
+    done = translate(tmp_path / "in" / "a.tif", tmp_path / "a.png", grey)
+    assert done.code == 0
+    assert done.err.strip() == (
+        "not carried over to the answers: georeference of 1, depth (uint16, and answers are uint8) of 1."
+    )
+    done = translate(tmp_path / "in", tmp_path / "out", grey)
+    assert done.err.strip() == (
+        "not carried over to the answers: depth (uint16, and answers are uint8) of 2."
+    )
+
+
+def test_signed_numbers_and_a_nodata_value_are_told_as_not_carried(translate, tmp_path):
+    path = tmp_path / "in" / "height.tif"
+    path.parent.mkdir()
+    heights = RNG.integers(-400, 4000, (9, 13), dtype="int16")
+    tifffile.imwrite(path, heights, extratags=[(42113, "s", 0, "-9999", True)])
+    done = translate(path, tmp_path / "out.tif", ImageSpec(1, 16, 16, depth="float32", low=-500, high=5000))
+    assert done.code == 0, done.err
+    assert "nodata value of 1" in done.err
+    assert "depth (int16, and answers are float32) of 1" in done.err
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "deep.png"])
+def test_resolution_and_colour_profile_are_carried(translate, tmp_path, name):
+    source, spec = tmp_path / "in" / name, ImageSpec(3, 16, 16)
+    source.parent.mkdir()
+    if name == "deep.png":
+        spec = DEEP
+        told = Beside(resolution=(300.0, 150.0, 2), profile=profile(b"RGB "))
+        pixels = torch.from_numpy(noise(3, 20, 30, dtype="uint16"))
+        write_image(source, pixels, spec=spec, beside=told)
+    else:
+        picture = Image.fromarray(noise(20, 30, 3, dtype="uint8"))
+        picture.save(source, dpi=(300, 150), icc_profile=profile(b"RGB "))
+    done = translate(source.parent, tmp_path / "out", spec)
+    assert (done.code, done.err) == (0, "")
+    with Image.open(tmp_path / "out" / name) as answer:
+        assert answer.info["icc_profile"] == profile(b"RGB ")
+        assert answer.info["dpi"] == pytest.approx((300, 150), abs=0.1)
+
+
+def test_a_profile_for_colours_is_no_profile_for_grey(translate, tmp_path):
+    picture = Image.fromarray(noise(20, 30, 3, dtype="uint8"))
+    picture.save(tmp_path / "a.png", icc_profile=profile(b"RGB "))
+    done = translate(tmp_path / "a.png", tmp_path / "b.png", ImageSpec(1, 16, 16))
+    assert "colour profile of 1" in done.err
+    with Image.open(tmp_path / "b.png") as answer:
+        assert "icc_profile" not in answer.info
+
+
+def test_transparency_and_camera_data_are_told_as_not_carried(translate, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(noise(20, 30, 4, dtype="uint8")).save(tmp_path / "in" / "a.png")
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    exif[0x0112] = 6  # turned, which the answer is not
+    picture = Image.fromarray(noise(20, 30, 3, dtype="uint8"))
+    picture.save(tmp_path / "in" / "b.jpg", exif=exif, dpi=(300, 150))
+    done = translate(tmp_path / "in", tmp_path / "out", ImageSpec(3, 16, 16))
+    assert done.err.strip() == "not carried over to the answers: transparency of 1, EXIF of 1."
+    with Image.open(tmp_path / "out" / "b.jpg") as answer:
+        assert answer.size == (20, 30)
+        assert answer.info["dpi"] == pytest.approx((150, 300), abs=0.1)
+
+
+def test_a_georeference_of_rows_that_were_turned_is_not_carried(translate, tmp_path):
+    turned = (274, "H", 1, 6, True)
+    array = noise(9, 13, 3, dtype="uint16")
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extratags=[*GEO, turned])
+    done = translate(tmp_path / "a.tif", tmp_path / "b.tif", DEEP)
+    assert "georeference of 1" in done.err
+    assert not set(tags(tmp_path / "b.tif")) & {33550, 33922, 34735}

@@ -15,7 +15,7 @@ from PIL import Image
 from i2i import load_generator, run
 from i2i.errors import DataError, PluginError, RecipeError
 from i2i.images import read_image
-from i2i.models.translate import load_model, plan, translate, translate_all
+from i2i.models.translate import load_model, translate, translate_all
 from i2i.plugins.catalog import Catalog
 
 
@@ -42,7 +42,8 @@ def test_a_folder_is_translated_under_its_own_names_in_any_size(model, tmp_path)
     (tmp_path / "in" / "notes.txt").write_text("not an image")
     done = command(model, tmp_path / "in", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().startswith("4 images translated to")
+    told = f"4 of 5 files translated to {tmp_path / 'out'}; 1 file of another kind: .txt 1"
+    assert done.stdout.strip() == told
     found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert found == set(sizes)
     for name, size in sizes.items():
@@ -50,17 +51,26 @@ def test_a_folder_is_translated_under_its_own_names_in_any_size(model, tmp_path)
             assert image.size == size
 
 
-def test_hidden_folders_and_folders_with_an_images_name_are_no_images(tmp_path):
-    for name in ("a.png", "shots.png/b.png", ".trash/c.png", "deep/.hidden.png"):
-        picture(tmp_path / "in" / name)
-    work = plan(tmp_path / "in", tmp_path / "out")
-    assert [str(result.relative_to(tmp_path / "out")) for _, result in work] == ["a.png", "shots.png/b.png"]
-
-
 def test_a_pickle_in_place_of_a_model_is_sent_to_import(tmp_path):
     torch.save({"x": torch.zeros(1)}, tmp_path / "latest_net_G.pth")
     with pytest.raises(DataError, match=r"is not a weights file: .+`i2i import` makes a weights file of one"):
         load_model(tmp_path / "latest_net_G.pth")
+
+
+def test_a_runs_folder_stands_for_its_model(model, tmp_path):
+    source = picture(tmp_path / "one.png")
+    assert command(model.parent, source, tmp_path / "two.png").returncode == 0
+    weights = (load_generator(path).state_dict() for path in (model, model.parent, str(model.parent)))
+    first, *others = weights
+    assert all(torch.equal(first[name], other[name]) for other in others for name in first)
+
+
+def test_a_folder_that_holds_no_model_is_refused_in_a_sentence(model, tmp_path):
+    with pytest.raises(DataError, match=r"holds no run; give the folder of one, or a model file"):
+        load_generator(tmp_path)
+    model.unlink()
+    with pytest.raises(DataError, match=r"holds a run that has written no model\.safetensors yet"):
+        load_generator(model.parent)
 
 
 def test_a_single_file_goes_to_a_file_or_into_a_folder(model, tmp_path):
@@ -136,8 +146,6 @@ def test_one_unreadable_image_is_named_and_stops_none_of_the_others(model, tmp_p
 def test_input_is_never_overwritten(model, tmp_path):
     source = picture(tmp_path / "in" / "a.png")
     before = source.read_bytes()
-    with pytest.raises(RecipeError, match="would be overwritten"):
-        plan(tmp_path / "in", tmp_path / "in")
     assert command(model, source, source).returncode == 2
     assert source.read_bytes() == before
 

@@ -33,6 +33,8 @@ class Jitter:
         interpolation: how images are resized; label maps always go by nearest neighbour.
     """
 
+    scale = "shrunk"
+
     def __init__(
         self, *, resize: Count | tuple[Count, Count] = 286, interpolation: Interpolation = "bilinear"
     ) -> None:
@@ -67,6 +69,8 @@ class Crop:
     Args:
         size: side of the square to cut, or its height and width; left out, the size of the data.
     """
+
+    scale = "own"
 
     def __init__(self, *, size: Count | tuple[Count, Count] | None = None) -> None:
         self.size = (size, size) if isinstance(size, int) else size
