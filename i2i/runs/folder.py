@@ -198,11 +198,12 @@ class RunFolder:
         write_text(self.root / "recipe.toml", recipe.text)
 
     def provenance(self) -> dict[str, Any]:
-        """Return what `start` wrote about the environment; DataError where that is lost."""
-        return self._needed(PROVENANCE, self.sound_provenance())
+        """Return what `start` wrote about the environment; DataError where the most of it is lost."""
+        found = self._read_json(PROVENANCE)
+        return self._needed(PROVENANCE, found if found and {"runtime", "plugins"} <= found.keys() else None)
 
     def sound_provenance(self) -> dict[str, Any] | None:
-        """Return what `start` wrote about the environment, or None where it is missing or damaged."""
+        """Return what `start` wrote about the environment, or None where any of it is missing or damaged."""
         found = self._read_json(PROVENANCE)
         if found is None or not found.keys() >= _IN_PROVENANCE:
             return None
