@@ -6,13 +6,14 @@ What passes through no code but i2i's own and that of libraries is a bug of ours
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from i2i.errors import I2IError, PluginError, Problem, ran_out_of_memory
 from i2i.recipe.recipe import Recipe, Slot
@@ -21,10 +22,56 @@ OURS = Path(__file__).parents[1]
 MOST_PLACES = 3
 """Lines of a component's code that are told, the innermost one last."""
 
-_CALL = re.compile(r'^  File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
-
 Step = tuple[FrameType, int]
 """A call on the way to an exception, and the line in it."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """All that is needed to name a component that failed; it can be sent to another process.
+
+    `place` is where the component stands in the recipe, `code` the folder of its package, or its file. Code
+    of i2i itself is None: what is raised there is a bug of ours.
+    """
+
+    ref: str
+    place: Problem
+    code: Path | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, slot: Slot) -> Suspect:
+        """Return who is to blame when the component in `slot` raises something."""
+        return cls(slot.entry.ref, recipe.problem(slot.path, ""), _code_of(slot))
+
+    def at_fault(self, error: BaseException) -> PluginError:
+        """Return what to tell of `error`: the component, what it raised, and the lines of its code."""
+        steps = list(traceback.walk_tb(error.__traceback__))
+        own = [step for step in steps if _is_in(self.code, step[0])]
+        message = f"{self.ref} {_failed(error)}"
+        return PluginError(replace(self.place, message=message, hint=_places(own or steps[-1:])))
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Turn what the component raises inside into a PluginError that names it; memory passes."""
+        try:
+            yield
+        except I2IError:
+            raise
+        except Exception as error:
+            if self.code is None or ran_out_of_memory(error):
+                raise
+            raise self.at_fault(error) from error
+
+
+class Named:
+    """A component that is called, and is named where it fails, in whichever process that is."""
+
+    def __init__(self, component: Callable[..., Any], suspect: Suspect) -> None:
+        self._component, self._suspect = component, suspect
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._suspect.named():
+            return self._component(*args, **kwargs)
 
 
 @contextmanager
@@ -53,38 +100,15 @@ def component_at_fault(recipe: Recipe, error: BaseException) -> PluginError | No
         owners = [slot for slot in recipe.slots.values() if _holds(slot, frame)]
         if owners:
             return _told(recipe, error, owners, [step for step in steps if _holds(owners[0], step[0])])
-    if str(error).startswith("Caught "):
-        return _told_by_a_worker(recipe, str(error))
     for slot in recipe.slots.values():
         if not _is_ours(slot) and _concerns(error, slot):
             return PluginError(recipe.problem(slot.path, f"{slot.entry.ref} {_failed(error)}"))
     return None
 
 
-def _told_by_a_worker(recipe: Recipe, text: str) -> PluginError | None:
-    """Return what to tell of an exception that came out of a loader's process, where torch made it a text."""
-    calls = _CALL.findall(text)
-    reading = [slot for slot in recipe.slots.values() if slot.kind in ("data", "transform")]
-    for file, _, _ in reversed(calls):
-        owners = [slot for slot in reading if _has(slot, Path(file))]
-        if owners:
-            own = [call for call in calls if _has(owners[0], Path(call[0]))]
-            hint = "; ".join(
-                f"{Path(file).name}:{line}, in {name}" for file, line, name in own[-MOST_PLACES:]
-            )
-            failed = f"failed: {text.strip().splitlines()[-1]}"
-            if len(owners) == 1:
-                return PluginError(recipe.problem(owners[0].path, f"{owners[0].entry.ref} {failed}", hint))
-            return PluginError(Problem(f"plug-in '{owners[0].entry.namespace}' {failed}", hint=hint))
-    return None
-
-
 def slot_at_fault(recipe: Recipe, slot: Slot, error: BaseException) -> PluginError:
     """Return what to tell of `error`, which the component in `slot` raised."""
-    steps = list(traceback.walk_tb(error.__traceback__))
-    own = [step for step in steps if _holds(slot, step[0])]
-    message = f"{slot.entry.ref} {_failed(error)}"
-    return PluginError(recipe.problem(slot.path, message, _places(own or steps[-1:])))
+    return Suspect.of(recipe, slot).at_fault(error)
 
 
 def _told(recipe: Recipe, error: BaseException, owners: Sequence[Slot], own: Sequence[Step]) -> PluginError:
@@ -107,18 +131,22 @@ def _places(steps: Sequence[Step]) -> str:
 
 def _holds(slot: Slot, frame: FrameType) -> bool:
     """Whether the code of `frame` is part of the package, or the file, of the slot's component."""
-    return _has(slot, Path(frame.f_code.co_filename))
+    return _is_in(_code_of(slot), frame)
 
 
-def _has(slot: Slot, filename: Path) -> bool:
-    if filename.is_relative_to(OURS):
-        return False
+def _is_in(code: Path | None, frame: FrameType) -> bool:
+    filename = Path(frame.f_code.co_filename)
+    return code is not None and not filename.is_relative_to(OURS) and filename.is_relative_to(code)
+
+
+def _code_of(slot: Slot) -> Path | None:
+    """Return the folder of the package that a component is in, or its one file; None for i2i's own."""
     top = sys.modules.get(slot.entry.target.partition(":")[0].partition(".")[0])
     file = getattr(top, "__file__", None)
-    if file is None:
-        return False
+    if file is None or _is_ours(slot):
+        return None
     path = Path(file)
-    return filename == path or (path.name == "__init__.py" and filename.is_relative_to(path.parent))
+    return path.parent if path.name == "__init__.py" else path
 
 
 def _is_ours(slot: Slot) -> bool:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from i2i.data.arrival import Failed, arrive, failed
 from i2i.data.stream import check_item
-from i2i.errors import DataError, Problem
+from i2i.errors import DataError, PluginError, Problem
 from i2i.images import DEPTHS
 from i2i.kinds import Depth
 from i2i.seeds import generator_for
@@ -51,7 +52,7 @@ class Finding:
 
 
 def inspect(data: Any) -> Iterator[Finding]:
-    """Yield a finding for each item of `data`, in order."""
+    """Yield a finding for each item of `data`, in order; PluginError where the data set itself fails."""
     processes = min(usable_cores(), len(data) // WORTH_A_PROCESS)
     loader = DataLoader(
         _Findings(data),
@@ -62,22 +63,27 @@ def inspect(data: Any) -> Iterator[Finding]:
         generator=generator_for(0, "inspection"),
     )
     for findings in loader:
-        yield from findings
+        for finding in findings:
+            if isinstance(finding, Failed):
+                arrive(finding)
+            yield finding
 
 
-class _Findings(Dataset[Finding]):
+class _Findings(Dataset[Finding | Failed]):
     def __init__(self, data: Any) -> None:
         self._data = data
 
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, index: int) -> Finding:
+    def __getitem__(self, index: int) -> Finding | Failed:
         try:
             item = self._data[index]
             check_item(item, self._data.spec)
         except DataError as error:
             return Finding(index, problems=error.problems)
+        except PluginError as error:
+            return failed(error)
         source, target = item["source"], item["target"]
         digest = hashlib.blake2b(digest_size=16)
         for image in (source, target):

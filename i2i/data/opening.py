@@ -1,4 +1,5 @@
-"""Opening data: the splits that a recipe needs, without what cannot be used, in memory where that pays.
+"""Opening data, the one way for all who read it: named where it fails, without what cannot be used, enough of
+it, in memory where that pays.
 
 What to do about items that cannot be used is the recipe's choice: refuse them, or go on without them.
 """
@@ -9,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from i2i.building import components
+from i2i.building.blame import Suspect, components_blamed
 from i2i.data.inspection import inspect
 from i2i.data.stream import check_item
-from i2i.data.views import Cached, Usable
+from i2i.data.views import Blamed, Cached, Usable
 from i2i.errors import DataError, Problem
 from i2i.recipe.recipe import Recipe
 from i2i.records import ImageSpec, PairSpec, Side, Split
@@ -28,21 +30,44 @@ MOST_TOLD = 20
 """Problems that are spelled out before the others are only counted."""
 
 
-def open_data(recipe: Recipe, split: Split, note: Note = lambda text: None) -> Any:
-    """Return one split of the recipe's data; `note` is told what its `on_bad` left out."""
-    data = components.make(recipe, recipe.data, split=split)
-    return usable(data, on_bad=recipe.data.settings.on_bad, split=split, note=note)
+def quiet(text: str) -> None:
+    """Take a sentence for the person, and say nothing."""
 
 
-def open_splits(recipe: Recipe, note: Note) -> Mapping[str, Any]:
-    """Open the splits that the recipe makes use of, by name."""
+def open_as_it_is(recipe: Recipe, split: Split) -> Any:
+    """Return one split of the recipe's data with all that may be wrong in it, named where it fails."""
+    with components_blamed(recipe):
+        data = components.make(recipe, recipe.data, split=split)
+        return Blamed(data, Suspect.of(recipe, recipe.data))
+
+
+def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool = False) -> Any:
+    """Return one split of the recipe's data, of which there is a pair at least.
+
+    `note` is told what its `on_bad` left out. With `cache`, decoded items are kept in memory as the data's
+    settings say: for those who read the split more than once.
+
+    Raises DataError for what cannot be used, PluginError where the data set itself fails; so do its items.
+    """
+    settings = recipe.data.settings
+    try:
+        data = open_as_it_is(recipe, split)
+    except DataError as error:
+        raise type(error)(*shortened(error.problems)) from error
+    data = usable(data, on_bad=settings.on_bad, split=split, note=note)
+    if not len(data):
+        raise DataError(f"{recipe.data.entry.ref}: the split '{split}' is empty.")
+    return cached(data, settings, note) if cache else data
+
+
+def open_splits(recipe: Recipe, note: Note = quiet) -> Mapping[str, Any]:
+    """Open the splits that a training of the recipe makes use of, by name: alike, and enough for a batch."""
     data = {"train": open_data(recipe, "train", note)}
     if recipe.section("metrics") or recipe.section("callbacks"):
         data["val"] = open_data(recipe, "val", note)
         check_alike(data["train"].spec, data["val"].spec, split="val")
     settings = recipe.data.settings
-    for split, pairs in data.items():
-        check_usable(pairs, settings, split=split, ref=recipe.data.entry.ref)
+    check_usable(data["train"], settings, split="train", ref=recipe.data.entry.ref)
     return {split: cached(pairs, settings, note) for split, pairs in data.items()}
 
 
@@ -117,7 +142,7 @@ def _decoded_bytes(data: Any) -> float:
 
 
 def check_usable(data: Any, settings: DataSettings, *, split: str, ref: str) -> None:
-    """Raise DataError when a split is too small to make one batch."""
+    """Raise DataError when a split is too small to make one batch of training, or one figure."""
     wanted = settings.batch_size if split == "train" else 1
     if len(data) < wanted:
         raise DataError(

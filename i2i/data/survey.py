@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from i2i.building import components
 from i2i.building.blame import components_blamed
 from i2i.data.inspection import Finding, ImageFacts, inspect
+from i2i.data.opening import open_as_it_is
 from i2i.errors import DataError, MissingSplitError, Problem
 from i2i.kinds import ImageSpec, Side, Split
 from i2i.recipe.recipe import Recipe
@@ -111,7 +111,7 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
     seen: dict[bytes, list[str]] = {}
     for split in get_args(Split):
         try:
-            data = components.make(recipe, recipe.data, split=split)
+            data = open_as_it_is(recipe, split)
         except MissingSplitError as error:
             failures.append(error)
             report.remarks.append(f"no {split}: {_sentence(error.problems[0])}")

@@ -193,7 +193,8 @@ class _Training:
 
     def _keep_traceback(self, error: BaseException) -> None:
         """Leave the whole story of what nobody foresaw in the folder, for whoever mends it."""
-        foreseen = isinstance(error, I2IError) or not isinstance(error, Exception) or ran_out_of_memory(error)
+        told = isinstance(error, I2IError) and not _raised_by_a_component(error)
+        foreseen = told or not isinstance(error, Exception) or ran_out_of_memory(error)
         if foreseen:
             return
         with suppress(I2IError, OSError):  # a full disk must not hide `error`
@@ -363,6 +364,11 @@ def _own_random_state() -> Iterator[None]:
         yield
     finally:
         torch.set_rng_state(state)
+
+
+def _raised_by_a_component(error: I2IError) -> bool:
+    """Whether there is another exception behind `error`, which its component's author wants to see."""
+    return isinstance(error, PluginError) and error.__cause__ is not None
 
 
 def _status(error: BaseException | None, *, finished: bool) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from i2i.building.blame import Suspect
 from i2i.data.inspection import WORTH_A_PROCESS, inspect
 from i2i.data.opening import MOST_TOLD, check_alike, usable
-from i2i.errors import DataError, Problem
+from i2i.data.views import Blamed, Cached, First, Usable, View
+from i2i.errors import DataError, PluginError, Problem
 from i2i.kinds import ImageSpec, PairSpec
 
 SPEC = PairSpec(ImageSpec(1, 2, 2), ImageSpec(3, 2, 2))
@@ -45,6 +49,12 @@ class Orphaned(Numbers):
 
     credit = "Numbers by nobody."
     problems = (Problem("it has no partner.", file="orphan.png"),)
+
+
+class Complete(Drawn, Orphaned):
+    """The same, with all that a data set may have."""
+
+    layout = "in the head"
 
 
 def ids(data) -> list[str]:
@@ -93,6 +103,44 @@ def test_unpaired_data_draws_past_the_bad_ones():
     data, _ = use(Drawn(bad=(0,)), "skip")
     assert data.draw(0, None)["id"] == "1"
     assert not hasattr(use(Numbers(bad=(0,)), "skip")[0], "draw")
+
+
+VIEWS = {
+    View: View,
+    Blamed: lambda data: Blamed(data, NOBODY),
+    Usable: lambda data: Usable(data, range(len(data))),
+    First: lambda data: First(data, 3),
+    Cached: Cached,
+}
+NOBODY = Suspect("local/data", Problem("", where="data"), Path("nowhere.py"))
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=[view.__name__ for view in VIEWS])
+def test_a_view_shows_all_that_a_data_set_may_have_and_nothing_more(view):
+    plain, rich = view(Numbers()), view(Complete())
+    assert rich.spec is plain.spec is SPEC
+    assert (rich.credit, rich.layout) == ("Numbers by nobody.", "in the head")
+    assert rich.problems == Orphaned.problems
+    assert rich.draw(2, None)["id"] == "2"
+    assert not any(hasattr(plain, name) for name in ("credit", "draw", "layout", "problems", "bad"))
+    sent = pickle.loads(pickle.dumps(rich))
+    assert [sent[index]["id"] for index in range(len(sent))][:3] == ["0", "1", "2"]
+
+
+def test_what_a_data_set_raises_is_its_fault_but_for_its_end_and_for_memory():
+    class Broken(Numbers):
+        def __getitem__(self, index):
+            raise {0: KeyError("no"), 1: MemoryError(), 2: DataError("it is gone.")}[index]
+
+    data = Blamed(Broken(), NOBODY)
+    with pytest.raises(PluginError, match=r"^data\n  local/data failed: KeyError: 'no'   \(.*in __getitem__"):
+        data[0]
+    with pytest.raises(MemoryError):
+        data[1]
+    with pytest.raises(DataError, match="it is gone"):
+        data[2]
+    with pytest.raises(IndexError):
+        data[len(data)]
 
 
 def test_nothing_left_is_an_error():
