@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from i2i.data.arrival import Failed, arrive, failed
 from i2i.data.stream import check_item
+from i2i.data.values import check_values, least_and_most
 from i2i.errors import DataError, PluginError, Problem
 from i2i.images import DEPTHS
 from i2i.kinds import Depth
@@ -80,6 +80,7 @@ class _Findings(Dataset[Finding | Failed]):
         try:
             item = self._data[index]
             check_item(item, self._data.spec)
+            check_values(item, self._data.spec)
         except DataError as error:
             return Finding(index, problems=error.problems)
         except PluginError as error:
@@ -93,7 +94,5 @@ class _Findings(Dataset[Finding | Failed]):
 
 
 def _facts(image: Tensor) -> ImageFacts:
-    # torch has no minimum of 16-bit integers
-    least, most = torch.aminmax(image.int() if image.dtype == torch.uint16 else image)
     channels, height, width = image.shape
-    return ImageFacts(channels, height, width, DEPTHS[image.dtype], float(least), float(most))
+    return ImageFacts(channels, height, width, DEPTHS[image.dtype], *least_and_most(image))

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from i2i.augmentation import apply, transformed
 from i2i.data.arrival import Failed, arrive, failed
+from i2i.data.values import check_values
 from i2i.errors import DataError, I2IError, PluginError
 from i2i.images import DTYPES, normalise
 from i2i.images.resizing import resize
@@ -108,9 +109,10 @@ class HeldOutPairs:
 def as_pair(item: Any, spec: PairSpec) -> Pair:
     """Return an item of a data set with both sides as float32 in [-1,1].
 
-    Raises DataError when its channels or its depth are not what the data set said.
+    Raises DataError when its channels, its depth or its values are not what the data set said.
     """
     check_item(item, spec)
+    check_values(item, spec)
     return Pair(normalise(item["source"], spec.source), normalise(item["target"], spec.target), spec)
 
 

@@ -30,14 +30,12 @@ class SideReport:
     sizes: Counter[str] = field(default_factory=Counter)
     least: float = float("inf")
     most: float = float("-inf")
-    outside: int = 0
 
     def add(self, image: ImageFacts) -> None:
-        """Count an image in; `outside` counts those with values that are no longer in [-1,1]."""
+        """Count an image in."""
         self.kinds[f"{image.channels} x {image.depth}"] += 1
         self.sizes[f"{image.width}x{image.height}"] += 1
         self.least, self.most = min(self.least, image.least), max(self.most, image.most)
-        self.outside += image.least < self.spec.low or image.most > self.spec.high
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -47,7 +45,6 @@ class SideReport:
             "values": [self.least, self.most] if self.sizes else None,
             "range": [self.spec.low, self.spec.high],
             "classes": self.spec.channels if self.spec.one_hot else None,
-            "outside": self.outside,
         }
 
 
@@ -141,12 +138,6 @@ def _read(
             found.sides["source"].add(finding.source)
             found.sides["target"].add(finding.target)
             seen.setdefault(finding.digest, []).append(f"{finding.id} ({split})")
-    for side, images in found.sides.items():
-        if images.outside:
-            low, high = images.spec.low, images.spec.high
-            report.remarks.append(
-                f"{images.outside:,} {side} images of {split} have values outside of {low:g} to {high:g}"
-            )
     return found
 
 

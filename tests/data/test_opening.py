@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 from i2i.building.blame import Suspect
 from i2i.data.inspection import WORTH_A_PROCESS, inspect
 from i2i.data.opening import MOST_TOLD, check_alike, usable
+from i2i.data.stream import as_pair
 from i2i.data.views import Blamed, Cached, First, Usable, View
 from i2i.errors import DataError, PluginError, Problem
 from i2i.kinds import ImageSpec, PairSpec
@@ -179,3 +181,37 @@ def test_another_split_must_have_the_same_kind_of_images():
     deep = replace(SPEC, source=replace(SPEC.source, depth="uint16", high=65535.0))
     with pytest.raises(DataError, match=r"the source in .* 'val' has 1 .* uint16 .*'train' 1 .* uint8"):
         check_alike(SPEC, deep, split="val")
+
+
+# --- values
+
+
+class Floats(Numbers):
+    """Items of floats, said to go from 0 to 10; the target of item i is `values[i]` in one place."""
+
+    def __init__(self, *values: float) -> None:
+        super().__init__(len(values))
+        side = ImageSpec(1, 2, 2, depth="float32", low=0.0, high=10.0)
+        self.spec, self.values = PairSpec(side, side), values
+
+    def __getitem__(self, index):
+        target = torch.full((1, 2, 2), 5.0)
+        target[0, 0, 0] = self.values[index]
+        return {"source": torch.full((1, 2, 2), 10.0), "target": target, "id": str(index)}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), -1e30, 1e38, -9999.0, 10.5])
+def test_values_that_no_data_set_says_are_refused_when_read_and_counted_when_skipped(value):
+    data = Floats(0.0, value, 10.0)
+    words = "not finite" if not math.isfinite(value) else "the data set says 0 to 10"
+    with pytest.raises(DataError, match=rf"the target of '1' has values .*{words}"):
+        as_pair(data[1], data.spec)
+    kept, notes = use(data, "skip")
+    assert ids(kept) == ["0", "2"]
+    assert words in notes[0]
+
+
+def test_values_up_to_rounding_are_sound():
+    data = Floats(-0.005, 10.005)
+    assert len(use(data, "skip")[0]) == 2
+    assert as_pair(data[1], data.spec).target.max() == pytest.approx(1.001)
