@@ -36,11 +36,12 @@ _PILLOW = sorted({form.name for form in FORMATS.values()} - {"NPY", "TIFF"})
 _ORIENTATION = 0x0112  # the EXIF tag
 
 
-def read_image(path: Path, *, indices: bool = False) -> Tensor:
+def read_image(path: Path, *, indices: bool = False, nan: bool = False) -> Tensor:
     """Return the image in a file as (C,H,W) uint8, uint16 or float32, upright, as stored.
 
     Grey stays one channel; palettes become RGB; whatever has transparency becomes RGBA. With `indices`
-    a palette is left alone: its indices are the values, and those of a black-and-white image 0 and 1.
+    a palette is left alone: its indices are the values, and those of a black-and-white image 0 and 1. With
+    `nan`, values that are no numbers are let through.
     Raises DataError, naming the file, for one that is missing, truncated or no image.
     """
     try:
@@ -49,10 +50,10 @@ def read_image(path: Path, *, indices: bool = False) -> Tensor:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(Problem(f"the image cannot be opened: {error.strerror}.", file=str(path))) from error
-    return decode(data, name=str(path), indices=indices)
+    return decode(data, name=str(path), indices=indices, nan=nan)
 
 
-def decode(data: bytes, *, name: str, indices: bool = False) -> Tensor:
+def decode(data: bytes, *, name: str, indices: bool = False, nan: bool = False) -> Tensor:
     """Return the image in the bytes of a file, as `read_image` does; errors say `name`."""
     try:
         planes = _planes(data, name, indices)
@@ -66,7 +67,7 @@ def decode(data: bytes, *, name: str, indices: bool = False) -> Tensor:
         message = f"the image cannot be decoded: {str(error).rstrip('.')}."
         hint = "the file may be damaged or cut short: replace or remove it"
         raise DataError(Problem(message, file=name, hint=hint)) from error
-    return torch.from_numpy(np.array(_stored(planes, name, indices), order="C"))
+    return torch.from_numpy(np.array(_stored(planes, name, indices, nan), order="C"))
 
 
 def image_spec(image: Tensor, *, span: tuple[float, float] | None = None) -> ImageSpec:
@@ -164,19 +165,30 @@ def _deep_channels(image: Image.Image, name: str) -> int:
     return channels
 
 
-def _stored(array: np.ndarray[Any, Any], name: str, indices: bool) -> np.ndarray[Any, Any]:
+def _stored(array: np.ndarray[Any, Any], name: str, indices: bool, nan: bool) -> np.ndarray[Any, Any]:
     """Return the same values at one of the three depths."""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "b":
         return array.astype(np.uint8) * (1 if indices else 255)
     if kind == "f" or (kind == "i" and size <= 2):
-        if not np.isfinite(array).all():
-            message = "the image has values that are not finite (NaN or infinity)."
-            raise DataError(Problem(message, file=name, hint="replace them by a number"))
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):  # a double that no float holds becomes infinite, and is told
+            values = array.astype(np.float32)
+        strange = ~np.isfinite(values)
+        if nan:
+            strange &= ~np.isnan(values)
+        if strange.any():
+            raise DataError(_not_finite(values, strange, name))
+        return values
     if kind == "u" and size <= 2:
         return array.astype(array.dtype.newbyteorder("="))
     if kind in "iu" and array.min() >= 0 and array.max() <= 65535:
         return array.astype(np.uint16)
     message = f"values of {array.dtype} cannot be kept: images have uint8, uint16 or float32."
     raise DataError(Problem(message, file=name, hint="save it as one of those"))
+
+
+def _not_finite(values: np.ndarray[Any, Any], strange: np.ndarray[Any, Any], name: str) -> Problem:
+    what = "NaN" if np.isnan(values[strange]).all() else "NaN or infinity"
+    share = f"{int(strange.sum()):,} of {values.size:,}"
+    hint = 'replace them by a number; where NaN stands for no data, say data.nodata = "nan"'
+    return Problem(f"the image has values that are not finite ({what}): {share}.", file=name, hint=hint)
