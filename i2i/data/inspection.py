@@ -35,6 +35,11 @@ class ImageFacts:
     least: float
     most: float
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 from i2i.building import components
 from i2i.building.blame import Suspect, components_blamed
+from i2i.data.advice import size_problem, value_remark
 from i2i.data.inspection import inspect
 from i2i.data.stream import check_item
+from i2i.data.values import check_values, least_and_most
 from i2i.data.views import Blamed, Cached, Usable
 from i2i.errors import DataError, Problem
 from i2i.recipe.recipe import Recipe
@@ -30,6 +32,10 @@ MOST_TOLD = 20
 """Problems that are spelled out before the others are only counted."""
 
 
+LOOKED_AT = 8
+"""Pairs that a training looks at before it starts."""
+
+
 def quiet(text: str) -> None:
     """Take a sentence for the person, and say nothing."""
 
@@ -39,6 +45,14 @@ def open_as_it_is(recipe: Recipe, split: Split) -> Any:
     with components_blamed(recipe):
         data = components.make(recipe, recipe.data, split=split)
         return Blamed(data, Suspect.of(recipe, recipe.data))
+
+
+def spec_of(recipe: Recipe) -> PairSpec:
+    """Return what the training split says of itself; DataError where no network could be built for it."""
+    spec: PairSpec = open_as_it_is(recipe, "train").spec
+    if problem := size_problem(recipe, spec):
+        raise DataError(problem)
+    return spec
 
 
 def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool = False) -> Any:
@@ -57,6 +71,8 @@ def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool =
     data = usable(data, on_bad=settings.on_bad, split=split, note=note)
     if not len(data):
         raise DataError(f"{recipe.data.entry.ref}: the split '{split}' is empty.")
+    if problem := size_problem(recipe, data.spec):
+        raise DataError(problem)
     return cached(data, settings, note) if cache else data
 
 
@@ -68,7 +84,32 @@ def open_splits(recipe: Recipe, note: Note = quiet) -> Mapping[str, Any]:
         check_alike(data["train"].spec, data["val"].spec, split="val")
     settings = recipe.data.settings
     check_usable(data["train"], settings, split="train", ref=recipe.data.entry.ref)
-    return {split: cached(pairs, settings, note) for split, pairs in data.items()}
+    opened = {split: cached(pairs, settings, note) for split, pairs in data.items()}
+    look_at_some(recipe, opened["train"], note)
+    return opened
+
+
+def look_at_some(recipe: Recipe, data: Any, note: Note) -> None:
+    """Read a few pairs, spread over all; `note` is told what is odd about their values.
+
+    Raises DataError where their sizes differ and the recipe names none.
+    """
+    last = len(data) - 1
+    places = sorted({place * last // (LOOKED_AT - 1) for place in range(LOOKED_AT)})
+    sizes: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    values: dict[Side, list[float]] = {"source": [], "target": []}
+    for place in places:
+        item = data[place]
+        check_item(item, data.spec)
+        check_values(item, data.spec)
+        sizes.append((tuple(item["source"].shape[1:]), tuple(item["target"].shape[1:])))
+        for side, found in values.items():
+            found.extend(least_and_most(item[side]))
+    if problem := size_problem(recipe, data.spec, sizes):
+        raise DataError(problem)
+    for side, found in values.items():
+        if remark := value_remark(recipe, side, data.spec.side(side), min(found), max(found)):
+            note(f"In {len(places)} of {len(data):,} pairs, {remark}.")
 
 
 def usable(data: Any, *, on_bad: Literal["refuse", "skip"], split: str, note: Note) -> Any:

@@ -6,16 +6,20 @@ Every item of every split is read, as training would read it; any data set will 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from i2i.building.blame import components_blamed
+from i2i.data.advice import size_problem, value_remark
 from i2i.data.inspection import Finding, ImageFacts, inspect
 from i2i.data.opening import open_as_it_is
-from i2i.errors import DataError, MissingSplitError, Problem
+from i2i.errors import DataError, MissingSplitError, NoUsablePairError, Problem
 from i2i.kinds import ImageSpec, Side, Split
 from i2i.recipe.recipe import Recipe
+
+MOST_TWICE = 5
+"""Pairs that are there more than once, and places of each, that are told before they are only counted."""
 
 Watch = Callable[[Iterable[Finding], int, str], Iterable[Finding]]
 """Shows the progress of an iteration: what is iterated, its length, and a word on it."""
@@ -66,6 +70,8 @@ class DataReport:
     splits: dict[Split, SplitReport] = field(default_factory=dict)
     problems: list[tuple[str, Problem]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    trainable: bool = True
+    """Whether what is left without the problems of single pairs can be trained on."""
 
     def add(self, split: str, problems: Iterable[Problem]) -> None:
         """Take in problems; one that several splits share counts once."""
@@ -115,34 +121,61 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
         except DataError as error:
             failures.append(error)
             report.add(split, error.problems)
+            report.trainable = False
+            if isinstance(error, NoUsablePairError):
+                report.splits[split] = SplitReport(error.pairs, {})
         else:
             report.layout = getattr(data, "layout", "")
             report.add(split, getattr(data, "problems", ()))
             findings = watch(inspect(data), len(data), split)
-            report.splits[split] = _read(data, split, findings, report, seen)
+            report.splits[split] = _read(recipe, data, split, findings, report, seen)
     if not report.splits:
         raise next((error for error in failures if not isinstance(error, MissingSplitError)), failures[0])
-    report.remarks += [f"the same pair, value by value: {', '.join(names)}" for names in _twice(seen)]
+    report.remarks += _twice(seen)
     return report
 
 
 def _read(
-    data: Any, split: Split, findings: Iterable[Finding], report: DataReport, seen: dict[bytes, list[str]]
+    recipe: Recipe,
+    data: Any,
+    split: Split,
+    findings: Iterable[Finding],
+    report: DataReport,
+    seen: dict[bytes, list[str]],
 ) -> SplitReport:
     sides: tuple[Side, Side] = get_args(Side)
     found = SplitReport(len(data), {side: SideReport(data.spec.side(side)) for side in sides})
+    sizes = set()
     for finding in findings:
         report.add(split, finding.problems)
         if finding.source and finding.target:
             found.usable += 1
             found.sides["source"].add(finding.source)
             found.sides["target"].add(finding.target)
+            sizes.add((finding.source.size, finding.target.size))
             seen.setdefault(finding.digest, []).append(f"{finding.id} ({split})")
+    if problem := size_problem(recipe, data.spec, sizes):
+        report.add(split, [problem])
+        report.trainable = False
+    report.trainable &= found.usable > 0
+    for side, images in found.sides.items():
+        if remark := value_remark(recipe, side, images.spec, images.least, images.most):
+            report.remarks.append(f"{split}: {remark}")
     return found
 
 
-def _twice(seen: Mapping[bytes, Sequence[str]]) -> Iterator[Sequence[str]]:
-    return (names for names in seen.values() if len(names) > 1)
+def _twice(seen: Mapping[bytes, Sequence[str]]) -> list[str]:
+    """Return a remark on each pair that is there more than once: on the first few, and then a count."""
+    twice = [names for names in seen.values() if len(names) > 1]
+    told = [f"the same pair, value by value: {_first_few(names)}" for names in twice[:MOST_TWICE]]
+    if len(twice) > MOST_TWICE:
+        told.append(f"and {len(twice) - MOST_TWICE:,} other pairs are there more than once")
+    return told
+
+
+def _first_few(names: Sequence[str]) -> str:
+    rest = len(names) - MOST_TWICE
+    return ", ".join(names[:MOST_TWICE]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _sentence(problem: Problem) -> str:

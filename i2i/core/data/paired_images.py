@@ -19,7 +19,7 @@ from i2i.core.data.layouts import list_pairs
 from i2i.core.data.records import PairFiles, SideNames
 from i2i.core.data.sides import NoData, SideFormat, Span, size_text
 from i2i.core.data.splits import Shares, check_shares
-from i2i.errors import DataError, Problem, printable
+from i2i.errors import DataError, NoUsablePairError, Problem, printable
 from i2i.images import IMAGE_SUFFIXES, read_image
 from i2i.kinds import Colour, PairSpec, Split
 from i2i.slot_keys import Count
@@ -90,12 +90,11 @@ class PairedImages:
             raise ValueError("'void' is an index of label maps: say with 'source_labels' or 'target_labels'")
         _check_root(root.expanduser())
         names = _side_names(source, target, direction)
-        rest = {"void": void, "nodata": nodata, "clamp": clamp}
         self._source = SideFormat(
-            "source", names.sources, source_labels, source_range, source_channels, **rest
+            "source", names.sources, source_labels, source_range, source_channels, void, nodata, clamp
         )
         self._target = SideFormat(
-            "target", (names.target,), target_labels, target_range, target_channels, **rest
+            "target", (names.target,), target_labels, target_range, target_channels, void, nodata, clamp
         )
         self._swapped = direction == "b-to-a"
         listing = list_pairs(root.expanduser(), split, sides=names, shares=splits)
@@ -152,8 +151,10 @@ class PairedImages:
 
         Raises DataError where there is none, and where most have values whose range nobody knows.
         """
+        if not self._pairs:
+            raise DataError(*self.problems)
         last = len(self._pairs) - 1
-        spread = sorted({place * last // (SAMPLE - 1) for place in range(SAMPLE)}) if self._pairs else []
+        spread = sorted({place * last // (SAMPLE - 1) for place in range(SAMPLE)})
         rest = (place for place in range(last + 1) if place not in spread)
         seen: list[_Seen] = []
         unread: list[Problem] = []
@@ -176,7 +177,7 @@ class PairedImages:
         if len(unclear) > len(seen):
             raise unclear[0]
         if not seen:
-            raise DataError(*(unread or self.problems))
+            raise NoUsablePairError(*unread, pairs=len(self._pairs))
         return seen
 
 

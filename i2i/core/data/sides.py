@@ -160,7 +160,7 @@ class SideFormat:
         array = image.numpy()
         if self.nodata is not None:
             holes = np.isnan(array) if self.nodata == "nan" else array == np.float32(self.nodata)
-            array = np.where(holes, _least(array, part.low), array)
+            array = np.where(holes, _least(array, part.low), array).astype(array.dtype, copy=False)
         if array.dtype.kind == "u" and part.low <= 0 and np.iinfo(array.dtype).max <= part.high:
             return torch.from_numpy(array)
         least, most = float(array.min()), float(array.max())
@@ -197,15 +197,11 @@ def size_text(image: Tensor) -> str:
     return f"{image.shape[2]}x{image.shape[1]}"
 
 
-def _least(array: np.ndarray[Any, Any], low: float) -> np.generic:
-    """Return `low` as a value of the array's own type, or the first above it that this type has."""
-    if array.dtype.kind == "f":
-        return array.dtype.type(low)
-    return array.dtype.type(min(max(math.ceil(low), 0), np.iinfo(array.dtype).max))
+def _least(array: np.ndarray[Any, Any], low: float) -> float:
+    """Return `low`, or the first value above it that the array's own type has."""
+    return low if array.dtype.kind == "f" else min(max(math.ceil(low), 0), np.iinfo(array.dtype).max)
 
 
-def _most(array: np.ndarray[Any, Any], high: float) -> np.generic:
-    """Return `high` as a value of the array's own type, or the first below it that this type has."""
-    if array.dtype.kind == "f":
-        return array.dtype.type(high)
-    return array.dtype.type(min(max(math.floor(high), 0), np.iinfo(array.dtype).max))
+def _most(array: np.ndarray[Any, Any], high: float) -> float:
+    """Return `high`, or the first value below it that the array's own type has."""
+    return high if array.dtype.kind == "f" else min(max(math.floor(high), 0), np.iinfo(array.dtype).max)
