@@ -74,6 +74,14 @@ class MissingSplitError(DataError):
     """A split that a data set does not have."""
 
 
+class NoUsablePairError(DataError):
+    """A split with pairs, `pairs` of them, none of which can be used."""
+
+    def __init__(self, *problems: Problem | str, pairs: int = 0) -> None:
+        super().__init__(*problems)
+        self.pairs = pairs
+
+
 class ResourceError(I2IError):
     """Disk, memory, network or a file that is needed and cannot be had."""
 

@@ -9,13 +9,14 @@ but i2i's own and that of libraries is a bug of ours, and keeps its traceback.
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from i2i.errors import I2IError, PluginError, Problem, ran_out_of_memory
 from i2i.recipe.recipe import Recipe, Slot
@@ -26,10 +27,56 @@ PACKAGE = Path(__file__).parents[1]
 MOST_PLACES = 3
 """Lines of a component's code that are told, the innermost one last."""
 
-_CALL = re.compile(r'^  File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
-
 Call = tuple[FrameType, int]
 """A call on the way to an exception, and the line in it."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """All that is needed to name a component that failed; it can be sent to another process.
+
+    `place` is where the component stands in the recipe, `code` the folder of its package, or its file. Code
+    of i2i itself is None: what is raised there is a bug of ours.
+    """
+
+    ref: str
+    place: Problem
+    code: Path | None
+
+    @classmethod
+    def of(cls, slot: Slot) -> Suspect:
+        """Return who is to blame when the component in `slot` raises something."""
+        return cls(slot.entry.ref, slot.problem(""), _code_of(slot))
+
+    def at_fault(self, error: BaseException) -> PluginError:
+        """Return what to tell of `error`: the component, what it raised, and the lines of its code."""
+        calls = list(traceback.walk_tb(error.__traceback__))
+        own = [call for call in calls if _is_in(self.code, call[0])]
+        message = f"{self.ref} {_failure(error)}"
+        return PluginError(replace(self.place, message=message, hint=_code_places(own or calls[-1:])))
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Turn what the component raises inside into a PluginError that names it; memory passes."""
+        try:
+            yield
+        except I2IError:
+            raise
+        except Exception as error:
+            if self.code is None or ran_out_of_memory(error):
+                raise
+            raise self.at_fault(error) from error
+
+
+class Named:
+    """A component that is called, and is named where it fails, in whichever process that is."""
+
+    def __init__(self, component: Callable[..., Any], suspect: Suspect) -> None:
+        self._component, self._suspect = component, suspect
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._suspect.named():
+            return self._component(*args, **kwargs)
 
 
 @contextmanager
@@ -61,41 +108,15 @@ def component_at_fault(recipe: Recipe, error: BaseException) -> PluginError | No
         owners = [slot for slot in recipe.slots.values() if _frame_is_of(slot, frame)]
         if owners:
             return _plugin_error(error, owners, [call for call in calls if _frame_is_of(owners[0], call[0])])
-    if str(error).startswith("Caught "):  # torch's word for what a loader's process raised
-        return _from_a_worker(recipe.slots.values(), str(error))
     for slot in recipe.slots.values():
         if not _ships_with_i2i(slot) and _python_refused(error, slot):
             return PluginError(slot.problem(f"{slot.entry.ref} {_failure(error)}"))
     return None
 
 
-def _from_a_worker(slots: Iterable[Slot], text: str) -> PluginError | None:
-    """Return what to tell of an exception that a loader's process raised.
-
-    Frames do not pass from one process to another: torch sends the traceback as a text, whose lines
-    (``File "…", line 3, in f``) are read here. Only data and transforms run in such a process.
-    """
-    calls = _CALL.findall(text)
-    reading = [slot for slot in slots if slot.kind in ("data", "transform")]
-    for file, _, _ in reversed(calls):
-        owners = [slot for slot in reading if _file_is_of(slot, Path(file))]
-        if owners:
-            own = [call for call in calls if _file_is_of(owners[0], Path(call[0]))]
-            hint = "; ".join(
-                f"{Path(file).name}:{line}, in {name}" for file, line, name in own[-MOST_PLACES:]
-            )
-            failed = f"failed: {text.strip().splitlines()[-1]}"
-            if len(owners) == 1:
-                return PluginError(owners[0].problem(f"{owners[0].entry.ref} {failed}", hint))
-            return PluginError(Problem(f"plug-in '{owners[0].entry.namespace}' {failed}", hint=hint))
-    return None
-
-
 def slot_at_fault(slot: Slot, error: BaseException) -> PluginError:
     """Return what to tell of `error`, which the component in `slot` raised."""
-    calls = list(traceback.walk_tb(error.__traceback__))
-    own = [call for call in calls if _frame_is_of(slot, call[0])]
-    return PluginError(slot.problem(f"{slot.entry.ref} {_failure(error)}", _code_places(own or calls[-1:])))
+    return Suspect.of(slot).at_fault(error)
 
 
 def _plugin_error(error: BaseException, owners: Sequence[Slot], own: Sequence[Call]) -> PluginError:
@@ -123,20 +144,23 @@ def _code_places(calls: Sequence[Call]) -> str:
 
 
 def _frame_is_of(slot: Slot, frame: FrameType) -> bool:
-    """Whether the code of `frame` belongs to the plug-in of the slot's component."""
-    return _file_is_of(slot, Path(frame.f_code.co_filename))
+    """Whether the code of `frame` is part of the package, or the file, of the slot's component."""
+    return _is_in(_code_of(slot), frame)
 
 
-def _file_is_of(slot: Slot, filename: Path) -> bool:
-    """Whether a file is the module of the slot's component, or lies in the package around that module."""
-    if filename.is_relative_to(PACKAGE):
-        return False
+def _is_in(code: Path | None, frame: FrameType) -> bool:
+    filename = Path(frame.f_code.co_filename)
+    return code is not None and not filename.is_relative_to(PACKAGE) and filename.is_relative_to(code)
+
+
+def _code_of(slot: Slot) -> Path | None:
+    """Return the folder of the package that a component is in, or its one file; None for i2i's own."""
     top = sys.modules.get(slot.entry.target.partition(":")[0].partition(".")[0])
     file = getattr(top, "__file__", None)
-    if file is None:
-        return False
+    if file is None or _ships_with_i2i(slot):
+        return None
     path = Path(file)
-    return filename == path or (path.name == "__init__.py" and filename.is_relative_to(path.parent))
+    return path.parent if path.name == "__init__.py" else path
 
 
 def _ships_with_i2i(slot: Slot) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, SupportsFloat
 import torch
 from torch import nn
 
-from i2i.building.blame import slot_at_fault
+from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
 from i2i.kinds import CALLBACK_EVENTS, DiscriminatorSlot, MethodSlots, PairSpec
@@ -184,7 +184,7 @@ def build_schedules(
 def build_transforms(recipe: Recipe, *, at: Place) -> dict[str, Any]:
     """Build the transforms that are applied at one place, by name, in the recipe's order."""
     chosen = (slot for slot in recipe.section("transforms") if slot.settings.at == at)
-    return {slot.name: make(recipe, slot) for slot in chosen}
+    return {slot.name: Named(make(recipe, slot), Suspect.of(slot)) for slot in chosen}
 
 
 def build_named(recipe: Recipe, section: str) -> dict[str, Any]:

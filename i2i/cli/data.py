@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from i2i.data.inspection import Finding
     from i2i.data.survey import DataReport, SideReport
 
+NOTHING = ("none can be used", "-")
+"""What is shown in place of the sides of a split without a pair that can be used."""
+
 app = typer.Typer(
     help="Check image pairs, or fetch public ones.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -53,7 +56,7 @@ def check(
         print_json(report.record())
     else:
         _show(report)
-    if report.problems and on_bad == "refuse":
+    if (report.problems and on_bad == "refuse") or not report.trainable:
         raise typer.Exit(EXIT_DATA)
 
 
@@ -115,7 +118,11 @@ def _watched(findings: Iterable[Finding], total: int, word: str) -> Iterator[Fin
 def _show(report: DataReport) -> None:
     print(f"{report.ref}: {report.layout}" if report.layout else report.ref)
     rows = [
-        (split, f"{found.pairs:,}", *(_images(images) for images in found.sides.values()))
+        (
+            split,
+            f"{found.pairs:,}",
+            *([_images(images) for images in found.sides.values()] or ["none can be used", "-"]),
+        )
         for split, found in report.splits.items()
     ]
     print_table(("split", "pairs", "source", "target"), rows)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from i2i.data.arrival import Failed, arrive, failed
 from i2i.data.doubles import look
 from i2i.data.stream import check_item
-from i2i.errors import DataError, Problem
+from i2i.data.values import check_values, least_and_most
+from i2i.errors import DataError, PluginError, Problem
 from i2i.images import DEPTHS
 from i2i.kinds import Depth
 from i2i.seeds import generator_for
@@ -35,6 +36,11 @@ class ImageFacts:
     least: float
     most: float
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -53,7 +59,7 @@ class Finding:
 
 
 def inspect(data: Any) -> Iterator[Finding]:
-    """Yield a finding for each item of `data`, in order."""
+    """Yield a finding for each item of `data`, in order; PluginError where the data set itself fails."""
     processes = min(usable_cores(), len(data) // WORTH_A_PROCESS)
     loader = DataLoader(
         _Findings(data),
@@ -64,22 +70,28 @@ def inspect(data: Any) -> Iterator[Finding]:
         generator=generator_for(0, "inspection"),
     )
     for findings in loader:
-        yield from findings
+        for finding in findings:
+            if isinstance(finding, Failed):
+                arrive(finding)
+            yield finding
 
 
-class _Findings(Dataset[Finding]):
+class _Findings(Dataset[Finding | Failed]):
     def __init__(self, data: Any) -> None:
         self._data = data
 
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, index: int) -> Finding:
+    def __getitem__(self, index: int) -> Finding | Failed:
         try:
             item = self._data[index]
             check_item(item, self._data.spec)
+            check_values(item, self._data.spec)
         except DataError as error:
             return Finding(index, problems=error.problems)
+        except PluginError as error:
+            return failed(error)
         source, target = item["source"], item["target"]
         digest = hashlib.blake2b(digest_size=16)
         for image in (source, target):
@@ -90,7 +102,5 @@ class _Findings(Dataset[Finding]):
 
 
 def _facts(image: Tensor) -> ImageFacts:
-    # torch has no minimum of 16-bit integers
-    least, most = torch.aminmax(image.int() if image.dtype == torch.uint16 else image)
     channels, height, width = image.shape
-    return ImageFacts(channels, height, width, DEPTHS[image.dtype], float(least), float(most))
+    return ImageFacts(channels, height, width, DEPTHS[image.dtype], *least_and_most(image))

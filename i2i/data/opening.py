@@ -1,4 +1,5 @@
-"""Opening data: the splits that a recipe needs, without what cannot be used, in memory where that pays.
+"""Opening data, the one way for all who read it: named where it fails, without what cannot be used, enough of
+it, in memory where that pays.
 
 What to do about items that cannot be used is the recipe's choice: refuse them, or go on without them.
 """
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from i2i.building import components
-from i2i.building.blame import components_blamed
+from i2i.building.blame import Suspect, components_blamed
+from i2i.data.advice import size_problem, value_remark
 from i2i.data.inspection import inspect
 from i2i.data.public_sets import advice
 from i2i.data.stream import check_item
-from i2i.data.views import Cached, Usable
+from i2i.data.values import check_values, least_and_most
+from i2i.data.views import Blamed, Cached, Usable
 from i2i.errors import DataError, Problem
 from i2i.recipe.recipe import Recipe
 from i2i.records import ImageSpec, PairSpec, Side, Split
@@ -31,17 +34,62 @@ OpenData = Callable[[Recipe, Note], Mapping[str, Any]]
 MOST_TOLD = 20
 """Problems that are spelled out before the others are only counted."""
 
+LOOKED_AT = 8
+"""Pairs that a training looks at before it starts."""
 
-def open_data(recipe: Recipe, split: Split, note: Note = lambda text: None) -> Any:
-    """Return one split of the recipe's data; `note` is told what is to be said of it.
 
-    Raises DataError for data that cannot be used, PluginError when the data set itself fails.
+def quiet(text: str) -> None:
+    """Take a sentence for the person, and say nothing."""
+
+
+def open_as_it_is(recipe: Recipe, split: Split) -> Any:
+    """Return one split of the recipe's data with all that may be wrong in it, named where it fails.
+
+    An error about a folder that is missing says how to fetch it, where a public data set has that name.
     """
     with components_blamed(recipe):
-        data = make_data(recipe, split)
-        for text in getattr(data, "notes", ()):
-            note(text)
-        return usable(data, on_bad=recipe.data.settings.on_bad, split=split, note=note)
+        try:
+            data = components.make(recipe, recipe.data, split=split)
+        except DataError as error:
+            folders = [value.expanduser() for value in recipe.data.params.values() if isinstance(value, Path)]
+            advices = filter(None, (advice(folder) for folder in folders if not folder.exists()))
+            if not (told := next(advices, "")):
+                raise
+            raise DataError(
+                *(replace(p, hint="; ".join(filter(None, (p.hint, told)))) for p in error.problems)
+            ) from error
+        return Blamed(data, Suspect.of(recipe.data))
+
+
+def spec_of(recipe: Recipe) -> PairSpec:
+    """Return what the training split says of itself; DataError where no network could be built for it."""
+    spec: PairSpec = open_as_it_is(recipe, "train").spec
+    if problem := size_problem(recipe, spec):
+        raise DataError(problem)
+    return spec
+
+
+def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool = False) -> Any:
+    """Return one split of the recipe's data, of which there is a pair at least.
+
+    `note` is told what the data set itself has to say, and what its `on_bad` left out. With `cache`, decoded
+    items are kept in memory as the data's settings say: for those who read the split more than once.
+
+    Raises DataError for what cannot be used, PluginError where the data set itself fails; so do its items.
+    """
+    settings = recipe.data.settings
+    try:
+        data = open_as_it_is(recipe, split)
+    except DataError as error:
+        raise type(error)(*shortened(error.problems)) from error
+    for text in getattr(data, "notes", ()):
+        note(text)
+    data = usable(data, on_bad=settings.on_bad, split=split, note=note)
+    if not len(data):
+        raise DataError(f"{recipe.data.entry.ref}: the split '{split}' is empty.")
+    if problem := size_problem(recipe, data.spec):
+        raise DataError(problem)
+    return cached(data, settings, note) if cache else data
 
 
 def splits_of(recipe: Recipe) -> tuple[Split, ...]:
@@ -49,25 +97,11 @@ def splits_of(recipe: Recipe) -> tuple[Split, ...]:
     return ("train", "val") if recipe.section("metrics") or recipe.section("callbacks") else ("train",)
 
 
-def make_data(recipe: Recipe, split: Split) -> Any:
-    """Return one split of the recipe's data as its data set gives it.
+def open_splits(recipe: Recipe, note: Note = quiet) -> Mapping[str, Any]:
+    """Open the splits that training makes use of, by name: alike, and enough for a batch.
 
-    An error about a folder that is missing says how to fetch it, where a public data set has that name.
+    A note that several of them have is told once.
     """
-    try:
-        return components.make(recipe, recipe.data, split=split)
-    except DataError as error:
-        folders = [value.expanduser() for value in recipe.data.params.values() if isinstance(value, Path)]
-        advices = filter(None, (advice(folder) for folder in folders if not folder.exists()))
-        if not (told := next(advices, "")):
-            raise
-        raise DataError(
-            *(replace(p, hint="; ".join(filter(None, (p.hint, told)))) for p in error.problems)
-        ) from error
-
-
-def open_splits(recipe: Recipe, note: Note) -> Mapping[str, Any]:
-    """Open the splits that training makes use of, by name; a note that several have is told once."""
     told: set[str] = set()
 
     def once(text: str) -> None:
@@ -75,13 +109,37 @@ def open_splits(recipe: Recipe, note: Note) -> Mapping[str, Any]:
             told.add(text)
             note(text)
 
-    data = {split: open_data(recipe, split, once) for split in splits_of(recipe)}
+    data: dict[str, Any] = {split: open_data(recipe, split, once) for split in splits_of(recipe)}
     if "val" in data:
         check_alike(data["train"].spec, data["val"].spec, split="val")
     settings = recipe.data.settings
-    for split, pairs in data.items():
-        check_usable(pairs, settings, split=split, ref=recipe.data.entry.ref)
-    return {split: cached(pairs, settings, note) for split, pairs in data.items()}
+    check_enough(data["train"], settings, ref=recipe.data.entry.ref)
+    opened = {split: cached(pairs, settings, note) for split, pairs in data.items()}
+    look_at_some(recipe, opened["train"], note)
+    return opened
+
+
+def look_at_some(recipe: Recipe, data: Any, note: Note) -> None:
+    """Read a few pairs, spread over all; `note` is told what is odd about their values.
+
+    Raises DataError where their sizes differ and the recipe names none.
+    """
+    last = len(data) - 1
+    places = sorted({place * last // (LOOKED_AT - 1) for place in range(LOOKED_AT)})
+    sizes: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    values: dict[Side, list[float]] = {"source": [], "target": []}
+    for place in places:
+        item = data[place]
+        check_item(item, data.spec)
+        check_values(item, data.spec)
+        sizes.append((tuple(item["source"].shape[1:]), tuple(item["target"].shape[1:])))
+        for side, found in values.items():
+            found.extend(least_and_most(item[side]))
+    if problem := size_problem(recipe, data.spec, sizes):
+        raise DataError(problem)
+    for side, found in values.items():
+        if remark := value_remark(recipe, side, data.spec.side(side), min(found), max(found)):
+            note(f"In {len(places)} of {len(data):,} pairs, {remark}.")
 
 
 def usable(data: Any, *, on_bad: Literal["refuse", "skip"], split: str, note: Note) -> Any:
@@ -154,11 +212,10 @@ def _decoded_bytes(data: Any) -> float:
     return float(len(data) * sum(first[side].nbytes for side in sides))
 
 
-def check_usable(data: Any, settings: DataSettings, *, split: str, ref: str) -> None:
-    """Raise DataError when a split is too small to make one batch."""
-    wanted = settings.batch_size if split == "train" else 1
-    if len(data) < wanted:
+def check_enough(data: Any, settings: DataSettings, *, ref: str) -> None:
+    """Raise DataError when a training split is too small to make one batch."""
+    if len(data) < settings.batch_size:
         raise DataError(
-            f"{ref}: the split '{split}' has {len(data)} pairs, and a batch takes {wanted}; "
+            f"{ref}: the split 'train' has {len(data)} pairs, and a batch takes {settings.batch_size}; "
             "add pairs or lower data.batch_size."
         )

@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset
 
 from i2i.augmentation import apply, transformed
+from i2i.data.arrival import Failed, arrive, failed
+from i2i.data.values import check_values
 from i2i.errors import DataError, I2IError, PluginError
 from i2i.images import DTYPES, normalise
 from i2i.images.resizing import resize
@@ -61,7 +63,7 @@ class Epochs:
             yield [(epoch, index) for index in order[start : start + self.batch_size]]
 
 
-class TrainingPairs(Dataset[Item | I2IError]):
+class TrainingPairs(Dataset[Item | Failed]):
     """The training split as the engine sees it: augmented, normalised, of one size."""
 
     def __init__(self, data: Any, transforms: Mapping[str, Transform], *, seed: int) -> None:
@@ -69,13 +71,11 @@ class TrainingPairs(Dataset[Item | I2IError]):
         self._transforms = transforms
         self._seed = seed
 
-    def __getitem__(self, key: Key) -> Item | I2IError:
+    def __getitem__(self, key: Key) -> Item | Failed:
         try:
             return self._item(key)
         except I2IError as error:
-            if get_worker_info() is None:
-                raise
-            return error  # raised where it arrives: a loader would wrap it in the worker's traceback
+            return failed(error)
 
     def _item(self, key: Key) -> Item:
         epoch, index = key
@@ -129,9 +129,10 @@ class HeldOutPairs:
 def as_pair(item: Any, spec: PairSpec) -> Pair:
     """Return an item of a data set with both sides as float32 in [-1,1].
 
-    Raises DataError when its channels or its depth are not what the data set said.
+    Raises DataError when its channels, its depth or its values are not what the data set said.
     """
     check_item(item, spec)
+    check_values(item, spec)
     return Pair(normalise(item["source"], spec.source), normalise(item["target"], spec.target), spec)
 
 
@@ -177,9 +178,9 @@ def collate(items: Sequence[Item]) -> Batch:
     return Batch(torch.stack(sources), torch.stack(targets), tuple(ids))
 
 
-def _collate_or_error(items: Sequence[Item | I2IError]) -> Batch | I2IError:
-    sound = [item for item in items if not isinstance(item, I2IError)]
-    return next((item for item in items if isinstance(item, I2IError)), None) or collate(sound)
+def _collate_or_failed(items: Sequence[Item | Failed]) -> Batch | Failed:
+    sound = [item for item in items if not isinstance(item, Failed)]
+    return next((item for item in items if isinstance(item, Failed)), None) or collate(sound)
 
 
 def training_batches(
@@ -203,15 +204,15 @@ def training_batches(
         TrainingPairs(data, transforms, seed=seed),
         batch_sampler=epochs.keys(first, last),
         num_workers=settings.workers,
-        collate_fn=_collate_or_error,
+        collate_fn=_collate_or_failed,
         worker_init_fn=leave_to_parent,
         pin_memory=torch.cuda.is_available(),
         # Without a generator of its own, a loader draws from torch's global one.
         generator=generator_for(seed, "loader"),
     )
     for batch, keys in zip(loader, epochs.keys(first, last), strict=True):
-        if isinstance(batch, I2IError):
-            raise batch
+        if isinstance(batch, Failed):
+            arrive(batch)
         placed = place(batch)
         yield place(_augmented(placed, data.spec, on_device, keys, seed=seed)) if on_device else placed
 

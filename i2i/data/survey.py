@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from i2i.building.blame import components_blamed
+from i2i.data.advice import size_problem, value_remark
 from i2i.data.doubles import Doubles
 from i2i.data.inspection import Finding, ImageFacts, inspect
-from i2i.data.opening import make_data
-from i2i.errors import DataError, MissingSplitError, Problem
+from i2i.data.opening import open_as_it_is
+from i2i.errors import DataError, MissingSplitError, NoUsablePairError, Problem
 from i2i.kinds import ImageSpec, Side, Split
 from i2i.recipe.recipe import Recipe
 
@@ -31,14 +32,12 @@ class SideReport:
     sizes: Counter[str] = field(default_factory=Counter)
     least: float = float("inf")
     most: float = float("-inf")
-    outside: int = 0
 
     def add(self, image: ImageFacts) -> None:
-        """Count an image in; `outside` counts those with values that are no longer in [-1,1]."""
+        """Count an image in."""
         self.kinds[f"{image.channels} x {image.depth}"] += 1
         self.sizes[f"{image.width}x{image.height}"] += 1
         self.least, self.most = min(self.least, image.least), max(self.most, image.most)
-        self.outside += image.least < self.spec.low or image.most > self.spec.high
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -48,7 +47,6 @@ class SideReport:
             "values": [self.least, self.most] if self.sizes else None,
             "range": [self.spec.low, self.spec.high],
             "classes": self.spec.channels if self.spec.one_hot else None,
-            "outside": self.outside,
         }
 
 
@@ -70,6 +68,8 @@ class DataReport:
     splits: dict[Split, SplitReport] = field(default_factory=dict)
     problems: list[tuple[str, Problem]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    trainable: bool = True
+    """Whether what is left without the problems of single pairs can be trained on."""
 
     def add(self, split: str, problems: Iterable[Problem]) -> None:
         """Take in problems; one that several splits share counts once."""
@@ -112,19 +112,22 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
     doubles = Doubles()
     for split in get_args(Split):
         try:
-            data = make_data(recipe, split)
+            data = open_as_it_is(recipe, split)
         except MissingSplitError as error:
             failures.append(error)
             report.remarks.append(f"no {split}: {_sentence(error.problems[0])}")
         except DataError as error:
             failures.append(error)
             report.add(split, error.problems)
+            report.trainable = False
+            if isinstance(error, NoUsablePairError):
+                report.splits[split] = SplitReport(error.pairs, {})
         else:
             report.layout = getattr(data, "layout", "")
             report.add(split, getattr(data, "problems", ()))
             report.remarks += [text for text in getattr(data, "notes", ()) if text not in report.remarks]
             findings = watch(inspect(data), len(data), split)
-            report.splits[split] = _read(data, split, findings, report, doubles)
+            report.splits[split] = _read(recipe, data, split, findings, report, doubles)
     if not report.splits:
         raise next((error for error in failures if not isinstance(error, MissingSplitError)), failures[0])
     report.remarks += doubles.remarks()
@@ -132,23 +135,31 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
 
 
 def _read(
-    data: Any, split: Split, findings: Iterable[Finding], report: DataReport, doubles: Doubles
+    recipe: Recipe,
+    data: Any,
+    split: Split,
+    findings: Iterable[Finding],
+    report: DataReport,
+    doubles: Doubles,
 ) -> SplitReport:
     sides: tuple[Side, Side] = get_args(Side)
     found = SplitReport(len(data), {side: SideReport(data.spec.side(side)) for side in sides})
+    sizes = set()
     for finding in findings:
         report.add(split, finding.problems)
         if finding.source and finding.target:
             found.usable += 1
             found.sides["source"].add(finding.source)
             found.sides["target"].add(finding.target)
+            sizes.add((finding.source.size, finding.target.size))
             doubles.add(split, finding.id, finding.digest, finding.looks)
+    if problem := size_problem(recipe, data.spec, sizes):
+        report.add(split, [problem])
+        report.trainable = False
+    report.trainable &= found.usable > 0
     for side, images in found.sides.items():
-        if images.outside:
-            low, high = images.spec.low, images.spec.high
-            report.remarks.append(
-                f"{images.outside:,} {side} images of {split} have values outside of {low:g} to {high:g}"
-            )
+        if remark := value_remark(recipe, side, images.spec, images.least, images.most):
+            report.remarks.append(f"{split}: {remark}")
     return found
 
 

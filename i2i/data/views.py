@@ -1,91 +1,114 @@
-"""Data sets made of another data set: without what cannot be used, its first items, kept in memory."""
+"""Data sets made of another data set: named where it fails, without what cannot be used, its first items, in
+memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from i2i.building.blame import Suspect
 from i2i.records import PairSpec
 
+OPTIONAL = ("credit", "draw", "file_sizes", "ids", "layout", "notes", "problems", "scale")
+"""What a data set may have beside its spec, its length and its items."""
 
-class Usable:
-    """A data set without the items that cannot be used."""
-
-    def __init__(self, data: Any, indices: Sequence[int]) -> None:
-        self._data, self._indices = data, tuple(indices)
-        self.spec: PairSpec = data.spec
-        self.credit: str = getattr(data, "credit", "")
-        self.scale = getattr(data, "scale", None)
-        if hasattr(data, "draw"):
-            self.draw = self._draw
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: int, /) -> Any:
-        return self._data[self._indices[index]]
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """The ids of the items, where the data set offers them."""
-        ids = self._data.ids
-        return [ids[index] for index in self._indices]
-
-    @property
-    def file_sizes(self) -> Sequence[Any]:
-        """The sizes of the items' files, where the data set offers them."""
-        sizes = self._data.file_sizes
-        return [sizes[index] for index in self._indices]
-
-    def _draw(self, index: int, rng: Any) -> Any:
-        return self._data.draw(self._indices[index], rng)
+OF_EACH = ("file_sizes", "ids")
+"""Those of them that have a value for each item."""
 
 
-class First:
-    """The first items of a data set, as a data set."""
-
-    def __init__(self, data: Any, count: int) -> None:
-        self._data, self._count = data, min(count, len(data))
-        self.spec: PairSpec = data.spec
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> Any:
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        return self._data[index]
-
-
-class Cached:
-    """A data set whose decoded items stay in memory after their first use."""
+class View:
+    """A data set that shows another one: the same spec, and what it has of the optional attributes."""
 
     def __init__(self, data: Any) -> None:
         self._data = data
-        self._items: dict[int, Any] = {}
         self.spec: PairSpec = data.spec
-        self.credit: str = getattr(data, "credit", "")
-        self.scale = getattr(data, "scale", None)
 
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int, /) -> Any:
+        return self._data[self._place(index)]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in OPTIONAL:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        found = getattr(self._data, name)
+        if name in OF_EACH and isinstance(found, Sequence) and len(found) == len(self._data):
+            return [found[self._place(index)] for index in range(len(self))]
+        return self._draw if name == "draw" else found
+
+    def _draw(self, index: int, rng: Any) -> Any:
+        return self._data.draw(self._place(index), rng)
+
+    def _place(self, index: int) -> int:
+        """Return where the item at `index` is in the data set that is shown."""
+        return index
+
+
+class Blamed(View):
+    """A data set that is named where it fails: in the item's own code, in whichever process that runs."""
+
+    def __init__(self, data: Any, suspect: Suspect) -> None:
+        super().__init__(data)
+        self._suspect = suspect
+
+    def __len__(self) -> int:
+        with self._suspect.named():
+            return len(self._data)
+
+    def __getitem__(self, index: int, /) -> Any:
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        with self._suspect.named():
+            return self._data[index]
+
+    def _draw(self, index: int, rng: Any) -> Any:
+        with self._suspect.named():
+            return self._data.draw(index, rng)
+
+
+class Usable(View):
+    """A data set without the items that cannot be used."""
+
+    def __init__(self, data: Any, indices: Sequence[int]) -> None:
+        super().__init__(data)
+        self._indices = tuple(indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def _place(self, index: int) -> int:
+        return self._indices[index]
+
+
+class First(View):
+    """The first items of a data set, as a data set."""
+
+    def __init__(self, data: Any, count: int) -> None:
+        super().__init__(data)
+        self._count = min(count, len(data))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _place(self, index: int) -> int:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return index
+
+
+class Cached(View):
+    """A data set whose decoded items stay in memory after their first use."""
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self._items: dict[int, Any] = {}
+
+    def __getitem__(self, index: int, /) -> Any:
         if index not in self._items:
             self._items[index] = self._data[index]
         return self._items[index]
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """The ids of the items, where the data set offers them."""
-        ids: Sequence[str] = self._data.ids
-        return ids
-
-    @property
-    def file_sizes(self) -> Sequence[Any]:
-        """The sizes of the items' files, where the data set offers them."""
-        sizes: Sequence[Any] = self._data.file_sizes
-        return sizes
 
     def fill(self, note: Callable[[str], None]) -> None:
         """Decode everything now, so that worker processes share it."""

@@ -29,7 +29,7 @@ from i2i.engine.rehearsal import dry_pass, empty_cache
 from i2i.engine.resuming import Resumption
 from i2i.engine.session import TRAINER, Duties, Session
 from i2i.engine.throughput import Throughput
-from i2i.errors import DivergedError, I2IError, Interrupted, RecipeError, ran_out_of_memory
+from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, RecipeError, ran_out_of_memory
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
 from i2i.runs import checkpoint
@@ -342,7 +342,8 @@ class _Training:
 
     def _keep_traceback(self, error: BaseException) -> None:
         """Leave the whole story of what nobody foresaw in the folder, for whoever mends it."""
-        foreseen = isinstance(error, I2IError) or not isinstance(error, Exception) or ran_out_of_memory(error)
+        told = isinstance(error, I2IError) and not _raised_by_a_component(error)
+        foreseen = told or not isinstance(error, Exception) or ran_out_of_memory(error)
         if foreseen:
             return
         with suppress(I2IError, OSError):  # a full disk must not hide `error`
@@ -373,6 +374,11 @@ def _recorded(folder: RunFolder, device: str) -> Runtime:
         )
     resolve(recorded.device, recorded.precision)  # raises when that device is gone
     return recorded
+
+
+def _raised_by_a_component(error: I2IError) -> bool:
+    """Whether there is another exception behind `error`, which its component's author wants to see."""
+    return isinstance(error, PluginError) and error.__cause__ is not None
 
 
 def _status(error: BaseException | None, *, finished: bool) -> str:

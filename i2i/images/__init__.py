@@ -23,7 +23,7 @@ from i2i.images.listing import (
 )
 from i2i.images.reading import DEPTHS, DTYPES, decode, image_spec, naming, read_image
 from i2i.images.resizing import Interpolation, resize
-from i2i.images.values import as_saved, normalise, quantise, stacked, to_channels
+from i2i.images.values import as_saved, normalise, quantise, stacked, to_channels, without_loss
 from i2i.images.writing import png_bytes, write_image
 
 __all__ = [
@@ -60,5 +60,6 @@ __all__ = [
     "stacked",
     "stem",
     "to_channels",
+    "without_loss",
     "write_image",
 ]

@@ -23,18 +23,21 @@ def label_spec(classes: int | tuple[Colour, ...], *, height: int, width: int) ->
     return ImageSpec(count, height, width, low=0.0, high=1.0, labels=True, palette=palette)
 
 
-def one_hot(image: Tensor, spec: ImageSpec, *, lossy: bool) -> Tensor:
+def one_hot(
+    image: Tensor, spec: ImageSpec, *, lossy: bool, void: int | None = None, key: str = "labels"
+) -> Tensor:
     """Return the classes in a decoded image as (C,H,W) uint8, 1 where a pixel is of that class.
 
     `image` holds indices (1,H,W), or RGB where `spec` has a palette. Colours of a `lossy` file, a JPEG,
-    count as the nearest class; of any other file each must be one of the palette. Raises DataError for
+    count as the nearest class; of any other file each must be one of the palette. The index `void` is that
+    of the last class; `key` is what the recipe calls the classes. Raises DataError for
     an index or a colour that is no class, and for indices in a lossy file: what lies a little off an
     index is another class.
     """
     indices = (
         _by_colour(image, spec.palette, lossy=lossy)
         if spec.palette
-        else _by_index(image, spec.channels, lossy=lossy)
+        else _by_index(image, spec.channels, lossy=lossy, void=void, key=key)
     )
     return (indices == torch.arange(spec.channels).view(-1, 1, 1)).to(torch.uint8)
 
@@ -50,7 +53,7 @@ def in_colours(one_hot: Tensor, spec: ImageSpec) -> Tensor:
     return palette[one_hot.argmax(dim=0)].permute(2, 0, 1)
 
 
-def _by_index(image: Tensor, classes: int, *, lossy: bool) -> Tensor:
+def _by_index(image: Tensor, classes: int, *, lossy: bool, void: int | None, key: str) -> Tensor:
     """Return (H,W) class indices from a grey image, or one whose colours are all grey."""
     if lossy:
         message = "this label map is in a format that changes values, and its classes are known by index."
@@ -61,14 +64,27 @@ def _by_index(image: Tensor, classes: int, *, lossy: bool) -> Tensor:
         hint = "list the colours of the classes, or save it as an index image"
         raise DataError(Problem(message, hint=hint))
     indices = first.long()
-    least, most = int(indices.min()), int(indices.max())
-    if least < 0 or most >= classes:
-        raise DataError(
-            f"this label map has values from {least} to {most}; the classes are 0 to {classes - 1}."
-        )
     if not torch.equal(indices.to(first.dtype), first):
         raise DataError("this label map has values between whole numbers, which are no classes.")
+    if void is not None:
+        indices = torch.where(indices == void, classes - 1, indices)
+    least, most = int(indices.min()), int(indices.max())
+    if least < 0 or most >= classes:
+        message = f"this label map has values from {least} to {most}; the classes are 0 to {classes - 1}."
+        raise DataError(Problem(message, hint=_advice(indices, classes, key)))
     return indices
+
+
+def _advice(indices: Tensor, classes: int, key: str) -> str:
+    """Say what the usual ways of writing a map that does not count from 0 are, and the key for each."""
+    found = torch.unique(indices).tolist()
+    if set(found) == {0, 255}:
+        return f"a mask of 0 and 255 is known by its colours: {key} = [[0, 0, 0], [255, 255, 255]]"
+    if found[-1] == 255 and classes < 255 and all(index < classes for index in found[:-1]):
+        return f"255 for pixels of no class gets one of its own: data.void = 255, {key} = {classes + 1}"
+    if found[0] >= 1 and found[-1] == classes:
+        return f"classes are counted from 0: where yours are from 1 on, {key} = {classes + 1}"
+    return ""
 
 
 def _by_colour(image: Tensor, palette: tuple[Colour, ...], *, lossy: bool) -> Tensor:

@@ -43,10 +43,18 @@ def entries(folder: Path) -> tuple[list[str], list[str]]:
         with os.scandir(folder) as found:
             for entry in found:
                 if not entry.name.startswith("."):
-                    (folders if entry.is_dir() else files).append(entry.name)
+                    (folders if _is_folder(entry) else files).append(entry.name)
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be read: {error.strerror}.") from error
     return sorted(folders, key=natural), files
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder; a link that leads to itself is a file, and told when that is read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def image_names(files: Iterable[str]) -> list[str]:

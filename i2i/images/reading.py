@@ -8,7 +8,6 @@ they fit, and refused where they do not.
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from torch import Tensor
 from i2i.errors import DataError, Problem
 from i2i.images import deep_png, npy, tiff
 from i2i.images.formats import FORMATS, READ_ONLY, READABLE_SUFFIXES
+from i2i.images.limits import check_bytes, pillow_without_its_own, too_large_for_memory
 from i2i.records import Depth, ImageSpec
 
 DTYPES: Mapping[Depth, torch.dtype] = {
@@ -36,28 +36,34 @@ _PILLOW = [*sorted({form.name for form in FORMATS.values()} - {"NPY", "TIFF"}), 
 _ORIENTATION = 0x0112  # the EXIF tag
 
 
-def read_image(path: Path, *, indices: bool = False) -> Tensor:
+def read_image(path: Path, *, indices: bool = False, nan: bool = False) -> Tensor:
     """Return the image in a file as (C,H,W) uint8, uint16 or float32, upright, as stored.
 
     Grey stays one channel; palettes become RGB; whatever has transparency becomes RGBA. With `indices`
-    a palette is left alone: its indices are the values, and those of a black-and-white image 0 and 1.
+    a palette is left alone: its indices are the values, and those of a black-and-white image 0 and 1. With
+    `nan`, values that are no numbers are let through.
     Raises DataError, naming the file, for one that is missing, truncated or no image.
     """
     try:
-        if not S_ISREG(mode := path.stat().st_mode) and not S_ISDIR(mode):  # a pipe has no end to wait for
+        there = path.stat()
+        if not S_ISREG(there.st_mode) and not S_ISDIR(there.st_mode):  # a pipe has no end to wait for
             raise DataError(Problem("this is no file, but a pipe, a socket or a device.", file=str(path)))
+        check_bytes(there.st_size, str(path), "the file")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(Problem(f"the image cannot be opened: {error.strerror}.", file=str(path))) from error
-    return decode(data, name=str(path), indices=indices)
+    return decode(data, name=str(path), indices=indices, nan=nan)
 
 
-def decode(data: bytes, *, name: str, indices: bool = False) -> Tensor:
+def decode(data: bytes, *, name: str, indices: bool = False, nan: bool = False) -> Tensor:
     """Return the image in the bytes of a file, as `read_image` does; errors say `name`."""
     try:
         planes = _planes(data, name, indices)
-    except (DataError, MemoryError):
+        return torch.from_numpy(np.array(_stored(planes, name, indices, nan), order="C"))
+    except DataError:
         raise
+    except MemoryError as error:
+        raise too_large_for_memory(name) from error
     except UnidentifiedImageError:
         message = "this is not an image in a format that i2i reads."
         hint = f"formats: {', '.join(READABLE_SUFFIXES)}"
@@ -66,7 +72,6 @@ def decode(data: bytes, *, name: str, indices: bool = False) -> Tensor:
         message = f"the image cannot be decoded: {str(error).rstrip('.')}."
         hint = "the file may be damaged or cut short: replace or remove it"
         raise DataError(Problem(message, file=name, hint=hint)) from error
-    return torch.from_numpy(np.array(_stored(planes, name, indices), order="C"))
 
 
 def image_spec(image: Tensor, *, span: tuple[float, float] | None = None) -> ImageSpec:
@@ -106,7 +111,8 @@ def _planes(data: bytes, name: str, indices: bool) -> np.ndarray[Any, Any]:
         formats = ["TIFF"]
     elif name.lower().endswith(".tga"):  # its bytes say of themselves nothing that could be relied on
         formats = [*formats, READ_ONLY[".tga"]]
-    with _opened(data, formats) as image:
+    with pillow_without_its_own(), Image.open(io.BytesIO(data), formats=formats) as image:
+        _check_size(image, name)
         # A JPEG may hold further pictures too, which cameras put there beside the photo.
         frames = getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "WEBP") else 1
         if frames > 1:
@@ -121,11 +127,15 @@ def _planes(data: bytes, name: str, indices: bool) -> np.ndarray[Any, Any]:
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-def _opened(data: bytes, formats: list[str]) -> Image.Image:
-    """Open a file's bytes; a large image is none of Pillow's warnings worth, only one past its limit."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(data), formats=formats)
+def _check_size(image: Image.Image, name: str) -> None:
+    """Refuse a header that asks for more bytes than an image may take, before they are asked for."""
+    stored = [str(tile.args) for tile in getattr(image, "tile", [])]
+    deep = image.mode.startswith("I;16") or any(";16" in args for args in stored)
+    channels = 4 if image.mode == "P" else len(image.getbands())
+    one = 4 if image.mode in ("I", "F") else 2 if deep else 1
+    check_bytes(
+        image.width * image.height * channels * one, name, f"{image.width} x {image.height} pixels of it"
+    )
 
 
 def _upright(image: Image.Image, indices: bool) -> Image.Image:
@@ -166,19 +176,30 @@ def _deep_channels(image: Image.Image, name: str) -> int:
     return channels
 
 
-def _stored(array: np.ndarray[Any, Any], name: str, indices: bool) -> np.ndarray[Any, Any]:
+def _stored(array: np.ndarray[Any, Any], name: str, indices: bool, nan: bool) -> np.ndarray[Any, Any]:
     """Return the same values at one of the three depths."""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "b":
         return array.astype(np.uint8) * (1 if indices else 255)
     if kind == "f" or (kind == "i" and size <= 2):
-        if not np.isfinite(array).all():
-            message = "the image has values that are not finite (NaN or infinity)."
-            raise DataError(Problem(message, file=name, hint="replace them by a number"))
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):  # a double that no float holds becomes infinite, and is told
+            values = array.astype(np.float32)
+        strange = ~np.isfinite(values)
+        if nan:
+            strange &= ~np.isnan(values)
+        if strange.any():
+            raise DataError(_not_finite(values, strange, name))
+        return values
     if kind == "u" and size <= 2:
         return array.astype(array.dtype.newbyteorder("="))
     if kind in "iu" and array.min() >= 0 and array.max() <= 65535:
         return array.astype(np.uint16)
     message = f"values of {array.dtype} cannot be kept: images have uint8, uint16 or float32."
     raise DataError(Problem(message, file=name, hint="save it as one of those"))
+
+
+def _not_finite(values: np.ndarray[Any, Any], strange: np.ndarray[Any, Any], name: str) -> Problem:
+    what = "NaN" if np.isnan(values[strange]).all() else "NaN or infinity"
+    share = f"{int(strange.sum()):,} of {values.size:,}"
+    hint = 'replace them by a number; where NaN stands for no data, say data.nodata = "nan"'
+    return Problem(f"the image has values that are not finite ({what}): {share}.", file=name, hint=hint)

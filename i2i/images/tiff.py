@@ -9,20 +9,25 @@ keeps every bit; where it would not, the file is refused.
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import tifffile
-from PIL import Image, TiffImagePlugin
+from PIL import TiffImagePlugin
 
 from i2i.errors import DataError, Problem
+from i2i.images.limits import check_bytes, check_expansion
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION = 274
 _AS_STORED = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
+_EXPANDING: Mapping[int, str] = {
+    tifffile.COMPRESSION.ADOBE_DEFLATE: "deflate",
+    tifffile.COMPRESSION.DEFLATE: "deflate",
+    tifffile.COMPRESSION.LZMA: "lzma",
+}
 _CONVERTED: Mapping[int, int] = {
     tifffile.PHOTOMETRIC.MINISWHITE: 1,
     tifffile.PHOTOMETRIC.PALETTE: 1,
@@ -43,8 +48,9 @@ def decode(data: bytes, *, name: str) -> tuple[np.ndarray[Any, Any], int] | None
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         series, page = file.series[0], file.pages.first
-        _check_size(page, name)
+        _check_size(series, name)
         _check_alone(file, name)
+        _check_expansion(data, series, name)
         pillow_keeps = len(series.pages) == 1 and _pillow_keeps(page)
         if pillow_keeps and page.compression in _LOSSY:
             return None  # decoders of JPEG may differ in a bit, so it is always the same one
@@ -151,12 +157,33 @@ def _check_alone(file: tifffile.TiffFile, name: str) -> None:
         raise DataError(Problem(message, file=name))
 
 
-def _check_size(page: tifffile.TiffPage, name: str) -> None:
-    """Refuse a header that asks for more pixels than Pillow would decode of any other file."""
-    most = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)
-    if page.imagewidth * page.imagelength > most:
-        message = f"the image claims {page.imagewidth} x {page.imagelength} pixels, too many to decode."
-        raise DataError(Problem(message, file=name))
+def _check_size(series: tifffile.TiffPageSeries, name: str) -> None:
+    """Refuse a header that asks for more bytes than an image may take, before they are asked for."""
+    page = series.keyframe
+    said = f"{page.imagewidth} x {page.imagelength} pixels of {page.samplesperpixel} channel(s)"
+    check_bytes(max(series.nbytes, _bytes_of_a_piece(page)), name, said)
+
+
+def _bytes_of_a_piece(page: tifffile.TiffPage) -> int:
+    """Return how many bytes a tile of a page has, or a strip at most."""
+    height, width = (
+        (page.tilelength, page.tilewidth) if page.is_tiled else (page.imagelength, page.imagewidth)
+    )
+    return int(height * width * page.imagedepth * page.samplesperpixel * max(page.bitspersample, 8) // 8)
+
+
+def _check_expansion(data: bytes, series: tifffile.TiffPageSeries, name: str) -> None:
+    """Refuse compressed data that become far more than the image: Python's own decoders would follow."""
+    kind = _EXPANDING.get(series.keyframe.compression)
+    if kind is None:
+        return
+    pieces = (
+        data[offset : offset + count]
+        for page in series.pages
+        if page is not None
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+    )
+    check_expansion(pieces, kind, _bytes_of_a_piece(series.keyframe), name)
 
 
 def _pillow_keeps(page: tifffile.TiffPage) -> bool:

@@ -78,6 +78,19 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
     return torch.cat([colours, opaque]) if channels == 4 else colours.contiguous()
 
 
+def without_loss(image: Tensor, channels: int) -> Tensor:
+    """Return a stored integer image (C,H,W) with `channels` channels, where the way back gives the same.
+
+    Grey becomes colour and either gets an opaque alpha; grey in three channels becomes one, and an alpha
+    that is opaque everywhere is left out. Raises DataError where something would be lost.
+    """
+    converted = to_channels(image, channels)
+    if converted is not image and not torch.equal(to_channels(converted, image.shape[0]), image):
+        lost = "its transparency" if image.shape[0] == 4 else "its colours"
+        raise DataError(Problem(f"with {channels} channel(s), this image would lose {lost}."))
+    return converted
+
+
 def _over_white(image: Tensor) -> Tensor:
     """Lay stored integer RGBA over white."""
     colour, alpha = image[:3], image[3:]

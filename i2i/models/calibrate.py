@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2i.data import stream
+from i2i.data.opening import open_data
 from i2i.errors import RecipeError
 from i2i.images.resizing import padded
-from i2i.models.evaluation import Watch, check_fit, open_split
+from i2i.models.evaluation import Watch, check_fit
 from i2i.models.trained import Trained
 from i2i.models.translate import load_model
 from i2i.plugins.catalog import Catalog
@@ -73,7 +74,7 @@ def calibrated_file(
         model = load_model(
             trained.path, device=runtime.device, catalog=catalog, norm="running", dropout=dropout
         )
-        data = open_split(trained, "train", note)
+        data = open_data(recipe, "train", note, cache=True)
         check_fit(model, data, trained)
         size = recipe.data.settings.batch_size
         count = max(1, len(data) // size)

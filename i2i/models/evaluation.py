@@ -15,7 +15,7 @@ from typing import Any
 from i2i.building import components
 from i2i.building.blame import components_blamed
 from i2i.data import stream
-from i2i.data.opening import cached, open_data
+from i2i.data.opening import open_data
 from i2i.engine.scoring import Scorer, Scores, directions
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.images import resizing
@@ -108,7 +108,7 @@ def evaluate_trained(
         raise RecipeError(f"there is no metric to score {trained.path} with: add one, like --metric mae.")
     ways = directions(metrics)  # refused before anything is opened
     try:
-        data = open_split(trained, split, note)
+        data = open_data(recipe, split, note, cache=True)
     except MissingSplitError as error:
         another = "--split scores another; sources without targets are for i2i translate"
         raise MissingSplitError(
@@ -120,7 +120,7 @@ def evaluate_trained(
         drawn = {slot.name: draws or slot.settings.draws for slot in recipe.section("metrics")}
         scorer = Scorer(metrics, data.spec, runtime, seed=recipe.seed, draws=drawn)
         if scorer.unprepared:
-            train = open_split(trained, "train", note)
+            train = open_data(recipe, "train", note, cache=True)
             for name, metric in scorer.unprepared.items():
                 note(f"{name} prepares itself on the training split.")
                 metric.prepare(train)
@@ -145,15 +145,6 @@ def evaluate_trained(
         credit=getattr(data, "credit", ""),
         notes=model.notes,
     )
-
-
-def open_split(trained: Trained, split: Split, note: Callable[[str], None]) -> Any:
-    """Open one split of the data that a model belongs to, cached as the data's settings say."""
-    recipe = trained.recipe
-    data = open_data(recipe, split, note)
-    if not len(data):
-        raise DataError(f"{recipe.data.entry.ref}: the split '{split}' is empty.")
-    return cached(data, recipe.data.settings, note)
 
 
 def check_fit(model: Model, data: Any, trained: Trained) -> None:

@@ -67,7 +67,7 @@ FLAWS = {
     ("train", "pairs/train/A/1.jpg"): "1.jpg and 1.png have one name, and names tell pairs apart.",
     ("train", "pairs/train/A/lonely.png"): "there is no image 'lonely' in pairs/train/B.",
     ("train", "pairs/train/B/2.png"): (
-        "the target has 1 channel(s) of uint8, but that of the first pair, 0.png, has 3 of uint8."
+        "the target has 1 channel(s) of uint8, and most have 3 of uint8, like 0.png."
     ),
     ("train", "pairs/train/B/9.png"): "the source is 8x5 pixels and the target 8x8.",
     ("val", "pairs/val/B/1.png"): "this is not an image in a format that i2i reads.",
@@ -131,10 +131,89 @@ def test_the_same_pair_twice_is_remarked_upon(i2i, pairs):
     assert "note: the same pair, value by value: a (train), b (val)" in ended.out
 
 
-def test_values_outside_of_the_range_are_remarked_upon(i2i, pairs):
-    ended = i2i("data", "check", "pairs", "--data", "target_range=[0, 100]")
+def test_of_pairs_that_are_there_many_times_the_first_few_are_told_and_the_rest_counted(i2i, tmp_path):
+    for number in range(70):
+        for side in "AB":
+            picture(tmp_path / f"pairs/train{side}/{number:02d}.png", seed=str(number % 10))
+    ended = i2i("data", "check", str(tmp_path / "pairs"), "--data", "splits=[1, 0, 0]")
     assert ended.code == 0
-    assert "note: 4 target images of train have values outside of 0 to 100" in ended.out
+    told = [line for line in ended.out.splitlines() if "value by value" in line]
+    assert len(told) == 4
+    first = ", ".join(f"{number:02d} (train)" for number in range(0, 60, 10))
+    assert told[0] == f"note: the same pair, value by value: {first} and 1 more"
+    assert told[3] == "note: the same pair, value by value: 10 times in all, 0 of them across splits"
+
+
+@pytest.mark.parametrize("on_bad", ["refuse", "skip"])
+def test_a_split_without_a_usable_pair_is_a_row_and_an_error(i2i, pairs, on_bad):
+    for number in range(4):
+        (pairs / f"train/A/{number}.png").write_bytes(b"")
+    ended = i2i("data", "check", "pairs", "--on-bad", on_bad)
+    assert ended.code == 3
+    assert any(line.split()[:4] == ["train", "4", "none", "can"] for line in ended.out.splitlines())
+    assert "4 problems; 2 of 6 pairs can be used" in ended.out
+
+
+@pytest.mark.parametrize("on_bad", ["refuse", "skip"])
+def test_sides_of_two_sizes_are_refused_with_both_and_the_key(i2i, tmp_path, on_bad):
+    for number in range(3):
+        picture(tmp_path / f"pairs/trainA/{number}.png", size=(8, 6))
+        picture(tmp_path / f"pairs/trainB/{number}.png", size=(32, 24))
+    check = ("data", "check", str(tmp_path / "pairs"), "--on-bad", on_bad)
+    ended = i2i(*check)
+    assert ended.code == 3
+    assert "the source is 8x6 pixels and the target 32x24, and both have to be of one size." in ended.out
+    assert "like data.size = [24, 32] (height, width)" in ended.out
+    assert i2i(*check, "--data", "size=[24, 32]").code == 0
+
+
+def test_pairs_of_several_sizes_are_refused_where_no_size_is_said(i2i, pairs):
+    for side in "AB":
+        picture(pairs / f"train/{side}/2.png", size=(20, 10))
+    ended = i2i("data", "check", "pairs")
+    assert ended.code == 3
+    assert "pairs are of different sizes, from 8x8 to 20x10 pixels, and training takes" in ended.out
+    assert "like data.size = [8, 8] (height, width)" in ended.out
+    assert "1 problem; 6 of 6 pairs can be used" in ended.out
+    assert i2i("data", "check", "pairs", "--data", "size=8").code == 0
+
+
+def test_a_sliver_of_the_range_is_remarked_upon_with_the_share_and_the_key(i2i, tmp_path):
+    (tmp_path / "trainA").mkdir()
+    (tmp_path / "trainB").mkdir()
+    for number in range(2):
+        deep = np.linspace(0, 4080, 64).astype(np.uint16).reshape(8, 8)
+        np.save(tmp_path / f"trainA/{number}.npy", deep + number)
+        picture(tmp_path / f"trainB/{number}.png")
+    ended = i2i("data", "check", str(tmp_path))
+    assert ended.code == 0
+    (told,) = (line for line in ended.out.splitlines() if line.startswith("note: train"))
+    assert "values of the source go from 0 to 4081, 6.2% of the range from 0 to 65535" in told
+    assert told.endswith("say data.source_range = [0, 4095]")
+    assert "values of the target" not in ended.out
+    mended = i2i("data", "check", str(tmp_path), "--data", "source_range=[0, 4095]")
+    assert "note: train" not in mended.out
+
+
+def test_few_whole_numbers_are_asked_about(i2i, pairs):
+    for number in range(4):
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 12).save(
+            pairs / f"train/B/{number}.png"
+        )
+    ended = i2i("data", "check", "pairs")
+    told = "values of the target go from 0 to 11: where these are class numbers, say data.target_labels = 12"
+    assert f"note: train: {told}" in ended.out
+
+
+def test_values_outside_of_the_range_are_refused_with_the_ways_out(i2i, pairs):
+    ended = i2i("data", "check", "pairs", "--data", "target_range=[0, 100]")
+    assert ended.code == 3
+    assert "it has values from 0 to 255, and the range is 0 to 100" in ended.out
+    assert "6 problems; 0 of 6 pairs can be used" in ended.out
+    assert "widen data.target_range; or cut off what is outside by data.clamp = true" in ended.out
+    cut = i2i("data", "check", "pairs", "--data", "target_range=[0, 100]", "--data", "clamp=true")
+    assert cut.code == 0
+    assert "3 x uint8, 0 to 100" in cut.out
 
 
 def test_a_manifest_that_cannot_be_read_says_so_and_not_that_a_split_is_empty(i2i, tmp_path):

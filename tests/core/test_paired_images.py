@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 from i2i.core.data.paired_images import PairedImages
+from i2i.core.data.usual import SAMPLE
 from i2i.data.stream import as_pair
 from i2i.errors import DataError, MissingSplitError
+from i2i.images import read_image
 from i2i.kinds import Data, ImageSpec, PairSpec, Part
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -121,12 +123,22 @@ def test_hidden_files_other_kinds_and_folders_are_passed_over(tmp_path: Path) ->
     assert len(halves("train", root=tmp_path)) == 1
 
 
-def test_only_the_first_file_is_opened_at_the_start(tmp_path: Path) -> None:
-    pair(tmp_path / "train/1.png")
+def test_only_a_few_files_are_opened_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(100):
+        pair(tmp_path / f"train/{number}.png")
     (tmp_path / "train/2.png").write_bytes(b"broken")
+    opened: list[Path] = []
+
+    def noted(path: Path, **how: Any) -> torch.Tensor:
+        opened.append(path)
+        return read_image(path, **how)
+
+    monkeypatch.setattr("i2i.core.data.paired_images.read_image", noted)
     data = halves("train", root=tmp_path)
+    assert len(opened) == SAMPLE
+    assert {"0.png", "99.png"} <= {path.name for path in opened}
     with pytest.raises(DataError, match=r"2\.png"):
-        data[1]
+        data[2]
 
 
 def test_root_is_relative_to_the_working_directory_and_knows_home(
@@ -319,13 +331,197 @@ def test_an_odd_width_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "value"), [("L", 3), ("RGBA", (1, 2, 3, 4)), ("I;16", 900)])
-def test_a_file_of_another_kind_is_named_with_the_first(tmp_path: Path, mode: str, value: Any) -> None:
+def test_a_file_of_another_kind_is_named_with_one_of_the_usual(tmp_path: Path, mode: str, value: Any) -> None:
     pair(tmp_path / "train/1.png")
     pair(tmp_path / "train/2.png", mode=mode, left=value, right=value)
-    with pytest.raises(
-        DataError, match=r"2\.png\n  the source has .* that of the first pair, 1\.png, has 3 of uint8"
-    ):
+    with pytest.raises(DataError, match=r"2\.png\n  the source has .* most have 3 of uint8, like 1\.png"):
         halves("train", root=tmp_path)[1]
+
+
+def elevation(path: Path, *odd: float, high: float = 90.0) -> None:
+    """Write a float32 array (6,8) from 10 to `high`, with some odd values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.linspace(10.0, high, 48, dtype=np.float32)
+    values[1 : 1 + len(odd)] = odd
+    np.save(path, values.reshape(6, 8))
+
+
+def elevations(tmp_path: Path, *odd: float, **parameters: Any) -> torch.Tensor:
+    """Return the target of the second of two pairs, which has some odd values."""
+    for number in (1, 2):
+        single(tmp_path / f"trainA/{number}.png")
+        elevation(tmp_path / f"trainB/{number}.npy", *(odd if number == 2 else ()))
+    data = PairedImages("train", root=tmp_path, target_range=(0.0, 100.0), **parameters)
+    target: torch.Tensor = data[1]["target"]
+    return target
+
+
+@pytest.mark.parametrize("value", [-9999.0, 120.0, -1e30, 1e38, 3e5])
+def test_a_value_outside_of_the_range_is_told_with_its_file_and_the_ways_out(
+    tmp_path: Path, value: float
+) -> None:
+    with pytest.raises(DataError, match=r"2\.npy  data\.target_range\n  it has values from ") as caught:
+        elevations(tmp_path, value)
+    assert f"data.nodata = {value:g}; widen data.target_range" in str(caught.value)
+    assert ("data.clamp = true" in str(caught.value)) == (abs(value) < 1e5)
+
+
+def test_a_value_for_no_data_becomes_the_lowest_of_the_range(tmp_path: Path) -> None:
+    target = elevations(tmp_path, -9999.0, -9999.0, nodata=-9999.0)
+    assert target.flatten()[:4].tolist() == pytest.approx([10.0, 0.0, 0.0, 10.0 + 3 * 80 / 47])
+
+
+@pytest.mark.parametrize("nodata", [-1e30, -3.4028234663852886e38])
+def test_a_value_for_no_data_is_compared_as_it_is_stored(tmp_path: Path, nodata: float) -> None:
+    assert elevations(tmp_path, float(np.float32(nodata)), nodata=nodata).flatten()[1] == 0.0
+
+
+def test_what_is_no_number_stands_for_no_data_where_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"2\.npy\n  .*not finite \(NaN\): 2 of 48\..*nodata = \"nan\""):
+        elevations(tmp_path, np.nan, np.nan)
+    assert elevations(tmp_path, np.nan, nodata="nan").flatten()[1] == 0.0
+    with pytest.raises(DataError, match=r"2\.npy\n  .*not finite \(NaN or infinity\): 1 of 48"):
+        elevations(tmp_path, np.inf, nodata="nan")
+
+
+def test_values_are_cut_off_where_that_is_said_but_not_what_is_no_measurement(tmp_path: Path) -> None:
+    assert elevations(tmp_path, 120.0, -9999.0, clamp=True).flatten()[1:3].tolist() == [100.0, 0.0]
+    with pytest.raises(DataError, match="from -1e\\+30 to"):
+        elevations(tmp_path, -1e30, clamp=True)
+
+
+def test_integers_are_cut_off_at_the_range_too(tmp_path: Path) -> None:
+    pair(tmp_path / "train/1.png", mode="L", left=200, right=3)
+    data = halves("train", root=tmp_path, source_range=(4.0, 99.5), target_range=(4.0, 99.5), clamp=True)
+    assert data[0]["source"].unique().tolist() == [99]
+    assert data[0]["target"].unique().tolist() == [4]
+    assert data[0]["target"].dtype == torch.uint8
+
+
+def test_what_rounding_does_is_not_outside(tmp_path: Path) -> None:
+    assert elevations(tmp_path, 100.01, -0.01).flatten()[1:3].tolist() == pytest.approx([100.01, -0.01])
+
+
+# --- what most are like
+
+
+def test_the_majority_decides_what_is_right_and_the_odd_ones_are_named(tmp_path: Path) -> None:
+    for number in range(6):
+        mode, value = ("L", 3) if number in (0, 4) else ("RGB", RED)
+        pair(tmp_path / f"train/{number}.png", mode=mode, left=value, right=value)
+    data = halves("train", root=tmp_path)
+    assert data.spec.source == ImageSpec(3, 6, 4)
+    assert data[1]["source"].shape == (3, 6, 4)
+    for odd in (0, 4):
+        with pytest.raises(DataError, match=rf"{odd}\.png\n.*1 channel.*like 1\.png.*source_channels = 3"):
+            data[odd]
+
+
+def test_the_size_is_that_of_most_pairs(tmp_path: Path) -> None:
+    for number, size in enumerate([(20, 10), (8, 6), (8, 6)]):
+        pair(tmp_path / f"train/{number}.png", size=size)
+    assert halves("train", root=tmp_path).spec.source.size == (6, 4)
+
+
+def test_floats_without_a_range_are_asked_about_where_most_are_such(tmp_path: Path) -> None:
+    for number in range(3):
+        single(tmp_path / f"trainA/{number}.png")
+        elevation(tmp_path / f"trainB/{number}.npy")
+    (tmp_path / "trainB/0.npy").unlink()
+    single(tmp_path / "trainB/0.png", mode="L", colour=3)
+    with pytest.raises(DataError, match=r"data\.target_range") as caught:
+        PairedImages("train", root=tmp_path)
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "channels", "expected"),
+    [
+        ("L", 7, 3, [7, 7, 7]),
+        ("L", 7, 4, [7, 7, 7, 255]),
+        ("RGB", RED, 4, [255, 0, 0, 255]),
+        ("RGBA", (1, 2, 3, 255), 3, [1, 2, 3]),
+        ("RGB", (9, 9, 9), 1, [9]),
+    ],
+)
+def test_channels_are_as_asked_for_where_nothing_is_lost(
+    tmp_path: Path, mode: str, value: Any, channels: int, expected: list[int]
+) -> None:
+    pair(tmp_path / "train/1.png", mode=mode, left=value, right=value)
+    data = halves("train", root=tmp_path, source_channels=channels, target_channels=channels)
+    assert data.spec.source.channels == data.spec.target.channels == channels
+    assert data[0]["source"][:, 0, 0].tolist() == data[0]["target"][:, 0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "channels", "words"),
+    [("RGBA", (1, 2, 3, 4), 3, "its transparency"), ("RGB", RED, 1, "its colours")],
+)
+def test_channels_that_lose_something_are_refused(
+    tmp_path: Path, mode: str, value: Any, channels: int, words: str
+) -> None:
+    pair(tmp_path / "train/1.png", mode=mode, left=value, right=value)
+    with pytest.raises(DataError, match=rf"1\.png\n.*would lose {words}"):
+        halves("train", root=tmp_path, source_channels=channels)
+
+
+def test_reading_goes_on_to_the_first_pair_that_is_sound(tmp_path: Path) -> None:
+    for number in range(40):
+        pair(tmp_path / f"train/{number}.png")
+        if number != 33:
+            (tmp_path / f"train/{number}.png").write_bytes(b"")
+    data = halves("train", root=tmp_path, splits=(1.0, 0.0, 0.0))
+    assert data[33]["source"].shape == (3, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("set.zip", "this is an archive.*unpack it"),
+        ("one.png", "this is one image.*the folder of the image pairs"),
+        ("list.json", "JSON Lines, not JSON.*a .jsonl file"),
+    ],
+)
+def test_a_root_that_is_another_kind_of_file_is_told_what_it_is(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError, match=words):
+        PairedImages("train", root=tmp_path / name)
+
+
+# --- label maps
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "words"),
+    [
+        ((0, 255), 2, r"data.target_labels = \[\[0, 0, 0\], \[255, 255, 255\]\]"),
+        ((1, 2), 2, "counted from 0: where yours are from 1 on, data.target_labels = 3"),
+        ((1, 255), 2, "data.void = 255, data.target_labels = 3"),
+    ],
+)
+def test_the_usual_ways_of_writing_classes_are_told_the_key(
+    tmp_path: Path, values: tuple[int, int], labels: int, words: str
+) -> None:
+    pair(tmp_path / "train/1.png", mode="L", left=0, right=values[0])
+    image = Image.open(tmp_path / "train/1.png")
+    image.putpixel((7, 0), values[1])
+    image.save(tmp_path / "train/1.png")
+    with pytest.raises(DataError, match=words):
+        halves("train", root=tmp_path, target_labels=labels)[0]
+
+
+def test_an_index_for_no_class_becomes_the_last_class(tmp_path: Path) -> None:
+    pair(tmp_path / "train/1.png", mode="L", left=0, right=255)
+    data = halves("train", root=tmp_path, target_labels=3, void=255)
+    assert data[0]["target"].flatten(1).sum(1).tolist() == [0, 0, 24]
+
+
+def test_a_mask_of_0_and_255_is_known_by_its_colours(tmp_path: Path) -> None:
+    pair(tmp_path / "train/1.png", mode="L", left=0, right=255)
+    data = halves("train", root=tmp_path, target_labels=((0, 0, 0), (255, 255, 255)))
+    assert data[0]["target"].flatten(1).sum(1).tolist() == [0, 24]
 
 
 def test_a_label_map_that_does_not_fit_is_named(tmp_path: Path) -> None:
@@ -353,6 +549,9 @@ def test_a_label_map_that_does_not_fit_is_named(tmp_path: Path) -> None:
         ({"target_labels": 1}, "two or more"),
         ({"target_labels": (RED, BLUE, RED)}, "two or more"),
         ({"source_labels": 3, "source_range": (0.0, 1.0)}, "nothing for a label map"),
+        ({"target_labels": 3, "target_channels": 3}, "nothing for a label map"),
+        ({"source": ("x", "y"), "target": "z", "source_channels": 3}, "is for one file"),
+        ({"void": 255}, "an index of label maps"),
         ({"target_range": (1.0, 0.0)}, "from a lower value to a higher"),
         ({"source_range": {"depth": (0.0, 1.0)}}, "names depth; there are A"),
     ],

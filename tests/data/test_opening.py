@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from i2i.building.blame import Suspect
 from i2i.data.inspection import WORTH_A_PROCESS, inspect
 from i2i.data.opening import MOST_TOLD, check_alike, usable
-from i2i.errors import DataError, Problem
+from i2i.data.stream import as_pair
+from i2i.data.views import Blamed, Cached, First, Usable, View
+from i2i.errors import DataError, PluginError, Problem
 from i2i.kinds import ImageSpec, PairSpec
 
 SPEC = PairSpec(ImageSpec(1, 2, 2), ImageSpec(3, 2, 2))
@@ -45,6 +51,12 @@ class Orphaned(Numbers):
 
     credit = "Numbers by nobody."
     problems = (Problem("it has no partner.", file="orphan.png"),)
+
+
+class Complete(Drawn, Orphaned):
+    """The same, with all that a data set may have."""
+
+    layout = "in the head"
 
 
 def ids(data) -> list[str]:
@@ -95,6 +107,44 @@ def test_unpaired_data_draws_past_the_bad_ones():
     assert not hasattr(use(Numbers(bad=(0,)), "skip")[0], "draw")
 
 
+VIEWS = {
+    View: View,
+    Blamed: lambda data: Blamed(data, NOBODY),
+    Usable: lambda data: Usable(data, range(len(data))),
+    First: lambda data: First(data, 3),
+    Cached: Cached,
+}
+NOBODY = Suspect("local/data", Problem("", where="data"), Path("nowhere.py"))
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=[view.__name__ for view in VIEWS])
+def test_a_view_shows_all_that_a_data_set_may_have_and_nothing_more(view):
+    plain, rich = view(Numbers()), view(Complete())
+    assert rich.spec is plain.spec is SPEC
+    assert (rich.credit, rich.layout) == ("Numbers by nobody.", "in the head")
+    assert rich.problems == Orphaned.problems
+    assert rich.draw(2, None)["id"] == "2"
+    assert not any(hasattr(plain, name) for name in ("credit", "draw", "layout", "problems", "bad"))
+    sent = pickle.loads(pickle.dumps(rich))
+    assert [sent[index]["id"] for index in range(len(sent))][:3] == ["0", "1", "2"]
+
+
+def test_what_a_data_set_raises_is_its_fault_but_for_its_end_and_for_memory():
+    class Broken(Numbers):
+        def __getitem__(self, index):
+            raise {0: KeyError("no"), 1: MemoryError(), 2: DataError("it is gone.")}[index]
+
+    data = Blamed(Broken(), NOBODY)
+    with pytest.raises(PluginError, match=r"^data\n  local/data failed: KeyError: 'no'   \(.*in __getitem__"):
+        data[0]
+    with pytest.raises(MemoryError):
+        data[1]
+    with pytest.raises(DataError, match="it is gone"):
+        data[2]
+    with pytest.raises(IndexError):
+        data[len(data)]
+
+
 def test_nothing_left_is_an_error():
     with pytest.raises(DataError, match="nothing in the split 'train' can be used"):
         use(Numbers(2, bad=(0, 1)), "skip")
@@ -131,3 +181,37 @@ def test_another_split_must_have_the_same_kind_of_images():
     deep = replace(SPEC, source=replace(SPEC.source, depth="uint16", high=65535.0))
     with pytest.raises(DataError, match=r"the source in .* 'val' has 1 .* uint16 .*'train' 1 .* uint8"):
         check_alike(SPEC, deep, split="val")
+
+
+# --- values
+
+
+class Floats(Numbers):
+    """Items of floats, said to go from 0 to 10; the target of item i is `values[i]` in one place."""
+
+    def __init__(self, *values: float) -> None:
+        super().__init__(len(values))
+        side = ImageSpec(1, 2, 2, depth="float32", low=0.0, high=10.0)
+        self.spec, self.values = PairSpec(side, side), values
+
+    def __getitem__(self, index):
+        target = torch.full((1, 2, 2), 5.0)
+        target[0, 0, 0] = self.values[index]
+        return {"source": torch.full((1, 2, 2), 10.0), "target": target, "id": str(index)}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), -1e30, 1e38, -9999.0, 10.5])
+def test_values_that_no_data_set_says_are_refused_when_read_and_counted_when_skipped(value):
+    data = Floats(0.0, value, 10.0)
+    words = "not finite" if not math.isfinite(value) else "the data set says 0 to 10"
+    with pytest.raises(DataError, match=rf"the target of '1' has values .*{words}"):
+        as_pair(data[1], data.spec)
+    kept, notes = use(data, "skip")
+    assert ids(kept) == ["0", "2"]
+    assert words in notes[0]
+
+
+def test_values_up_to_rounding_are_sound():
+    data = Floats(-0.005, 10.005)
+    assert len(use(data, "skip")[0]) == 2
+    assert as_pair(data[1], data.spec).target.max() == pytest.approx(1.001)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -114,3 +115,63 @@ def test_files_of_other_kinds_are_told_when_a_run_starts(pairs, run):
     done = run()
     assert done.code == 0, done.err
     assert "3 files of other kinds: .avif 2, .txt 1; these are left out" in done.out + done.err
+
+
+def test_on_bad_skip_goes_on_to_the_first_pair_that_is_sound(pairs, run):
+    for number in range(60):
+        (pairs / f"00-{number:02d}.png").write_bytes(b"")
+    done = run("data.on_bad=skip")
+    assert done.code == 0, done.err
+    assert "goes on with 6 pairs" in done.out + done.err
+
+
+def test_sides_of_two_sizes_are_refused_before_anything_is_trained(pairs, run, i2i):
+    for side, size in (("A", (8, 8)), ("B", (16, 16))):
+        for number in range(4):
+            path = pairs / side / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.effect_noise(size, 80).convert("RGB").save(path)
+    for path in pairs.glob("*.png"):
+        path.unlink()
+    text = (pairs.parents[1] / "bad.toml").read_text().replace("size = 8\n", "")
+    (pairs.parents[1] / "bad.toml").write_text(text)
+    told = "data.size\n  the source is 8x8 pixels and the target 16x16, and both have to be of one size."
+    for ended in (run(), i2i("recipe", "check", "bad.toml", "--build")):
+        assert ended.code == 3
+        assert told in ended.err
+    assert run("data.size=8").code == 0
+
+
+def test_pairs_of_several_sizes_are_refused_before_anything_is_trained(pairs, run):
+    Image.effect_noise((24, 12), 80).convert("RGB").save(pairs / "3.png")
+    text = (pairs.parents[1] / "bad.toml").read_text().replace("size = 8\n", "")
+    (pairs.parents[1] / "bad.toml").write_text(text)
+    done = run()
+    assert done.code == 3
+    assert "pairs are of different sizes, from 8x8 to 12x12 pixels" in done.err
+
+
+def test_a_run_starts_with_a_word_on_a_sliver_of_the_range(pairs, run):
+    for path in pairs.glob("*.png"):
+        Image.open(path).point(lambda value: 100 + value // 16).save(path)
+    done = run()
+    assert done.code == 0
+    assert "In 6 of 6 pairs, values of the source go from 1" in done.out + done.err
+    assert "say data.source_range = [0, 127]" in done.out + done.err
+
+
+@pytest.mark.parametrize("value", [-1e30, 1e38, -9999.0])
+def test_a_value_that_is_no_measurement_stops_a_run_before_it_starts(pairs, run, value):
+    for path in pairs.glob("*.png"):
+        path.unlink()
+    for number in range(5):
+        image = np.linspace(0, 10, 128, dtype=np.float32).reshape(8, 16)
+        image[0, 0] = value if number == 3 else 1.0
+        np.save(pairs / f"{number}.npy", image)
+    done = run("data.source_range=[0, 10]", "data.target_range=[0, 10]")
+    assert done.code == 3
+    assert "pairs/train/3.npy" in done.err
+    assert f"data.nodata = {value:g}" in done.err
+    skipped = run("data.source_range=[0, 10]", "data.target_range=[0, 10]", "data.on_bad=skip")
+    assert skipped.code == 0
+    assert "goes on with 4 pairs" in skipped.out + skipped.err

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from i2i import run
+from i2i.bench.pictures import make_pictures
 from i2i.building import components
 from i2i.building.blame import component_at_fault
 from i2i.data import survey
@@ -22,6 +24,7 @@ from i2i.engine.average import Average
 from i2i.engine.rehearsal import rehearse
 from i2i.errors import DataError, DivergedError, PluginError, RecipeError
 from i2i.kinds import ImageSpec, PairSpec
+from i2i.models.calibrate import calibrated_file
 from i2i.models.evaluation import evaluate_trained
 from i2i.models.trained import find_trained
 from i2i.plugins.catalog import Catalog
@@ -56,6 +59,9 @@ def i2i_register(registry):
     registry.metric("one-of-many", ":OneOfMany", "one number for all the images of a batch")
     registry.metric("other", ":Other", "computes what it does not declare")
     registry.data("shy", ":Shy", "cannot be read in a worker process")
+    registry.transform("clumsy", ":clumsy", "lets fall what it is given")
+    registry.data("tired", ":Tired", "has an item that cannot be made")
+    registry.data("borrowed", ":borrowed", "a class of another package")
     registry.data("unreadable", ":Unreadable", "lets through what reading a file raises")
     registry.callback("misspelt", ":Misspelt", "has an event that nobody calls")
     registry.callback("short", ":Short", "takes too few arguments")
@@ -156,12 +162,25 @@ class Unreadable:
     def __getitem__(self, index):
         open("nowhere.png")
 
+class Tired(Unreadable):
+    def __getitem__(self, index):
+        late = torch.utils.data.get_worker_info() is not None and index == 1
+        image = torch.full((3, 16, 16), 1 // (not late), dtype=torch.uint8)
+        return {"source": image, "target": image, "id": str(index)}
+
+def borrowed(split: str):
+    from i2i.data.views import View
+    return View(Unreadable(split))
+
 class Shy(Unreadable):
     def __getitem__(self, index):
         if torch.utils.data.get_worker_info():
             open("nowhere.png")
         image = torch.zeros(3, 16, 16, dtype=torch.uint8)
         return {"source": image, "target": image, "id": str(index)}
+
+def clumsy():
+    return lambda pair, size, rng: pair.nothing
 
 class Misspelt:
     def on_step_end(self, run, logs): pass
@@ -443,6 +462,50 @@ def test_a_data_set_at_fault_is_named_from_a_process_of_its_own(local, tmp_path)
     settings = ("data.use=local/shy", "data.workers=1", "data.cache=none")
     with pytest.raises(PluginError, match=told):
         run(local(*settings), tmp_path / "run")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_transform_at_fault_is_named_wherever_it_is_applied(local, tmp_path, workers):
+    told = (
+        r"transforms.clumsy\n  local/clumsy failed: AttributeError: .*'nothing'.*makers.py:\d+, in <lambda>\)"
+    )
+    with pytest.raises(PluginError, match=told) as caught:
+        run(local("transforms.clumsy.use=local/clumsy", f"data.workers={workers}"), tmp_path / "run")
+    assert "in <lambda>" in "".join(traceback.format_exception(caught.value.__cause__))
+
+
+def test_what_fails_late_in_a_process_of_its_own_leaves_that_process_s_traceback(local, tmp_path):
+    settings = ("data.use=local/tired", "data.workers=1", "data.cache=none", "train.steps=4")
+    settings += ("data.batch_size=1", "train.save_every=1", "train.eval_every=100")
+    with pytest.raises(PluginError, match=r"local/tired failed: ZeroDivisionError: "):
+        run(local(*settings), tmp_path / "run")
+    story = (tmp_path / "run" / "traceback.txt").read_text()
+    assert "in a worker process" in story
+    assert "1 // (not late)" in story
+
+
+def test_a_data_set_made_by_a_library_is_named_too(local, tmp_path):
+    told = r"\n  local/borrowed failed: FileNotFoundError: .*'nowhere.png'"
+    with pytest.raises(PluginError, match=told):
+        run(local("data.use=local/borrowed", "data.cache=none"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("command", ["eval", "calibrate", "pictures", "check"])
+def test_a_data_set_at_fault_is_named_by_every_command(local, load, tmp_path, command):
+    net = ("generator.use=unet", "generator.depth=2", "generator.width=8")
+    folder = run(load("train.steps=1", *net), tmp_path / "run").folder
+    recipe, catalog = local("data.use=local/unreadable", "data.cache=none"), Catalog.installed()
+    trained = replace(find_trained(folder, catalog=catalog), recipe=recipe)
+    commands = {
+        "eval": lambda: evaluate_trained(trained, split="val", catalog=catalog),
+        "calibrate": lambda: calibrated_file(trained, catalog=catalog),
+        "pictures": lambda: make_pictures({}, recipe, open_data(recipe, "val"), tmp_path, catalog=catalog),
+        "check": lambda: survey.check(recipe),
+    }
+    told = r"data\n  local/unreadable failed: FileNotFoundError: .*makers.py:\d+, in __getitem__\)"
+    with pytest.raises(PluginError, match=told) as caught:
+        commands[command]()
+    assert caught.value.exit_code == 6
 
 
 def test_a_metric_at_fault_is_named_when_a_model_is_scored(local, load, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import struct
 import zlib
 from pathlib import Path
@@ -148,11 +149,42 @@ def test_an_animation_is_no_image_but_what_a_camera_adds_to_a_photo_does_no_harm
                 decode(buffer.getvalue(), name="x")
 
 
-def test_a_tiff_that_claims_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tiff(np.zeros((20, 20), np.uint8))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(DataError, match="20 x 20 pixels, too many"):
+def test_a_tiff_that_claims_too_many_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tiff(np.zeros((20, 20, 7), np.uint8), photometric="minisblack", planarconfig="contig")
+    assert decode(whole, name="x.tif").shape == (7, 20, 20)
+    monkeypatch.setattr("i2i.images.limits.MOST_BYTES", 20 * 20 * 6)
+    with pytest.raises(DataError, match=r"x\.tif\n  20 x 20 pixels of 7 channel\(s\) would take"):
         decode(whole, name="x.tif")
+
+
+def test_a_header_of_65535_channels_takes_no_memory() -> None:
+    whole = bytearray(tiff(np.zeros((2, 2, 7), np.uint8), photometric="minisblack", planarconfig="contig"))
+    with tifffile.TiffFile(io.BytesIO(bytes(whole))) as file:
+        tags = file.pages.first.tags
+        places = [tags[name].valueoffset for name in ("ImageWidth", "ImageLength", "SamplesPerPixel")]
+    for place, value in zip(places, (13000, 13000, 65535), strict=True):
+        struct.pack_into("<H", whole, place, value)
+    with pytest.raises(DataError, match=r"x\.tif\n  13000 x 13000 pixels of 65535 channel\(s\) would take"):
+        decode(bytes(whole), name="x.tif")
+
+
+@pytest.mark.parametrize(("kind", "number"), [("zlib", 8), ("lzma", 34925)])
+def test_a_small_tiff_with_a_bomb_behind_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch, kind: str, number: int
+) -> None:
+    monkeypatch.setattr("i2i.images.limits.UNSEEN_BYTES", 2**20)
+    pack = {"zlib": zlib.compress, "lzma": lzma.compress}[kind]
+    bomb = pack(bytes(2**23))
+    whole = bytearray(tiff(np.zeros((8, 8), np.uint8)))
+    with tifffile.TiffFile(io.BytesIO(bytes(whole))) as file:
+        tags = file.pages.first.tags
+        places = {name: tags[name].valueoffset for name in ("Compression", "StripOffsets", "StripByteCounts")}
+        kinds = {name: tags[name].dtype for name in places}
+    values = {"Compression": number, "StripOffsets": len(whole), "StripByteCounts": len(bomb)}
+    for name, place in places.items():
+        struct.pack_into("<H" if kinds[name] == 3 else "<I", whole, place, values[name])
+    with pytest.raises(DataError, match=r"x\.tif\n  its compressed data become more than the 64 bytes"):
+        decode(bytes(whole) + bomb, name="x.tif")
 
 
 def npy(array: np.ndarray[Any, Any], *, pickled: bool = False) -> bytes:

@@ -17,6 +17,7 @@ from i2i.errors import DataError, ResourceError
 from i2i.images import (
     IMAGE_SUFFIXES,
     decode,
+    entries,
     image_spec,
     normalise,
     png_bytes,
@@ -152,16 +153,51 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_large_image_is_read_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    large = png_bytes(torch.zeros(1, 12, 12, dtype=torch.uint8))
+    large = png_bytes(torch.zeros(1, 40, 40, dtype=torch.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert decode(large, name="large.png").shape == (1, 12, 12)
+    assert decode(large, name="large.png").shape == (1, 40, 40)
+    assert Image.MAX_IMAGE_PIXELS == 100
 
 
-def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = png_bytes(torch.zeros(1, 40, 40, dtype=torch.uint8))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(DataError, match=r"bomb\.png"):
-        decode(bomb, name="bomb.png")
+@pytest.mark.parametrize(("channels", "fits"), [(1, True), (3, False)])
+def test_an_image_that_takes_too_many_bytes_is_refused_before_it_is_decoded(
+    monkeypatch: pytest.MonkeyPatch, channels: int, fits: bool
+) -> None:
+    bomb = png_bytes(torch.zeros(channels, 40, 40, dtype=torch.uint8))
+    monkeypatch.setattr("i2i.images.limits.MOST_BYTES", 40 * 40 * 2)
+    if fits:
+        assert decode(bomb, name="bomb.png").shape == (1, 40, 40)
+    else:
+        with pytest.raises(DataError, match=r"bomb\.png\n  40 x 40 pixels of it would take 0\.0 GiB"):
+            decode(bomb, name="bomb.png")
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.png").open("wb") as file:
+        file.truncate(5 * 2**30)
+    with pytest.raises(
+        DataError, match=r"sparse\.png\n  the file would take 5\.0 GiB, and an image may take 2"
+    ):
+        read_image(tmp_path / "sparse.png")
+
+
+def test_where_memory_runs_out_the_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def starve(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "array", starve)
+    with pytest.raises(DataError, match=r"x\.png\n  there is not enough memory") as caught:
+        decode(png_bytes(torch.zeros(1, 4, 4, dtype=torch.uint8)), name="x.png")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="this system has no links")
+def test_a_link_to_itself_is_named_and_the_folder_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "x.png").touch()
+    assert entries(tmp_path) == ([], ["loop.png", "x.png"])
+    with pytest.raises(DataError, match=r"loop\.png\n  the image cannot be opened: Too many levels"):
+        read_image(tmp_path / "loop.png")
 
 
 def test_the_spec_of_a_decoded_image_spans_its_integers() -> None:

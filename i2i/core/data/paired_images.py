@@ -1,6 +1,6 @@
 """Image pairs from disk, in the layouts and formats that people have them in.
 
-Only names are read at the start, one pair for the spec, and a few pictures where only their proportions
+Only names are read at the start, a few pairs for the spec, and a few pictures where only their proportions
 tell whether they are pairs, so that large sets open at once; a file that does not fit is named when its turn
 comes.
 """
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Le
 
 from i2i.core.data.layouts import list_pairs
 from i2i.core.data.records import SPLIT, PairFiles, SideNames, Way
-from i2i.core.data.sides import SideFormat, Span, size_text
+from i2i.core.data.sides import NoData, SideFormat, Span, size_text
 from i2i.core.data.splits import ByName, Shares, check_group, check_shares
-from i2i.errors import DataError, Problem, printable
+from i2i.core.data.usual import Seen, places, usual
+from i2i.errors import DataError, NoUsablePairError, Problem, printable
 from i2i.images import read_image
 from i2i.kinds import Colour, PairSpec, Split
 from i2i.slot_keys import Count
@@ -25,8 +28,8 @@ from i2i.slot_keys import Count
 if TYPE_CHECKING:
     from torch import Tensor
 
-TRIES = 20
-"""Pairs that are tried before it is said that the first cannot be read."""
+Channels = Literal[1, 3, 4]
+Index = Annotated[int, Ge(0), Le(65535)]
 
 
 class PairedImages:
@@ -47,7 +50,7 @@ class PairedImages:
     Args:
         root: the folder of the pairs, or a manifest; relative to the working directory, `~` is home.
         direction: "a-to-b" translates A, or a manifest's source, into B; "b-to-a" the other way round.
-        size: height and width to train at, one number for a square; left out, those of the first pair.
+        size: height and width to train at, one number for a square; left out, those of the pairs.
         layout: how the two sides are told apart where that is not certain: by "folders", "side-by-side" in
             each image, or by "name-endings".
         source: the source's folder, end of name or column where it is not A; `{split}` in it stands for
@@ -63,6 +66,11 @@ class PairedImages:
         source_range: the stored values that become -1 and 1 where they are not all that the integers can
             hold; floating-point images need it. By name for several sources.
         target_range: the same for the target.
+        source_channels: turn images of other kinds into grey, RGB or RGBA, where nothing is lost by that.
+        target_channels: the same for the target.
+        nodata: a stored value that stands for no data, or "nan": it becomes the lowest of the range.
+        clamp: cut off values outside of the range, instead of refusing their file.
+        void: an index in label maps that stands for no class: it becomes the last of them.
     """
 
     def __init__(
@@ -81,15 +89,26 @@ class PairedImages:
         target_labels: Count | tuple[Colour, ...] | None = None,
         source_range: Span | dict[str, Span] | None = None,
         target_range: Span | None = None,
+        source_channels: Channels | None = None,
+        target_channels: Channels | None = None,
+        nodata: NoData | None = None,
+        clamp: bool = False,
+        void: Index | None = None,
     ) -> None:
         check_shares(splits)
         if group is not None:
             group = re.compile(group)
             check_group(group)
+        if void is not None and not any(isinstance(n, int) for n in (source_labels, target_labels)):
+            raise ValueError("'void' is an index of label maps: say with 'source_labels' or 'target_labels'")
         names = _side_names(source, target, direction, layout)
         height_width = (size, size) if isinstance(size, int) else size
-        self._source = SideFormat("source", names.sources, source_labels, source_range)
-        self._target = SideFormat("target", (names.target,), target_labels, target_range)
+        self._source = SideFormat(
+            "source", names.sources, source_labels, source_range, source_channels, void, nodata, clamp
+        )
+        self._target = SideFormat(
+            "target", (names.target,), target_labels, target_range, target_channels, void, nodata, clamp
+        )
         self._swapped = direction == "b-to-a"
         listing = list_pairs(
             root.expanduser(),
@@ -103,17 +122,16 @@ class PairedImages:
         self.problems = listing.problems
         self.notes = listing.notes
         self._pairs = listing.pairs
-        self._first = self._first_readable()
-        self.spec = self._spec(height_width)
+        self.spec, self._like = usual(self._sample(), height_width)
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def __getitem__(self, index: int, /) -> dict[str, Any]:
         pair = self._pairs[index]
-        files, images, first = self._files(pair), self._images(pair), self._files(self._first)
-        source = self._source.stored(images[0], files[0], self.spec.source, first=first[0])
-        target = self._target.stored(images[1], files[1], self.spec.target, first=first[1])
+        files, images = self._files(pair), self._images(pair)
+        source = self._source.stored(images[0], files[0], self.spec.source, like=self._like[0])
+        target = self._target.stored(images[1], files[1], self.spec.target, like=self._like[1])
         if not _same_picture(source, target):
             message = f"the source is {size_text(source)} pixels and the target {size_text(target)}."
             hint = "both sides of a pair show the same picture, in the same proportions"
@@ -138,34 +156,58 @@ class PairedImages:
         return (b, a) if self._swapped else (a, b)
 
     def _images(self, pair: PairFiles) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the decoded images of the source and those of the target."""
+        """Return the decoded images of the source and those of the target, of the channels asked for."""
+        files = self._files(pair)
         if pair.target is None:
-            a, b = _halves(pair.sources[0])
-            return ([b], [a]) if self._swapped else ([a], [b])
-        sources, targets = self._files(pair)
-        return self._source.read(sources), self._target.read(targets)
-
-    def _first_readable(self) -> PairFiles:
-        """Return the pair that decides what the others must be like; raise DataError where there is none."""
-        problems: list[Problem] = []
-        for pair in self._pairs[:TRIES]:
-            try:
-                self._images(pair)
-            except DataError as error:
-                problems += error.problems
-            else:
-                return pair
-        raise DataError(*(problems or self.problems))
-
-    def _spec(self, size: tuple[int, int] | None) -> PairSpec:
-        files, images = self._files(self._first), self._images(self._first)
-        spec = PairSpec(self._source.spec(images[0], files[0]), self._target.spec(images[1], files[1]))
-        if size is None:
-            return spec
-        height, width = size
-        return PairSpec(
-            replace(spec.source, height=height, width=width), replace(spec.target, height=height, width=width)
+            a, b = self._halves(pair.sources[0])
+            sources, targets = ([b], [a]) if self._swapped else ([a], [b])
+        else:
+            sources, targets = self._source.read(files[0]), self._target.read(files[1])
+        return (
+            [self._source.wanted(*each) for each in zip(sources, files[0], strict=True)],
+            [self._target.wanted(*each) for each in zip(targets, files[1], strict=True)],
         )
+
+    def _halves(self, path: Path) -> tuple[Tensor, Tensor]:
+        """Return the left and the right half of an image."""
+        image = read_image(path, nan=self._source.nodata == "nan")
+        width = image.shape[2]
+        if width % 2:
+            message = f"an image {width} pixels wide cannot be cut into a left and a right half."
+            raise DataError(Problem(message, file=str(path), hint="A and B stand side by side, equally wide"))
+        return image[:, :, : width // 2].contiguous(), image[:, :, width // 2 :].contiguous()
+
+    def _sample(self) -> list[Seen]:
+        """Return what a few pairs are, spread over all; where none of these can be read, the first that can.
+
+        Raises DataError where there is none, and where most have values whose range nobody knows.
+        """
+        if not self._pairs:
+            raise DataError(*self.problems)
+        spread, rest = places(len(self._pairs))
+        seen: list[Seen] = []
+        unread: list[Problem] = []
+        unclear: list[DataError] = []
+        for place in chain(spread, rest):
+            if place not in spread and (seen or unclear):
+                break
+            pair = self._pairs[place]
+            try:
+                files, images = self._files(pair), self._images(pair)
+            except DataError as error:
+                unread += error.problems
+                continue
+            try:
+                sides = self._source.spec(images[0], files[0]), self._target.spec(images[1], files[1])
+            except DataError as error:
+                unclear.append(error)
+            else:
+                seen.append(Seen(files, PairSpec(*sides)))
+        if len(unclear) > len(seen):
+            raise unclear[0]
+        if not seen:
+            raise NoUsablePairError(*unread, pairs=len(self._pairs))
+        return seen
 
 
 def _side_names(
@@ -193,16 +235,6 @@ def _size(path: Path) -> int:
         return os.stat(path).st_size
     except OSError:
         return -1  # whoever reads it will say why
-
-
-def _halves(path: Path) -> tuple[Tensor, Tensor]:
-    """Return the left and the right half of an image."""
-    image = read_image(path)
-    width = image.shape[2]
-    if width % 2:
-        message = f"an image {width} pixels wide cannot be cut into a left and a right half."
-        raise DataError(Problem(message, file=str(path), hint="A and B stand side by side, equally wide"))
-    return image[:, :, : width // 2].contiguous(), image[:, :, width // 2 :].contiguous()
 
 
 def _same_picture(source: Tensor, target: Tensor) -> bool:
