@@ -15,7 +15,6 @@ from i2i.building.components import (
     is_conditional,
     judge_channels,
     judge_role,
-    make,
     method_slots,
 )
 from i2i.errors import Problem, RecipeError
@@ -49,13 +48,12 @@ class NetworkFacts:
         return self.path.partition(".")[2]
 
 
-def probe(recipe: Recipe, spec: PairSpec | None = None, *, start: bool = True) -> list[NetworkFacts]:
+def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[NetworkFacts]:
     """Build every network without memory (the meta device) and check each shape.
 
-    Without `spec` the training split is opened to ask for it; `start` is that of `build_networks`. Raises
-    RecipeError with all problems.
+    `spec` is what the training split says of itself, `start` that of `build_networks`. Raises RecipeError
+    with all problems.
     """
-    spec = spec or make(recipe, recipe.data, split="train").spec
     with torch.device("meta"):
         networks = build_networks(recipe, spec, start=start)
     roles = method_slots(recipe)

@@ -15,7 +15,7 @@ from i2i.building.blame import Suspect
 from i2i.data.inspection import WORTH_A_PROCESS, inspect
 from i2i.data.opening import MOST_TOLD, check_alike, usable
 from i2i.data.stream import as_pair
-from i2i.data.views import Blamed, Cached, First, Usable, View
+from i2i.data.views import OPTIONAL, Blamed, Cached, First, Usable, View
 from i2i.errors import DataError, PluginError, Problem
 from i2i.kinds import ImageSpec, PairSpec
 
@@ -57,6 +57,15 @@ class Complete(Drawn, Orphaned):
     """The same, with all that a data set may have."""
 
     layout = "in the head"
+    notes = ("they are few",)
+
+    @property
+    def ids(self):
+        return [f"number {index}" for index in range(len(self))]
+
+    @property
+    def file_sizes(self):
+        return list(range(len(self)))
 
 
 def ids(data) -> list[str]:
@@ -121,12 +130,20 @@ NOBODY = Suspect("local/data", Problem("", where="data"), Path("nowhere.py"))
 def test_a_view_shows_all_that_a_data_set_may_have_and_nothing_more(view):
     plain, rich = view(Numbers()), view(Complete())
     assert rich.spec is plain.spec is SPEC
-    assert (rich.credit, rich.layout) == ("Numbers by nobody.", "in the head")
+    assert (rich.credit, rich.layout, rich.notes) == ("Numbers by nobody.", "in the head", ("they are few",))
     assert rich.problems == Orphaned.problems
     assert rich.draw(2, None)["id"] == "2"
-    assert not any(hasattr(plain, name) for name in ("credit", "draw", "layout", "problems", "bad"))
+    assert rich.ids[:3] == ["number 0", "number 1", "number 2"]
+    assert len(rich.ids) == len(rich.file_sizes) == len(rich)
+    assert not any(hasattr(plain, name) for name in (*OPTIONAL, "bad"))
     sent = pickle.loads(pickle.dumps(rich))
     assert [sent[index]["id"] for index in range(len(sent))][:3] == ["0", "1", "2"]
+
+
+def test_ids_and_sizes_are_those_of_the_items_that_a_view_shows():
+    odd = Usable(Complete(), (3, 1))
+    assert (odd.ids, odd.file_sizes) == (["number 3", "number 1"], [3, 1])
+    assert First(odd, 1).ids == ["number 3"]
 
 
 def test_what_a_data_set_raises_is_its_fault_but_for_its_end_and_for_memory():

@@ -221,7 +221,7 @@ def test_a_fake_in_lower_precision_is_treated_in_float32_as_the_real_image_is():
 
 def test_a_method_with_roles_without_a_condition_has_unconditional_judges(two_way):
     recipe = load_recipe(two_way)
-    facts = {fact.path: fact for fact in probe(recipe)}
+    facts = {fact.path: fact for fact in probe(recipe, open_data(recipe, "train").spec)}
     assert facts["discriminators.source"].inputs == (1, 16, 16)
     assert facts["discriminators.target"].inputs == (3, 16, 16)
     assert facts["discriminators.target"].conditional is False

@@ -26,7 +26,7 @@ from i2i.images import (
     stacked,
     without_loss,
 )
-from i2i.kinds import Colour, Depth, ImageSpec, Part, Side
+from i2i.kinds import Colour, ImageSpec, Part, Side
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 Span = tuple[float, float]
 Labels = int | tuple[Colour, ...]
 NoData = float | Literal["nan"]
-Kind = tuple[tuple[int, Depth], ...]
-"""Channels and depth of each file of a side."""
 
 TOLERANCE = 1e-3
 """How far a value may be outside of the range, in parts of it: what rounding does."""
@@ -97,10 +95,6 @@ class SideFormat:
             return image
         with naming(path):
             return without_loss(image, self.channels)
-
-    def kind(self, images: Sequence[Tensor]) -> Kind:
-        """Return what has to be alike among the files of this side; of label maps nothing has."""
-        return () if self.labels is not None else tuple((i.shape[0], DEPTHS[i.dtype]) for i in images)
 
     def spec(self, images: Sequence[Tensor], paths: Sequence[Path]) -> ImageSpec:
         """Return the spec of this side, whose first files hold `images`."""
