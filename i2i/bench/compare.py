@@ -207,7 +207,7 @@ def _common(variants: Sequence[RunGroup]) -> list[str]:
 
 def _metrics(names: Sequence[str], trained: Trained) -> tuple[list[ReportedMetric], dict[str, str]]:
     """Return what the baseline's metrics say of each figure, and the name of the metric behind each."""
-    metrics = components.build_named(trained.recipe, "metrics")
+    metrics = components.build_metrics(trained.recipe)
     ways = directions(metrics)
     owners = {figure: name for name, metric in metrics.items() for figure in metric.directions}
     reported = [

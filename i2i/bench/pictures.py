@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from i2i.bench.results import PicturedPair, Pictures
 from i2i.building.blame import components_blamed
@@ -13,7 +13,7 @@ from i2i.data.scale import scale_of
 from i2i.data.stream import HeldOutPairs
 from i2i.errors import DataError
 from i2i.images.previews import picture_png
-from i2i.kinds import ImageSpec
+from i2i.kinds import Data, ImageSpec
 from i2i.models.translate import load_model, translate
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.recipe import Recipe
@@ -32,7 +32,7 @@ LONGEST_NAME = 48
 def make_pictures(
     models: Mapping[str, Path],
     recipe: Recipe,
-    data: Any,
+    data: Data,
     folder: Path,
     *,
     count: int = 8,
@@ -54,7 +54,7 @@ def make_pictures(
 def _made(
     models: Mapping[str, Path],
     recipe: Recipe,
-    data: Any,
+    data: Data,
     folder: Path,
     count: int,
     catalog: Catalog,

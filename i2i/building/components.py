@@ -17,7 +17,16 @@ from torch import nn
 from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
-from i2i.kinds import CALLBACK_EVENTS, DiscriminatorSlot, MethodSlots, PairSpec
+from i2i.kinds import (
+    CALLBACK_EVENTS,
+    Callback,
+    DiscriminatorSlot,
+    MethodSlots,
+    Metric,
+    PairSpec,
+    Schedule,
+    Transform,
+)
 from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.runs import weights
@@ -167,7 +176,7 @@ def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.opti
 
 def build_schedules(
     recipe: Recipe, networks: Networks, *, total_steps: int, steps_per_epoch: int
-) -> dict[str, Any]:
+) -> dict[str, Schedule]:
     """Build a schedule for each network that has one, by the network's path."""
     given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
     slots = {path: recipe.slot_for("schedules", path) for path, _ in networks.modules()}
@@ -181,20 +190,25 @@ def build_schedules(
     return schedules
 
 
-def build_transforms(recipe: Recipe, *, at: Place) -> dict[str, Any]:
+def build_transforms(recipe: Recipe, *, at: Place) -> dict[str, Transform]:
     """Build the transforms that are applied at one place, by name, in the recipe's order."""
     chosen = (slot for slot in recipe.section("transforms") if slot.settings.at == at)
     return {slot.name: Named(make(recipe, slot), Suspect.of(slot)) for slot in chosen}
 
 
-def build_named(recipe: Recipe, section: str) -> dict[str, Any]:
-    """Build the metrics or callbacks, by name, in the recipe's order.
+def build_metrics(recipe: Recipe) -> dict[str, Metric]:
+    """Build the metrics, by name, in the recipe's order."""
+    return {slot.name: make(recipe, slot) for slot in recipe.section("metrics")}
 
-    Raises PluginError for a callback with none of the events: nobody would ever call it.
+
+def build_callbacks(recipe: Recipe) -> dict[str, Callback]:
+    """Build the callbacks, by name, in the recipe's order.
+
+    Raises PluginError for one with none of the events: nobody would ever call it.
     """
-    built = {slot.name: make(recipe, slot) for slot in recipe.section(section)}
-    for slot in recipe.section(section):
-        if slot.kind == "callback" and not any(hasattr(built[slot.name], event) for event in CALLBACK_EVENTS):
+    built = {slot.name: make(recipe, slot) for slot in recipe.section("callbacks")}
+    for slot in recipe.section("callbacks"):
+        if not any(hasattr(built[slot.name], event) for event in CALLBACK_EVENTS):
             events = ", ".join(CALLBACK_EVENTS)
             message = f"{slot.entry.ref} has none of the events that the engine calls: {events}"
             raise PluginError(slot.problem(message))

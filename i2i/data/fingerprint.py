@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from i2i.kinds import Data
+
 Fingerprint = Mapping[str, Any]
 """``pairs``, a count; ``ids`` and ``file_sizes``, hexadecimal digits, where the data set offers them."""
 
@@ -23,7 +25,7 @@ def fingerprints(splits: Mapping[str, Any]) -> dict[str, Fingerprint]:
     return {split: fingerprint(data) for split, data in splits.items()}
 
 
-def fingerprint(data: Any) -> Fingerprint:
+def fingerprint(data: Data) -> Fingerprint:
     """Return the fingerprint of a data set: of its `ids` and `file_sizes` if it has them, else its length."""
     found: dict[str, Any] = {"pairs": len(data)}
     for name in _WORDS:

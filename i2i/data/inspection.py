@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -16,7 +15,7 @@ from i2i.data.stream import check_item
 from i2i.data.values import check_values, least_and_most
 from i2i.errors import DataError, PluginError, Problem
 from i2i.images import DEPTHS
-from i2i.kinds import Depth
+from i2i.kinds import Data, Depth
 from i2i.seeds import generator_for
 from i2i.system.facts import usable_cores
 from i2i.system.signals import leave_to_parent
@@ -58,7 +57,7 @@ class Finding:
     problems: tuple[Problem, ...] = ()
 
 
-def inspect(data: Any) -> Iterator[Finding]:
+def inspect(data: Data) -> Iterator[Finding]:
     """Yield a finding for each item of `data`, in order; PluginError where the data set itself fails."""
     processes = min(usable_cores(), len(data) // WORTH_A_PROCESS)
     loader = DataLoader(
@@ -77,7 +76,7 @@ def inspect(data: Any) -> Iterator[Finding]:
 
 
 class _Findings(Dataset[Finding | Failed]):
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Data) -> None:
         self._data = data
 
     def __len__(self) -> int:

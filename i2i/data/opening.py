@@ -20,6 +20,7 @@ from i2i.data.stream import check_item
 from i2i.data.values import check_values, least_and_most
 from i2i.data.views import Blamed, Cached, Usable
 from i2i.errors import DataError, Problem
+from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
 from i2i.records import ImageSpec, PairSpec, Side, Split
 from i2i.slot_keys import DataSettings
@@ -28,7 +29,7 @@ from i2i.system.facts import free_memory
 Note = Callable[[str], None]
 """Takes a sentence for the person."""
 
-OpenData = Callable[[Recipe, Note], Mapping[str, Any]]
+OpenData = Callable[[Recipe, Note], Mapping[str, Data]]
 """Returns the splits that a recipe makes use of, by name, ready to be read."""
 
 MOST_TOLD = 20
@@ -42,7 +43,7 @@ def quiet(text: str) -> None:
     """Take a sentence for the person, and say nothing."""
 
 
-def open_as_it_is(recipe: Recipe, split: Split) -> Any:
+def open_as_it_is(recipe: Recipe, split: Split) -> Data:
     """Return one split of the recipe's data with all that may be wrong in it, named where it fails.
 
     An error about a folder that is missing says how to fetch it, where a public data set has that name.
@@ -69,7 +70,7 @@ def spec_of(recipe: Recipe) -> PairSpec:
     return spec
 
 
-def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool = False) -> Any:
+def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool = False) -> Data:
     """Return one split of the recipe's data, of which there is a pair at least.
 
     `note` is told what the data set itself has to say, and what its `on_bad` left out. With `cache`, decoded
@@ -97,7 +98,7 @@ def splits_of(recipe: Recipe) -> tuple[Split, ...]:
     return ("train", "val") if recipe.section("metrics") or recipe.section("callbacks") else ("train",)
 
 
-def open_splits(recipe: Recipe, note: Note = quiet) -> Mapping[str, Any]:
+def open_splits(recipe: Recipe, note: Note = quiet) -> Mapping[str, Data]:
     """Open the splits that training makes use of, by name: alike, and enough for a batch.
 
     A note that several of them have is told once.
@@ -119,7 +120,7 @@ def open_splits(recipe: Recipe, note: Note = quiet) -> Mapping[str, Any]:
     return opened
 
 
-def look_at_some(recipe: Recipe, data: Any, note: Note) -> None:
+def look_at_some(recipe: Recipe, data: Data, note: Note) -> None:
     """Read a few pairs, spread over all; `note` is told what is odd about their values.
 
     Raises DataError where their sizes differ and the recipe names none.
@@ -142,7 +143,7 @@ def look_at_some(recipe: Recipe, data: Any, note: Note) -> None:
             note(f"In {len(places)} of {len(data):,} pairs, {remark}.")
 
 
-def usable(data: Any, *, on_bad: Literal["refuse", "skip"], split: str, note: Note) -> Any:
+def usable(data: Data, *, on_bad: Literal["refuse", "skip"], split: str, note: Note) -> Data:
     """Return `data`, without what cannot be used if `on_bad` is "skip": a note counts and lists that.
 
     To "refuse" costs nothing: what was found wrong when the data was opened raises DataError, and an
@@ -190,7 +191,7 @@ def _kind(spec: ImageSpec) -> str:
     return f"{spec.channels} channel(s) of {spec.depth} from {spec.low:g} to {spec.high:g}"
 
 
-def cached(data: Any, settings: DataSettings, note: Note) -> Any:
+def cached(data: Data, settings: DataSettings, note: Note) -> Data:
     """Return `data` behind the cache that `settings` ask for; unpaired data draw past it."""
     if settings.cache == "none" or hasattr(data, "draw"):
         return data
@@ -202,7 +203,7 @@ def cached(data: Any, settings: DataSettings, note: Note) -> Any:
     return kept
 
 
-def _decoded_bytes(data: Any) -> float:
+def _decoded_bytes(data: Data) -> float:
     """Estimate from the first item how much memory the decoded data set takes."""
     if not len(data):
         return 0.0
@@ -212,7 +213,7 @@ def _decoded_bytes(data: Any) -> float:
     return float(len(data) * sum(first[side].nbytes for side in sides))
 
 
-def check_enough(data: Any, settings: DataSettings, *, ref: str) -> None:
+def check_enough(data: Data, settings: DataSettings, *, ref: str) -> None:
     """Raise DataError when a training split is too small to make one batch."""
     if len(data) < settings.batch_size:
         raise DataError(

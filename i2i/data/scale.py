@@ -9,6 +9,7 @@ import math
 from typing import Any, cast, get_args
 
 from i2i.errors import I2IError
+from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
 from i2i.records import PairSpec, Pictures, Scale
 
@@ -19,7 +20,7 @@ ALIKE = 1.05
 """Two proportions whose quotient is below this are the same: sizes are whole pixels."""
 
 
-def scale_of(recipe: Recipe, data: Any = None) -> Scale:
+def scale_of(recipe: Recipe, data: Data | None = None) -> Scale:
     """Return the scale that pictures are trained at.
 
     The first transform at "loading" that has a `scale` decides, else the data set's; without any the engine
@@ -36,7 +37,7 @@ def scale_of(recipe: Recipe, data: Any = None) -> Scale:
     return "shrunk"
 
 
-def pictures_of(data: Any) -> Pictures | None:
+def pictures_of(data: Data) -> Pictures | None:
     """Return what the sources of a data set are like, from at most `SAMPLED` spread over it.
 
     One that cannot be read is left out: its turn in the training will name it. None where all are so.

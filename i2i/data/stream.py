@@ -21,7 +21,7 @@ from i2i.data.values import check_values
 from i2i.errors import DataError, I2IError, PluginError
 from i2i.images import DTYPES, normalise
 from i2i.images.resizing import resize
-from i2i.kinds import Batch, ImageSpec, Pair, PairSpec, Scale, Side, Transform
+from i2i.kinds import Batch, Data, ImageSpec, Pair, PairSpec, Scale, Side, Transform
 from i2i.seeds import generator_for
 from i2i.slot_keys import DataSettings
 from i2i.system.signals import leave_to_parent
@@ -66,7 +66,7 @@ class Epochs:
 class TrainingPairs(Dataset[Item | Failed]):
     """The training split as the engine sees it: augmented, normalised, of one size."""
 
-    def __init__(self, data: Any, transforms: Mapping[str, Transform], *, seed: int) -> None:
+    def __init__(self, data: Data, transforms: Mapping[str, Transform], *, seed: int) -> None:
         self._data = data
         self._transforms = transforms
         self._seed = seed
@@ -97,7 +97,7 @@ class HeldOutPairs:
     At the `scale` "own" pairs come whole, at the target's own size.
     """
 
-    def __init__(self, data: Any, *, scale: Scale = "shrunk") -> None:
+    def __init__(self, data: Data, *, scale: Scale = "shrunk") -> None:
         self._data = data
         self._scale = scale
 
@@ -184,7 +184,7 @@ def _collate_or_failed(items: Sequence[Item | Failed]) -> Batch | Failed:
 
 
 def training_batches(
-    data: Any,
+    data: Data,
     transforms: Mapping[str, Transform],
     settings: DataSettings,
     *,
@@ -227,7 +227,7 @@ def _augmented(
 
 
 def held_out_batches(
-    data: Any, settings: DataSettings, *, limit: int | None = None, scale: Scale = "shrunk"
+    data: Data, settings: DataSettings, *, limit: int | None = None, scale: Scale = "shrunk"
 ) -> Iterator[Batch]:
     """Yield the whole split, or its first `limit` items, in order; a batch holds pairs of one size."""
     pairs = HeldOutPairs(data, scale=scale)

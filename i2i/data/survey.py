@@ -16,7 +16,7 @@ from i2i.data.doubles import Doubles
 from i2i.data.inspection import Finding, ImageFacts, inspect
 from i2i.data.opening import open_as_it_is
 from i2i.errors import DataError, MissingSplitError, NoUsablePairError, Problem
-from i2i.kinds import ImageSpec, Side, Split
+from i2i.kinds import Data, ImageSpec, Side, Split
 from i2i.recipe.recipe import Recipe
 
 Watch = Callable[[Iterable[Finding], int, str], Iterable[Finding]]
@@ -136,7 +136,7 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
 
 def _read(
     recipe: Recipe,
-    data: Any,
+    data: Data,
     split: Split,
     findings: Iterable[Finding],
     report: DataReport,

@@ -4,10 +4,13 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from i2i.building.blame import Suspect
+from i2i.kinds import Data
 from i2i.records import PairSpec
 
 OPTIONAL = ("credit", "draw", "file_sizes", "ids", "layout", "notes", "problems", "scale")
@@ -20,14 +23,14 @@ OF_EACH = ("file_sizes", "ids")
 class View:
     """A data set that shows another one: the same spec, and what it has of the optional attributes."""
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Data) -> None:
         self._data = data
         self.spec: PairSpec = data.spec
 
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, index: int, /) -> Any:
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
         return self._data[self._place(index)]
 
     def __getattr__(self, name: str) -> Any:
@@ -38,8 +41,10 @@ class View:
             return [found[self._place(index)] for index in range(len(self))]
         return self._draw if name == "draw" else found
 
-    def _draw(self, index: int, rng: Any) -> Any:
-        return self._data.draw(self._place(index), rng)
+    def _draw(self, index: int, rng: torch.Generator) -> Mapping[str, Any]:
+        data: Any = self._data
+        item: Mapping[str, Any] = data.draw(self._place(index), rng)
+        return item
 
     def _place(self, index: int) -> int:
         """Return where the item at `index` is in the data set that is shown."""
@@ -49,7 +54,7 @@ class View:
 class Blamed(View):
     """A data set that is named where it fails: in the item's own code, in whichever process that runs."""
 
-    def __init__(self, data: Any, suspect: Suspect) -> None:
+    def __init__(self, data: Data, suspect: Suspect) -> None:
         super().__init__(data)
         self._suspect = suspect
 
@@ -57,21 +62,21 @@ class Blamed(View):
         with self._suspect.named():
             return len(self._data)
 
-    def __getitem__(self, index: int, /) -> Any:
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         with self._suspect.named():
             return self._data[index]
 
-    def _draw(self, index: int, rng: Any) -> Any:
+    def _draw(self, index: int, rng: torch.Generator) -> Mapping[str, Any]:
         with self._suspect.named():
-            return self._data.draw(index, rng)
+            return super()._draw(index, rng)
 
 
 class Usable(View):
     """A data set without the items that cannot be used."""
 
-    def __init__(self, data: Any, indices: Sequence[int]) -> None:
+    def __init__(self, data: Data, indices: Sequence[int]) -> None:
         super().__init__(data)
         self._indices = tuple(indices)
 
@@ -85,7 +90,7 @@ class Usable(View):
 class First(View):
     """The first items of a data set, as a data set."""
 
-    def __init__(self, data: Any, count: int) -> None:
+    def __init__(self, data: Data, count: int) -> None:
         super().__init__(data)
         self._count = min(count, len(data))
 
@@ -101,11 +106,11 @@ class First(View):
 class Cached(View):
     """A data set whose decoded items stay in memory after their first use."""
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Data) -> None:
         super().__init__(data)
-        self._items: dict[int, Any] = {}
+        self._items: dict[int, Mapping[str, Any]] = {}
 
-    def __getitem__(self, index: int, /) -> Any:
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
         if index not in self._items:
             self._items[index] = self._data[index]
         return self._items[index]

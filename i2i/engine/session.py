@@ -103,9 +103,9 @@ class Session:
             steps_per_epoch=max(1, round(self.steps_per_epoch)),
         )
         draws = {slot.name: slot.settings.draws for slot in recipe.section("metrics")}
-        metrics = components.build_named(recipe, "metrics")
+        metrics = components.build_metrics(recipe)
         self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
-        self.callbacks = components.build_named(recipe, "callbacks")
+        self.callbacks = components.build_callbacks(recipe)
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None
         exported = self.networks.generators[components.method_slots(recipe).exported]
         multiple = getattr(exported, "size_multiple", 1)

@@ -19,7 +19,7 @@ from i2i.data.opening import open_data
 from i2i.engine.scoring import Scorer, Scores, directions
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.images import resizing
-from i2i.kinds import Batch, Direction, ImageSpec, Scale, Side, Split
+from i2i.kinds import Batch, Data, Direction, ImageSpec, Scale, Side, Split
 from i2i.models.trained import Trained
 from i2i.models.translate import Model, load_model, translate
 from i2i.plugins.catalog import Catalog
@@ -103,7 +103,7 @@ def evaluate_trained(
     recipe = trained.recipe
     settings = recipe.data.settings
     runtime = resolve(device, "fp32")
-    metrics = components.build_named(recipe, "metrics")
+    metrics = components.build_metrics(recipe)
     if not metrics:
         raise RecipeError(f"there is no metric to score {trained.path} with: add one, like --metric mae.")
     ways = directions(metrics)  # refused before anything is opened
@@ -147,7 +147,7 @@ def evaluate_trained(
     )
 
 
-def check_fit(model: Model, data: Any, trained: Trained) -> None:
+def check_fit(model: Model, data: Data, trained: Trained) -> None:
     """Raise DataError when the images of a data set have other channels than the model's."""
     sides: tuple[Side, Side] = ("source", "target")
     for side in sides:

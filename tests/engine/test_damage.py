@@ -578,7 +578,7 @@ def test_adding_a_transform_leaves_the_draws_of_the_others_alone(load):
 
     def flips(*settings: str) -> list[torch.Tensor]:
         recipe = load(*settings)
-        transforms = components.build_named(recipe, "transforms")
+        transforms = components.build_transforms(recipe, at="loading")
         data = open_data(recipe, "train")
         stream = training_batches(data, transforms, recipe.data.settings, seed=1, first=0, last=5)
         return [batch.source for batch in stream]

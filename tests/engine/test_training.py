@@ -27,7 +27,7 @@ def session_of(recipe) -> Session:
 
 def batches_of(session: Session, count: int):
     recipe = session.recipe
-    transforms = components.build_named(recipe, "transforms")
+    transforms = components.build_transforms(recipe, at="loading")
     return list(
         training_batches(
             session.data["train"], transforms, recipe.data.settings, seed=recipe.seed, first=0, last=count
