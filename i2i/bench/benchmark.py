@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from i2i._version import __version__
+from i2i.bench.benchmark_file import SecondsAsSteps, State, read_state, write_state
 from i2i.bench.cells import Cell, Conditions, Matrix, key_of
 from i2i.bench.definition import Definition
 from i2i.bench.jobs import Event, Job
 from i2i.bench.outcomes import RunOutcome, read_outcome
 from i2i.bench.results import SCHEMA, ReportedMetric, Results, read_results
-from i2i.bench.state import SecondsAsSteps, State, read_state, write_state
 from i2i.errors import Interrupted, Problem, RecipeError, did_you_mean
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import read_settings

@@ -140,8 +140,8 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
 
     from i2i.building.probe import probe
     from i2i.data.opening import open_splits
-    from i2i.engine.conditions import under
     from i2i.engine.rehearsal import dry_pass
+    from i2i.engine.surroundings import under
     from i2i.models.evaluation import definition
     from i2i.plugins.catalog import Catalog
     from i2i.recipe.recipe import load_recipe

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from i2i.data.arrival import Failed, arrive, failed
-from i2i.data.doubles import look
+from i2i.data.duplicates import look
 from i2i.data.stream import check_item
 from i2i.data.values import check_values, least_and_most
 from i2i.errors import DataError, PluginError, Problem

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from i2i.building.blame import components_blamed
 from i2i.data.advice import size_problem, value_remark
-from i2i.data.doubles import Doubles
+from i2i.data.duplicates import Doubles
 from i2i.data.inspection import Finding, ImageFacts, inspect
 from i2i.data.opening import open_as_it_is
 from i2i.errors import DataError, MissingSplitError, NoUsablePairError, Problem

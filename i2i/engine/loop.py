@@ -22,12 +22,12 @@ from i2i.building.probe import NetworkFacts, probe
 from i2i.data.fingerprint import Fingerprint, fingerprints
 from i2i.data.opening import OpenData, open_splits
 from i2i.engine import resuming
-from i2i.engine.conditions import under
 from i2i.engine.observer import Observer, Silent
 from i2i.engine.recorder import Recorder
 from i2i.engine.rehearsal import dry_pass, empty_cache
 from i2i.engine.resuming import Resumption
 from i2i.engine.session import TRAINER, Duties, Session
+from i2i.engine.surroundings import under
 from i2i.engine.throughput import Throughput
 from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, RecipeError, ran_out_of_memory
 from i2i.kinds import Data

@@ -10,9 +10,9 @@ import torch
 
 from i2i.building.probe import NetworkFacts, probe
 from i2i.data.opening import open_splits
-from i2i.engine.conditions import under
 from i2i.engine.observer import Observer, Silent
 from i2i.engine.session import Session
+from i2i.engine.surroundings import under
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
 from i2i.runs import checkpoint

@@ -23,7 +23,7 @@ from i2i.runs import checkpoint
 from i2i.runs.changes import LENGTH, Change, changes
 from i2i.runs.checkpoint import DamagedError, Found
 from i2i.runs.folder import SUMMARY, RunFolder, provenance
-from i2i.runs.records import METRICS, read_records
+from i2i.runs.metrics_log import METRICS, read_records
 from i2i.system.atomic import write_bytes
 from i2i.system.device import resolve
 

@@ -25,7 +25,7 @@ from i2i.data.scale import pictures_of, scale_of
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, training_batches
 from i2i.data.views import First
 from i2i.engine.average import Average
-from i2i.engine.exported import Exported
+from i2i.engine.exported_model import Exported
 from i2i.engine.scoring import Scorer, Scores
 from i2i.errors import DataError, PluginError, RecipeError, ResourceError, in_a_line
 from i2i.kinds import Data, Method

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from i2i.errors import DataError, Problem
 from i2i.images import deep_png, npy, tiff
-from i2i.images.beside import NOTHING, Beside
 from i2i.images.formats import FORMATS, Format, format_for, index_depth
+from i2i.images.metadata import NOTHING, Beside
 from i2i.images.reading import DTYPES
 from i2i.images.values import quantise
 from i2i.records import Colour, ImageSpec

@@ -19,8 +19,8 @@ from i2i import testtime
 from i2i.data.scale import scale_of
 from i2i.errors import DataError, I2IError, PluginError, Problem, RecipeError
 from i2i.images import write_image
-from i2i.images.beside import read_beside
 from i2i.images.formats import format_for
+from i2i.images.metadata import read_beside
 from i2i.images.resizing import padded, resize
 from i2i.kinds import PairSpec, Scale
 from i2i.models.planning import written

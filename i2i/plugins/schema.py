@@ -25,7 +25,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from i2i.errors import PluginError, did_you_mean
 from i2i.kinds import KINDS
-from i2i.plugins.examples import as_toml, examples_of, meant_by
+from i2i.plugins.value_examples import as_toml, examples_of, meant_by
 from i2i.registry import Entry
 
 REQUIRED = inspect.Parameter.empty

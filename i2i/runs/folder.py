@@ -23,7 +23,7 @@ from i2i.errors import DataError, RecipeError, ResourceError
 from i2i.plugins.versions import PROVENANCE, RESOLVED, plugin_versions
 from i2i.recipe.recipe import Recipe
 from i2i.runs import checkpoint
-from i2i.runs.records import METRICS, read_records
+from i2i.runs.metrics_log import METRICS, read_records
 from i2i.system.atomic import TEMPORARY, cannot_write, sync, sync_folder, write_bytes, write_text
 from i2i.system.device import Runtime
 from i2i.system.facts import processor

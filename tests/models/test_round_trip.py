@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from i2i.images import read_image, write_image
-from i2i.images.beside import Beside
+from i2i.images.metadata import Beside
 from i2i.kinds import Colour, ImageSpec, PairSpec, Part, TestSettings
 from i2i.runs import weights
 

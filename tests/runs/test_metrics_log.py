@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from i2i.runs.records import read_records
+from i2i.runs.metrics_log import read_records
 
 TRAIN = {"kind": "train", "step": 2, "epoch": 0.5, "seconds": 1, "losses": {"l1": 0.5, "broken": None}}
 VAL = {"kind": "val", "step": 4, "epoch": 1.0, "seconds": 2.0, "metrics": {"mae": 0.1}, "copy_input": {}}

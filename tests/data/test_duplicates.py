@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from i2i.data.doubles import Doubles, look
+from i2i.data.duplicates import Doubles, look
 from i2i.seeds import generator_for
 
 
