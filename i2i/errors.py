@@ -6,7 +6,7 @@ and the exit code of the command line. Nothing here is for bugs: those stay ordi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
@@ -17,6 +17,9 @@ EXIT_DATA = 3
 EXIT_RESOURCES = 4
 EXIT_DIVERGED = 5
 EXIT_PLUGIN = 6
+
+MOST_TOLD = 20
+"""Problems that are spelled out before the others are only counted."""
 
 LONGEST_REASON = 400
 """How many characters of a foreign exception's text are told."""
@@ -122,6 +125,14 @@ def in_a_line(error: BaseException) -> str:
     if len(text) > LONGEST_REASON:
         text = f"{text[:LONGEST_REASON]}…"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shortened(problems: Sequence[Problem], *, rest: str) -> list[Problem]:
+    """Return the first of `problems`, and a last one that counts the others; `rest` says what of them."""
+    told = list(problems[:MOST_TOLD])
+    if others := len(problems) - len(told):
+        told.append(Problem(f"and {others:,} more; {rest}."))
+    return told
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ What to do about items that cannot be used is the recipe's choice: refuse them, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from i2i.data.public_sets import advice
 from i2i.data.stream import check_item
 from i2i.data.values import check_values, least_and_most
 from i2i.data.views import Blamed, Cached, Usable
-from i2i.errors import DataError, Problem
+from i2i.errors import DataError, shortened
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
 from i2i.records import ImageSpec, PairSpec, Side, Split
@@ -32,8 +32,7 @@ Note = Callable[[str], None]
 OpenData = Callable[[Recipe, Note], Mapping[str, Data]]
 """Returns the splits that a recipe makes use of, by name, ready to be read."""
 
-MOST_TOLD = 20
-"""Problems that are spelled out before the others are only counted."""
+REST = "`i2i data check` lists all of them"
 
 LOOKED_AT = 8
 """Pairs that a training looks at before it starts."""
@@ -82,7 +81,7 @@ def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool =
     try:
         data = open_as_it_is(recipe, split)
     except DataError as error:
-        raise type(error)(*shortened(error.problems)) from error
+        raise type(error)(*shortened(error.problems, rest=REST)) from error
     for text in getattr(data, "notes", ()):
         note(text)
     data = usable(data, on_bad=settings.on_bad, split=split, note=note)
@@ -152,26 +151,17 @@ def usable(data: Data, *, on_bad: Literal["refuse", "skip"], split: str, note: N
     known = tuple(getattr(data, "problems", ()))
     if on_bad == "refuse":
         if known:
-            raise DataError(*shortened(known))
+            raise DataError(*shortened(known, rest=REST))
         return data
     findings = list(inspect(data))
     good = [finding.index for finding in findings if not finding.problems]
     problems = [*known, *(problem for finding in findings for problem in finding.problems)]
     if not good:
-        raise DataError(*shortened(problems), f"nothing in the split '{split}' can be used.")
+        raise DataError(*shortened(problems, rest=REST), f"nothing in the split '{split}' can be used.")
     if problems:
-        told = "\n".join(problem.render() for problem in shortened(problems))
+        told = "\n".join(problem.render() for problem in shortened(problems, rest=REST))
         note(f"The split '{split}' goes on with {len(good):,} pairs, and without these:\n{told}")
     return data if len(good) == len(findings) else Usable(data, good)
-
-
-def shortened(problems: Sequence[Problem]) -> list[Problem]:
-    """Return the first of `problems`, and a last one that counts the rest."""
-    told = list(problems[:MOST_TOLD])
-    rest = len(problems) - len(told)
-    if rest > 0:
-        told.append(Problem(f"and {rest:,} more; `i2i data check` lists all of them."))
-    return told
 
 
 def check_alike(spec: PairSpec, other: PairSpec, *, split: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from i2i.errors import I2IError, PluginError, Problem, RecipeError
+from i2i.errors import I2IError, PluginError, Problem, RecipeError, shortened
 from i2i.recipe.toml_lines import KeyPath
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -80,4 +80,5 @@ class Findings:
             return
         found = sorted(self._found, key=lambda item: item[0])
         kind = PluginError if all(plugin for _, _, plugin in found) else RecipeError
-        raise kind(*(problem for _, problem, _ in found))
+        problems = [problem for _, problem, _ in found]
+        raise kind(*shortened(problems, rest="mend these first"))

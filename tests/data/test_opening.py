@@ -13,10 +13,10 @@ import torch
 
 from i2i.building.blame import Suspect
 from i2i.data.inspection import WORTH_A_PROCESS, inspect
-from i2i.data.opening import MOST_TOLD, check_alike, usable
+from i2i.data.opening import check_alike, usable
 from i2i.data.stream import as_pair
 from i2i.data.views import OPTIONAL, Blamed, Cached, First, Usable, View
-from i2i.errors import DataError, PluginError, Problem
+from i2i.errors import MOST_TOLD, DataError, PluginError, Problem
 from i2i.kinds import ImageSpec, PairSpec
 
 SPEC = PairSpec(ImageSpec(1, 2, 2), ImageSpec(3, 2, 2))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i.errors import RecipeError
+from i2i.errors import MOST_TOLD, RecipeError
 from i2i.recipe.recipe import load_recipe
 
 HEAD = 'recipe = 1\nname = "child"\nextends = "x.toml"\n'
@@ -324,3 +324,12 @@ def test_the_slot_in_charge_of_a_network(recipe_file):
     ]
     assert recipe.slot_for("schedules", "generators.main").name == "all"
     assert load_recipe("x.toml", unset=["schedule"]).slot_for("schedules", "generators.main") is None
+
+
+def test_of_very_many_mistakes_the_first_are_told_and_the_others_counted(recipe_file):
+    losses = "\n".join(f'[losses.odd{number}]\nuse = "l1x"' for number in range(2000))
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe_file(new=losses))
+    assert len(caught.value.problems) == MOST_TOLD + 1
+    assert "more; mend these first." in str(caught.value)
+    assert len(str(caught.value)) < 10_000
