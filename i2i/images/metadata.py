@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from i2i.images import npy, tiff
-from i2i.images.formats import FORMATS, Format
+from i2i.images.formats import FORMATS, READ_ONLY, Format
 from i2i.records import ImageSpec
 
 GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737)
@@ -126,7 +126,7 @@ def _ratio(value: Any) -> float:
 
 
 def _of_others(path: Path, start: bytes) -> Beside:
-    names = sorted({form.name for form in FORMATS.values()} - {"NPY", "TIFF"})
+    names = sorted({*(form.name for form in FORMATS.values()), *READ_ONLY.values()} - {"NPY", "TIFF"})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image = Image.open(path, formats=names)

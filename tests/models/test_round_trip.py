@@ -361,3 +361,12 @@ def test_a_georeference_of_rows_that_were_turned_is_not_carried(translate, tmp_p
     done = translate(tmp_path / "a.tif", tmp_path / "b.tif", DEEP)
     assert "georeference of 1" in done.err
     assert not set(tags(tmp_path / "b.tif")) & {33550, 33922, 34735}
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.tga", "a.jfif"])
+def test_of_a_kind_that_is_only_read_nothing_is_said_where_nothing_is_lost(translate, tmp_path, name):
+    (tmp_path / "in").mkdir()
+    picture = Image.fromarray(noise(20, 30, 3, dtype="uint8"))
+    picture.save(tmp_path / "in" / name, format="JPEG" if name.endswith("jfif") else None)
+    done = translate(tmp_path / "in", tmp_path / "out", ImageSpec(3, 16, 16))
+    assert (done.code, done.err) == (0, "")

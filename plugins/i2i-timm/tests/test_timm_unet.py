@@ -123,7 +123,8 @@ def test_init_is_for_the_decoder():
     assert network.last.weight.std().item() == pytest.approx(0.02, rel=0.3)
 
 
-def test_a_model_of_one_size_says_so_of_images_that_it_cannot_translate(tmp_path):
+@pytest.mark.parametrize(("size", "shown"), [(["--size", "native"], "50x70"), ([], "160x224")])
+def test_a_model_of_one_size_says_so_of_images_that_it_cannot_translate(tmp_path, size, shown):
     run_tiny(
         "generator.use=timm/unet",
         "generator.backbone=test_coatnet",
@@ -134,10 +135,10 @@ def test_a_model_of_one_size_says_so_of_images_that_it_cannot_translate(tmp_path
     )
     Image.new("RGB", (70, 50)).save(tmp_path / "other.png")
     command = ["translate", str(tmp_path / "run/model.safetensors"), str(tmp_path / "other.png"), "out.png"]
-    answer = CliRunner().invoke(app, command)
+    answer = CliRunner().invoke(app, [*command, *size])
     assert isinstance(answer.exception, DataError)
     assert answer.exception.problems[0].message.startswith(
-        "timm's 'test_coatnet' cannot take images of 50x70 pixels, it was made for 160x160"
+        f"timm's 'test_coatnet' cannot take images of {shown} pixels, it was made for 160x160"
     )
 
 
