@@ -70,6 +70,7 @@ class Run:
         self._show = show
         self._watched: list[str] = []
         self._unsound = torch.zeros((), dtype=torch.int64, device=runtime.device)
+        self._sound = torch.zeros((), device=runtime.device)
         self._batches: dict[int, Sequence[str]] = {}
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -117,11 +118,13 @@ class Run:
         self.scaler.unscale_(optimizer)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         gradients = [p.grad for p in parameters if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
         if self._clip:
-            nn.utils.clip_grads_with_norm_(parameters, self._clip, norm)
+            size = nn.utils.get_total_norm(gradients)
+            nn.utils.clip_grads_with_norm_(parameters, self._clip, size)
+        else:  # half the price of a norm, and as good for this: a sum is finite only where all of it is
+            size = sum((gradient.sum().float() for gradient in gradients), torch.zeros_like(self._sound))
         if not self.scaler.is_enabled():  # a scaled gradient may overflow: the scaler leaves that step out
-            self._watch(norm, f"a gradient of {slot}")
+            self._watch(size, f"a gradient of {slot}")
         if self._unsound.is_cpu:
             if not self._unsound:
                 self.scaler.step(optimizer)
