@@ -151,7 +151,10 @@ class _Training:
             recipe,
             data=data,
             runtime=runtime,
-            provenance={key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
+            provenance={
+                **{key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
+                "data": marks,
+            },
             folder=folder.root,
             start=begun is None or begun.found.sound is None,
             show=self._recorder.show,

@@ -15,6 +15,7 @@ from typing import Any
 from i2i.building import components
 from i2i.building.blame import components_blamed
 from i2i.data import stream
+from i2i.data.fingerprint import differences, fingerprint
 from i2i.data.opening import open_data
 from i2i.engine.scoring import Scorer, Scores, directions
 from i2i.errors import DataError, MissingSplitError, RecipeError
@@ -117,6 +118,7 @@ def evaluate_trained(
     with runtime.active(), components_blamed(recipe):
         model = load_model(trained.path, device=runtime.device, catalog=catalog)
         check_fit(model, data, trained)
+        others = _other_data(trained, split, data)
         drawn = {slot.name: draws or slot.settings.draws for slot in recipe.section("metrics")}
         scorer = Scorer(metrics, data.spec, runtime, seed=recipe.seed, draws=drawn)
         if scorer.unprepared:
@@ -143,7 +145,7 @@ def evaluate_trained(
         definitions={name: definition(metric) for name, metric in metrics.items()},
         scores=scores,
         credit=getattr(data, "credit", ""),
-        notes=model.notes,
+        notes=(*model.notes, *others),
     )
 
 
@@ -157,6 +159,16 @@ def check_fit(model: Model, data: Data, trained: Trained) -> None:
                 f"{trained.path} was trained with {wants} channels on the {side} side, and "
                 f"{trained.recipe.data.entry.ref} has {has} there: give it the kind of data it knows."
             )
+
+
+def _other_data(trained: Trained, split: Split, data: Data) -> list[str]:
+    """Return a note where the model was trained beside other data under this name."""
+    seen = trained.header.provenance.get("data")
+    before = seen.get(split) if isinstance(seen, Mapping) else None
+    if not isinstance(before, Mapping) or not isinstance(before.get("pairs"), int):
+        return []  # an older model, or a split that training did not open
+    told = differences({split: before}, {split: fingerprint(data)})
+    return [f"These are not the data of the training: {'; '.join(told)}."] if told else []
 
 
 def definition(metric: Any) -> str:

@@ -285,3 +285,22 @@ def test_scoring_leaves_the_random_state_as_it_was(trained):
     before = torch.get_rng_state()
     evaluate_trained(find_trained(trained, catalog=catalog), split="test", catalog=catalog)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_data_that_are_not_those_of_the_training_are_told(i2i, load, tmp_path):
+    for split, count in (("train", 3), ("val", 2)):
+        for number in range(count):
+            for side in "AB":
+                path = tmp_path / "pairs" / split / side / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.effect_noise((16, 16), 90 + number).convert("RGB").save(path)
+    data = ("data.use=paired-images", f"data.root={tmp_path / 'pairs'}", "data.size=16")
+    folder = run(load(*data, "train.steps=1"), tmp_path / "own").folder
+    same = i2i("eval", str(folder), "--split", "val")
+    assert (same.code, "not the data of the training" in same.err) == (0, False)
+    for side in "AB":
+        Image.effect_noise((16, 16), 10).convert("RGB").save(tmp_path / "pairs" / "val" / side / "9.png")
+    other = i2i("eval", str(folder), "--split", "val")
+    assert other.code == 0
+    told = "These are not the data of the training: the split 'val' had 2 pairs, and has 3 now."
+    assert told in other.err
