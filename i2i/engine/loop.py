@@ -24,7 +24,7 @@ from i2i.data.opening import OpenData, open_splits
 from i2i.engine import resuming
 from i2i.engine.observer import Observer, Silent
 from i2i.engine.recorder import Recorder
-from i2i.engine.rehearsal import dry_pass, empty_cache
+from i2i.engine.rehearsal import dry_pass, release_memory
 from i2i.engine.resuming import Resumption
 from i2i.engine.session import TRAINER, Duties, Session
 from i2i.engine.surroundings import under
@@ -114,7 +114,7 @@ def _run_in(
         else:
             if not rehearsed:
                 dry_pass(recipe, data, runtime, where=folder.root)
-                empty_cache()
+                release_memory()
             if fresh:
                 folder.clear()
             folder.start(recipe, provenance(recipe, runtime) | {"data": marks})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +32,7 @@ def rehearse(recipe: Recipe, *, device: str = "auto", observer: Observer | None 
         data = open_splits(recipe, (observer or Silent()).note)
         facts = probe(recipe, data["train"].spec)
         dry_pass(recipe, data, runtime)
-    empty_cache()
+    release_memory()
     return facts
 
 
@@ -61,7 +62,12 @@ def dry_pass(
     return session
 
 
-def empty_cache() -> None:
-    """Give back the memory that a dry pass took on a GPU, where the training may want it in other pieces."""
+def release_memory() -> None:
+    """Give back the memory of a dry pass, which the training may want in other pieces.
+
+    The first optimizer of a process makes torch import its compiler, and that import keeps the frames that
+    led to it, with all that they hold, until they are collected.
+    """
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

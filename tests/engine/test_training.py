@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
+import weakref
 
 import pytest
 import torch
 
 from i2i import run
 from i2i.building import components
-from i2i.data.opening import open_data
+from i2i.data.opening import open_data, open_splits
 from i2i.data.stream import epoch_order, training_batches
-from i2i.engine.rehearsal import rehearse
+from i2i.engine.rehearsal import dry_pass, rehearse
 from i2i.engine.session import Session
 from i2i.errors import RecipeError
 from i2i.system.device import Runtime
@@ -296,3 +298,19 @@ def test_without_discriminators_it_is_plain_regression(load, tmp_path):
     run(recipe, tmp_path / "run")
     lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
     assert next(lines)["losses"].keys() == {"l1"}
+
+
+def test_a_session_goes_with_the_last_that_holds_it(load):
+    """Its networks would otherwise take memory beside those of the run until somebody collects."""
+    recipe = load("train.ema=0.9")
+    data = open_splits(recipe, lambda text: None)
+    dry_pass(recipe, data, CPU)  # the first of a process stays for a while: see release_memory
+    gc.collect()
+    gc.disable()
+    try:
+        session = dry_pass(recipe, data, CPU)
+        networks = [weakref.ref(session), *(weakref.ref(module) for _, module in session.networks.modules())]
+        del session
+        assert [reference() for reference in networks] == [None] * len(networks)
+    finally:
+        gc.enable()
