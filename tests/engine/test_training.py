@@ -16,7 +16,7 @@ from i2i.data.opening import open_data, open_splits
 from i2i.data.stream import epoch_order, training_batches
 from i2i.engine.rehearsal import dry_pass, rehearse
 from i2i.engine.session import Session
-from i2i.errors import RecipeError
+from i2i.errors import DivergedError, RecipeError
 from i2i.system.device import Runtime
 
 CPU = Runtime("cpu", "fp32", False, 1)
@@ -314,3 +314,12 @@ def test_a_session_goes_with_the_last_that_holds_it(load):
         assert [reference() for reference in networks] == [None] * len(networks)
     finally:
         gc.enable()
+
+
+def test_statistics_that_are_not_finite_are_not_saved(load):
+    session = session_of(load("generator.use=unet", "generator.depth=3", "generator.width=4"))
+    parts = session.networks.generators["main"].modules()
+    norm = next(part for part in parts if isinstance(part, torch.nn.BatchNorm2d))
+    norm.running_var.fill_(torch.inf)
+    with pytest.raises(DivergedError, match=r"'.*running_var'"):
+        session.files()
