@@ -14,9 +14,9 @@ from i2i.building.blame import components_blamed
 from i2i.data.advice import size_problem, value_remark
 from i2i.data.duplicates import Doubles
 from i2i.data.inspection import Finding, ImageFacts, inspect
-from i2i.data.opening import open_as_it_is
+from i2i.data.opening import check_alike, open_as_it_is
 from i2i.errors import DataError, MissingSplitError, NoUsablePairError, Problem
-from i2i.kinds import Data, ImageSpec, Side, Split
+from i2i.kinds import Data, ImageSpec, PairSpec, Side, Split
 from i2i.recipe.recipe import Recipe
 
 Watch = Callable[[Iterable[Finding], int, str], Iterable[Finding]]
@@ -110,6 +110,7 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
     report = DataReport(recipe.data.entry.ref)
     failures: list[DataError] = []
     doubles = Doubles()
+    trained: PairSpec | None = None
     for split in get_args(Split):
         try:
             data = open_as_it_is(recipe, split)
@@ -128,6 +129,12 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
             report.remarks += [text for text in getattr(data, "notes", ()) if text not in report.remarks]
             findings = watch(inspect(data), len(data), split)
             report.splits[split] = _read(recipe, data, split, findings, report, doubles)
+            trained = trained or data.spec  # the training split comes first
+            try:
+                check_alike(trained, data.spec, split=split)
+            except DataError as error:
+                report.add(split, error.problems)
+                report.trainable = False
     if not report.splits:
         raise next((error for error in failures if not isinstance(error, MissingSplitError)), failures[0])
     report.remarks += doubles.remarks()

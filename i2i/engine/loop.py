@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from i2i.engine.throughput import Throughput
 from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, RecipeError, ran_out_of_memory
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
+from i2i.records import Batch
 from i2i.runs import checkpoint
 from i2i.runs.folder import RunFolder, provenance
 from i2i.system.atomic import write_bytes, write_text
@@ -203,13 +204,29 @@ class _Training:
         throughput.restart()
         while session.step < stop:
             with throughput.waiting():
-                chosen = [next(batches) for _ in range(session.accumulate)]
+                chosen = self._next(batches)
             self._steps_whole = False
             logs = session.advance(chosen)
             self._steps_whole = True
             throughput.add(images)
             self._recorder.progress(session, throughput)
             self._follow_up(logs, stop)
+
+    def _next(self, batches: Iterator[Batch]) -> list[Batch]:
+        """Return the batches of the next step; where a signal has ended the workers too, end as it asks."""
+        try:
+            return [next(batches) for _ in range(self._session.accumulate)]
+        except RuntimeError:
+            if self._signals.received is None:
+                raise
+            raise self._interrupted(self._signals.received) from None
+
+    def _interrupted(self, signal: int) -> Interrupted:
+        return Interrupted(
+            signal,
+            f"interrupted after step {self._session.step:,}; the state is saved. "
+            f"To go on, run the same recipe with --out {self._folder.root}",
+        )
 
     def _follow_up(self, logs: Mapping[str, Tensor], stop: int) -> None:
         """Do what is due after a step: log it, save it, tell the callbacks, validate."""
@@ -232,11 +249,7 @@ class _Training:
         if ends or self._duties.validation or step % train.save_every == 0:
             self._save(self._duties)
         if signal is not None and not last:
-            raise Interrupted(
-                signal,
-                f"interrupted after step {step:,}; the state is saved. "
-                f"To go on, run the same recipe with --out {self._folder.root}",
-            )
+            raise self._interrupted(signal)
         owed = bool(self._duties)
         self._settle()
         if ends and owed:

@@ -18,6 +18,7 @@ from i2i.pages.report import Report
 from i2i.recipe.recipe import Recipe
 from i2i.records import Batch
 from i2i.runs.folder import RunFolder
+from i2i.runs.metrics_log import METRICS
 from i2i.system.atomic import write_bytes
 from i2i.system.device import peak_memory_mb
 
@@ -54,6 +55,10 @@ class Recorder:
             directions=session.scorer.directions,
         )
         records, notes = self._folder.rewind(session.step, validated=validated)
+        if session.step and not records:
+            notes.append(
+                f"{METRICS} holds no record of the steps up to {session.step:,}: the report lacks them."
+            )
         for record in records:
             self._report.add(record)
         for shown_at, strips in self._folder.strips():

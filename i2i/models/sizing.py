@@ -88,8 +88,8 @@ class Sizing:
             first = ", ".join(self.far[:NAMED]) + (", …" if len(self.far) > NAMED else "")
             height, width = self._known()
             notes.append(
-                f"{_counted(len(self.far))} far from the scale of the training, {height}x{width}, and taken "
-                f"as they are: {first}; --size {min(height, width)} brings them to it."
+                f"{_counted(len(self.far))} far from the scale of the training, {height}x{width}, and not "
+                f"brought to it: {first}; --size {min(height, width)} does that."
             )
         return notes
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -40,7 +42,15 @@ def watched() -> Iterator[Signals]:
 
 
 def leave_to_parent(_worker: int = 0) -> None:
-    """In a worker process: a terminal's Ctrl-C is the parent's to answer, SIGTERM ends the worker."""
+    """In a worker process: a terminal's Ctrl-C is the parent's to answer, SIGTERM ends the worker, as done.
+
+    Whoever stops a service sends SIGTERM to the workers too. torch takes a worker that a signal killed for a
+    failure, and raises that wherever the parent happens to be, in the midst of a save too.
+    """
     for signum in WATCHED:
         ends = signum == getattr(signal, "SIGTERM", None)
-        signal.signal(signum, signal.SIG_DFL if ends else signal.SIG_IGN)
+        signal.signal(signum, _ended if ends else signal.SIG_IGN)
+
+
+def _ended(*_: Any) -> None:
+    os._exit(0)

@@ -420,3 +420,15 @@ def test_notes_of_the_data_are_told_once(i2i, pairs):
         (pairs / split / "A" / "x.avif").touch()
     lines = i2i("data", "check", "pairs").out.splitlines()
     assert lines.count("note: 1 file of another kind: .avif 1; these are left out") == 1
+
+
+def test_a_split_of_other_images_than_the_training_split_is_a_problem(i2i, tmp_path):
+    for split, mode in (("train", "RGB"), ("val", "RGBA")):
+        for side in "AB":
+            (tmp_path / split / side).mkdir(parents=True)
+            for number in range(2):
+                path = tmp_path / split / side / f"{number}.png"
+                Image.effect_noise((16, 16), 60 + number).convert(mode).save(path)
+    ended = i2i("data", "check", str(tmp_path))
+    assert ended.code == 3
+    assert "the source in the split 'val' has 4 channel(s)" in ended.out + ended.err

@@ -415,3 +415,20 @@ def test_the_rehearsal_writes_where_the_run_will(load, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     assert run(load(), tmp_path / "run").status == "done"
     assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+
+
+def test_what_a_run_left_without_its_recipe_is_kept_and_the_way_on_is_named(load, tmp_path):
+    run(load("train.steps=3"), tmp_path / "run")
+    (tmp_path / "run" / "resolved.toml").unlink()
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    for fresh in (False, True):
+        with pytest.raises(RecipeError, match=r"no resolved\.toml .* generator\.init_from = '.*/run/model"):
+            run(load("train.steps=3"), tmp_path / "run", fresh=fresh)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+
+
+def test_records_that_are_gone_are_told_when_the_run_goes_on(load, tmp_path, heard):
+    run(load(), tmp_path / "run", stop_at=6)
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    run(load(), tmp_path / "run", observer=heard)
+    assert any("metrics.jsonl holds no record of the steps up to 6" in note for note in heard.notes)

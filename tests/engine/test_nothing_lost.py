@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -350,3 +351,25 @@ def test_a_list_that_there_is_no_room_for_is_one(desk):
     ended = shell("components list > /dev/full", desk)
     assert ended.returncode == 4
     assert "no space is left" in ended.stderr
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_to_all_processes_of_a_run_ends_it_as_one_to_itself(desk, signum):
+    """As `timeout`, a service manager or a terminal sends it: to the data workers too."""
+    (desk / "long.toml").write_text(RECIPE.replace("steps = 14", "steps = 100000").replace("= 6", "= 1000"))
+    line = [sys.executable, "-m", "i2i", "run", "long.toml", "--out", "group", "--set", "data.workers=2"]
+    process = subprocess.Popen(
+        line, cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not (desk / "group" / "metrics.jsonl").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(process.pid, signum)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    assert "Traceback" not in told
+    assert "the state is saved" in told
+    done = json.loads((desk / "group" / "summary.json").read_text())
+    assert done["status"] == "interrupted"
+    assert checkpoint.newest(desk / "group" / "checkpoints").step == done["steps"]

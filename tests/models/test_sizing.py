@@ -91,7 +91,7 @@ def test_pictures_far_from_the_training_are_counted_and_the_first_named():
     sizes(own, (400, 400), (800, 800), (200, 200), (801, 801), (100, 100), (2000, 100), (64, 64), (9000, 90))
     (note,) = own.notes()
     assert note.startswith(
-        "4 pictures are far from the scale of the training, 400x400, and taken as they are: "
+        "4 pictures are far from the scale of the training, 400x400, and not brought to it: "
         "3.png, 4.png, 6.png, …"
     )
     assert "--size 400" in note
