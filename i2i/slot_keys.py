@@ -102,12 +102,15 @@ class DataSettings:
             of what is free.
         on_bad: what to do about items that cannot be used: "refuse" stops at the first; "skip" reads all
             before it starts, lists the bad ones and goes on without them.
+        fingerprint: what tells these data from others when a run goes on, or its model is scored: "names",
+            the ids and the sizes of files; "contents" reads every pair at the start, and sees each pixel.
     """
 
     batch_size: Count = 1
     workers: Annotated[int, Ge(0), Le(256)] = 0
     cache: Literal["auto", "ram", "none"] = "auto"
     on_bad: Literal["refuse", "skip"] = "refuse"
+    fingerprint: Literal["names", "contents"] = "names"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Whether data are those of another day: how many pairs, and a digest of their ids and of their files' sizes.
 
-No image is opened. The order of the pairs counts too, for the order of training depends on it.
+No image is opened, unless the contents are asked for. The order of the pairs counts too, for the order of
+training depends on it.
 """
 
 from __future__ import annotations
@@ -9,26 +10,41 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from i2i.kinds import Data
 
 Fingerprint = Mapping[str, Any]
-"""``pairs``, a count; ``ids`` and ``file_sizes``, hexadecimal digits, where the data set offers them."""
+"""``pairs``, a count; ``ids`` and ``file_sizes``, hexadecimal digits, where the data set offers them;
+``contents``, of all pixels, where they were asked for."""
 
 _WORDS = {
     "ids": "they have other ids, or come in another order",
     "file_sizes": "their files have other sizes",
+    "contents": "their pixels are others",
 }
 
 
-def fingerprints(splits: Mapping[str, Any]) -> dict[str, Fingerprint]:
+def fingerprints(splits: Mapping[str, Any], *, contents: bool = False) -> dict[str, Fingerprint]:
     """Return the fingerprint of each split."""
-    return {split: fingerprint(data) for split, data in splits.items()}
+    return {split: fingerprint(data, contents=contents) for split, data in splits.items()}
 
 
-def fingerprint(data: Data) -> Fingerprint:
-    """Return the fingerprint of a data set: of its `ids` and `file_sizes` if it has them, else its length."""
+def fingerprint(data: Data, *, contents: bool = False) -> Fingerprint:
+    """Return the fingerprint of a data set: of its `ids` and `file_sizes` if it has them, else its length.
+
+    With `contents` every pair is read, and its stored values are in it too.
+    """
     found: dict[str, Any] = {"pairs": len(data)}
-    for name in _WORDS:
+    if contents:
+        digest = hashlib.sha256()
+        for index in range(len(data)):
+            item = data[index]
+            for image in (item["source"], item["target"]):
+                digest.update(f"{image.dtype}{tuple(image.shape)}".encode())
+                digest.update(image.contiguous().view(torch.uint8).numpy().data)
+        found["contents"] = digest.hexdigest()
+    for name in ("ids", "file_sizes"):
         values = getattr(data, name, None)
         if isinstance(values, Sequence) and len(values) == len(data):
             found[name] = _digest(values)

@@ -105,7 +105,7 @@ def _run_in(
     runtime = _recorded(folder, device) if begun else resolve(device, recipe.train.precision)
     with under(runtime, recipe):
         data = open_data(recipe, observer.note)
-        marks = fingerprints(data)
+        marks = fingerprints(data, contents=recipe.data.settings.fingerprint == "contents")
         if begun:
             begun = resuming.lengthened(begun, folder, pairs=len(data["train"]), extend=extend)
             recipe = begun.recipe

@@ -167,7 +167,8 @@ def _other_data(trained: Trained, split: Split, data: Data) -> list[str]:
     before = seen.get(split) if isinstance(seen, Mapping) else None
     if not isinstance(before, Mapping) or not isinstance(before.get("pairs"), int):
         return []  # an older model, or a split that training did not open
-    told = differences({split: before}, {split: fingerprint(data)})
+    now = fingerprint(data, contents="contents" in before)
+    told = differences({split: before}, {split: now})
     return [f"These are not the data of the training: {'; '.join(told)}."] if told else []
 
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from i2i.plugins.schema import component_schema, slot_schema
 from i2i.recipe.recipe import Recipe, differences
+from i2i.recipe.resolve import TRAIN
 from i2i.runs.header import OF_THE_MACHINE, holds_path
 
 LENGTH = ("train.steps", "train.epochs")
@@ -19,7 +21,7 @@ NO_BIT = frozenset(
     {
         "name",
         "summary",
-        *(f"data.{key}" for key in OF_THE_MACHINE),
+        *(f"data.{key}" for key in (*OF_THE_MACHINE, "fingerprint")),
         *(f"train.{key}" for key in ("log_every", "save_every", "keep")),
     }
 )
@@ -44,16 +46,32 @@ class Change:
 
 
 def changes(before: Mapping[str, Any], recipe: Recipe) -> tuple[list[Change], list[Change]]:
-    """Return the differences of a run's recipe, as a table, to `recipe`: harmless ones, and the others."""
+    """Return the differences of a run's recipe, as a table, to `recipe`: harmless ones, and the others.
+
+    A key that a later version has added is no difference as long as it has its default.
+    """
     harmless: list[Change] = []
     others: list[Change] = []
     for change in (Change(*found) for found in differences(before, recipe.table)):
+        if change.before is None and change.now == _default(change.key, recipe):
+            continue
         (harmless if _changes_no_bit(change, recipe) else others).append(change)
     return harmless, others
 
 
 def _changes_no_bit(change: Change, recipe: Recipe) -> bool:
     return change.key in NO_BIT or _says_where(change, recipe)
+
+
+def _default(key: str, recipe: Recipe) -> Any:
+    """Return the default of a key, as TOML holds it; None where it has none."""
+    slot = recipe.slot_around(key)
+    if slot is None:
+        section, _, name = key.rpartition(".")
+        return TRAIN.defaults().get(name) if section == "train" else None
+    _, schema = component_schema(slot.entry)
+    defaults = slot_schema(slot.kind).defaults() | schema.defaults()
+    return defaults.get(key[len(slot.path) + 1 :])
 
 
 def _says_where(change: Change, recipe: Recipe) -> bool:

@@ -432,3 +432,30 @@ def test_records_that_are_gone_are_told_when_the_run_goes_on(load, tmp_path, hea
     (tmp_path / "run" / "metrics.jsonl").unlink()
     run(load(), tmp_path / "run", observer=heard)
     assert any("metrics.jsonl holds no record of the steps up to 6" in note for note in heard.notes)
+
+
+def test_a_key_that_a_later_version_has_added_is_no_other_recipe(load, tmp_path, heard):
+    run(load(), tmp_path / "whole")
+    run(load(), tmp_path / "run", stop_at=6)
+    resolved = tmp_path / "run" / "resolved.toml"
+    lines = resolved.read_text().splitlines(keepends=True)
+    older = [line for line in lines if not line.startswith(("fingerprint =", "clip =", "init ="))]
+    assert len(older) < len(lines) - 3
+    resolved.write_text("".join(older))
+    run(load(), tmp_path / "run", observer=heard)
+    assert not any("was absent" in note for note in heard.notes)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
+    resolved.write_text("".join(older))
+    with pytest.raises(RecipeError, match="clip was absent, now 1"):
+        run(load("train.clip=1.0"), tmp_path / "run")
+
+
+def test_contents_are_compared_where_they_are_asked_for(from_disk, tmp_path, heard):
+    root = tmp_path / "data"
+    run(from_disk(root, "data.fingerprint=contents"), tmp_path / "run", stop_at=3)
+    picture = sorted((root / "train").rglob("*.png"))[0]
+    Image.new("RGB", (16, 16), (77, 99, 0)).save(picture)
+    run(from_disk(root, "data.fingerprint=contents"), tmp_path / "run", observer=heard)
+    assert told(heard, "not the data of step 3", "their pixels are others")
