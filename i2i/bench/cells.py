@@ -214,7 +214,9 @@ def _version(entry: Entry) -> str:
 
 
 def _table(recipe: Recipe) -> dict[str, Any]:
-    return {key: value for key, value in recipe.table.items() if key not in ("name", "summary")}
+    """Return what decides how a cell is trained; how its data are compared later does not."""
+    table = {key: value for key, value in recipe.table.items() if key not in ("name", "summary")}
+    return table | {"data": {key: value for key, value in table["data"].items() if key != "fingerprint"}}
 
 
 def _same(one: Recipe, other: Recipe) -> bool:

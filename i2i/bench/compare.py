@@ -47,7 +47,7 @@ from i2i.runs import weights
 from i2i.runs.folder import RunFolder
 from i2i.runs.header import ModelHeader
 
-OF_BATCHES = frozenset({"batch_size", "workers", "cache", "on_bad"})
+OF_BATCHES = frozenset({"batch_size", "workers", "cache", "on_bad", "fingerprint"})
 """Keys of the data's table that change nothing in the images that are held out."""
 
 

@@ -21,7 +21,7 @@ NO_BIT = frozenset(
     {
         "name",
         "summary",
-        *(f"data.{key}" for key in (*OF_THE_MACHINE, "fingerprint")),
+        *(f"data.{key}" for key in OF_THE_MACHINE),
         *(f"train.{key}" for key in ("log_every", "save_every", "keep")),
     }
 )

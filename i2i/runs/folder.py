@@ -184,13 +184,12 @@ class RunFolder:
         # What a start that was cut off leaves behind is no reason to refuse.
         begun = (PROVENANCE, TEMPORARY)
         names = {path.name for path in self.root.iterdir()} - {LOCK_FILE}
-        if self.model.exists() or self.checkpoints.exists():
-            raise RecipeError(
-                f"{self.root} holds what a run leaves, but no {RESOLVED} that says which: choose another "
-                f"--out, where generator.init_from = '{self.model}' goes on from its model."
-            )
         if any(not name.startswith(begun) for name in names):
-            raise RecipeError(f"{self.root} is not empty and holds no run; choose another --out.")
+            model = f", where generator.init_from = '{self.model}' goes on from the model that is there"
+            raise RecipeError(
+                f"{self.root} is not empty and holds no run; choose another --out"
+                f"{model if self.model.exists() else ''}."
+            )
         self.tidy()
         write_text(self.root / PROVENANCE, _json(provenance), durable=True)
         write_text(self.root / RESOLVED, recipe.to_toml(), durable=True)  # now it holds a run

@@ -18,7 +18,7 @@ from i2i.recipe.slots import Slot
 from i2i.records import PairSpec, Pictures, Scale, TestSettings
 from i2i.registry import Entry
 
-OF_THE_MACHINE = ("workers", "cache")
+OF_THE_MACHINE = ("workers", "cache", "fingerprint")
 """Slot keys of the data that change nothing in what it is."""
 
 

@@ -73,7 +73,13 @@ def test_the_facts_of_a_component_as_json(i2i, bits):
         "default": None,
         "help": "",
     }
-    assert [key["name"] for key in facts["slot_keys"]] == ["batch_size", "workers", "cache", "on_bad"]
+    assert [key["name"] for key in facts["slot_keys"]] == [
+        "batch_size",
+        "workers",
+        "cache",
+        "on_bad",
+        "fingerprint",
+    ]
     assert facts["toml"].startswith('[data]\nuse = "bits/squares"\nroot = "..."  # required: path\n')
 
 

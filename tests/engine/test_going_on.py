@@ -422,7 +422,7 @@ def test_what_a_run_left_without_its_recipe_is_kept_and_the_way_on_is_named(load
     (tmp_path / "run" / "resolved.toml").unlink()
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
     for fresh in (False, True):
-        with pytest.raises(RecipeError, match=r"no resolved\.toml .* generator\.init_from = '.*/run/model"):
+        with pytest.raises(RecipeError, match=r"holds no run; .* generator\.init_from = '.*/run/model"):
             run(load("train.steps=3"), tmp_path / "run", fresh=fresh)
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
 
