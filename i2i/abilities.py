@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    import torch
-
     from i2i.kinds import Data
 
 
@@ -42,10 +40,3 @@ class Watches(Protocol):
     """A schedule that cannot do without one figure, which the engine looks for before the run."""
 
     watches: str
-
-
-@runtime_checkable
-class Draws(Protocol):
-    """Unpaired data: in training, `draw` is called in place of `__getitem__`, with a seeded generator."""
-
-    def draw(self, index: int, rng: torch.Generator, /) -> Mapping[str, Any]: ...

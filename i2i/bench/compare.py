@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from i2i.bench.tabulate import cell_results, curves, tabulate
 from i2i.bench.view.page import write_page
 from i2i.building import components
 from i2i.building.probe import probe
-from i2i.data.opening import open_data
+from i2i.data.opening import Note, open_data, quiet
 from i2i.engine.scoring import directions
 from i2i.errors import DataError, I2IError, PluginError, RecipeError
 from i2i.models.evaluation import definition
@@ -82,7 +82,7 @@ def compare(
     catalog: Catalog,
     out: Path | None = None,
     device: str = "auto",
-    note: Callable[[str], None] = lambda text: None,
+    note: Note = quiet,
 ) -> Results:
     """Return the results of a comparison, and write results.json and report.html to `out`.
 
@@ -281,7 +281,7 @@ def _remarks(variants: Sequence[RunGroup], runs: Sequence[FinishedRun]) -> list[
 # --- beside the figures -----------------------------------------------------------------------------
 
 
-def _cost(variant: RunGroup, catalog: Catalog, note: Callable[[str], None]) -> Cost:
+def _cost(variant: RunGroup, catalog: Catalog, note: Note) -> Cost:
     """Return the size of a variant's networks, and the speed and memory that its runs measured."""
     cost = Cost(
         images_per_second=_mean(variant.runs, "images_per_second"),

@@ -152,7 +152,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     recipe = load_recipe(Path(job.recipe), catalog=Catalog.installed(local=local))
     runtime = resolve(job.device, recipe.train.precision)
     with under(runtime, recipe):
-        data = open_splits(recipe, lambda text: None)
+        data = open_splits(recipe)
         networks = probe(recipe, data["train"].spec)
         session = dry_pass(recipe, data, runtime)
         batches = session.batches(last=10**9)  # whoever asks for steps says when to end

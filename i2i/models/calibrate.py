@@ -7,7 +7,7 @@ answer no longer depends on how an image's own values are spread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2i.data import stream
-from i2i.data.opening import open_data
+from i2i.data.opening import Note, open_data, quiet
 from i2i.errors import RecipeError
 from i2i.images.resizing import padded
 from i2i.models.evaluation import Watch, check_fit
@@ -58,7 +58,7 @@ def calibrated_file(
     catalog: Catalog,
     device: str = "auto",
     dropout: bool | None = None,
-    note: Callable[[str], None] = lambda text: None,
+    note: Note = quiet,
     watch: Watch = lambda batches, count, what: batches,
 ) -> bytes:
     """Return a trained model, calibrated on its training sources, as a model file with test norm "running".

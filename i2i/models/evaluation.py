@@ -16,7 +16,7 @@ from i2i.building import components
 from i2i.building.blame import components_blamed
 from i2i.data import stream
 from i2i.data.fingerprint import differences, fingerprint
-from i2i.data.opening import open_data
+from i2i.data.opening import Note, open_data, quiet
 from i2i.engine.scoring import Scorer, Scores, directions
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.images import resizing
@@ -93,7 +93,7 @@ def evaluate_trained(
     catalog: Catalog,
     device: str = "auto",
     draws: int | None = None,
-    note: Callable[[str], None] = lambda text: None,
+    note: Note = quiet,
     watch: Watch = lambda batches, count, what: batches,
 ) -> Evaluation:
     """Score a trained model on one split with the metrics of its recipe; `draws` overrides theirs.
