@@ -207,9 +207,10 @@ class _Training:
                 chosen = self._next(batches)
             self._steps_whole = False
             logs = session.advance(chosen)
+            # Before anything that can fail: what is saved of this step holds what it still asks for.
+            self._duties = self._due(logs)
             self._steps_whole = True
             throughput.add(images)
-            self._recorder.progress(session, throughput)
             self._follow_up(logs, stop)
 
     def _next(self, batches: Iterator[Batch]) -> list[Batch]:
@@ -228,21 +229,26 @@ class _Training:
             f"To go on, run the same recipe with --out {self._folder.root}",
         )
 
+    def _due(self, logs: Mapping[str, Tensor]) -> Duties:
+        """Return what the step just made asks for: the callbacks whose turn it is, a validation."""
+        step, last = self._session.step, self._session.step == self._session.total_steps
+        return Duties(
+            [s.name for s in self._recipe.section("callbacks") if step % s.settings.every == 0],
+            validation=last or step % self._recipe.train.eval_every == 0,
+            logs=logs,
+        )
+
     def _follow_up(self, logs: Mapping[str, Tensor], stop: int) -> None:
         """Do what is due after a step: log it, save it, tell the callbacks, validate."""
         session, train = self._session, self._recipe.train
         step, last = session.step, session.step == session.total_steps
-        callbacks = self._recipe.section("callbacks")
-        self._duties = Duties(
-            [slot.name for slot in callbacks if step % slot.settings.every == 0],
-            validation=last or step % train.eval_every == 0,
-            logs=logs,
-        )
         logged = step == 1 or last or step % train.log_every == 0
         if logged or session.run.watches_for_free:
             session.run.check_finite()
         if logged:
             self._recorder.train(session, logs, self._throughput)
+        self._recorder.progress(session, self._throughput)
+        if logged:
             self._throughput.close()
         signal = self._signals.received
         ends = step == stop or signal is not None

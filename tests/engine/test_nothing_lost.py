@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from i2i import load_recipe, run
+from i2i.engine.observer import Silent
 from i2i.errors import DivergedError, PluginError
 from i2i.runs import checkpoint, weights
 
@@ -217,6 +218,27 @@ def test_an_error_at_any_place_outside_of_a_step_leaves_that_step_saved(desk, pl
         (desk / "trap.txt").unlink()
         assert run(recipe, out).status == "done"
         assert ended(out) == ended(desk / "whole")
+
+
+class Leaves(Silent):
+    """Someone who watches a run and goes away at a step, as the parent of a process may."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def progress(self, step: int, **speed: float) -> None:
+        if step == self._step:
+            raise BrokenPipeError("nobody listens")
+
+
+@pytest.mark.parametrize("step", [4, 6, 9, 12])  # one that validates, saves, logs, and one that does all
+def test_who_watches_may_go_away_at_any_step_and_nothing_of_it_is_passed_over(desk, step):
+    recipe = load_recipe("trapped.toml")
+    run(recipe, "whole", rehearsed=True)
+    with pytest.raises(BrokenPipeError):
+        run(recipe, "left", observer=Leaves(step), rehearsed=True)
+    assert run(recipe, "left").status == "done"
+    assert ended(desk / "left") == ended(desk / "whole")
 
 
 def test_an_id_that_cannot_be_a_files_name_costs_no_step(desk):
