@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from i2i._version import __version__
 from i2i.bench.benchmark_file import SecondsAsSteps, State, read_state, write_state
-from i2i.bench.cells import Cell, Conditions, Matrix, key_of
+from i2i.bench.cells import Cell, Conditions, Matrix, Variant, key_of
 from i2i.bench.definition import Definition
 from i2i.bench.jobs import Event, Job
 from i2i.bench.outcomes import RunOutcome, read_outcome
@@ -186,21 +186,36 @@ class Benchmark:
         """Check and try every variant, and settle the cells."""
         matrix = Matrix(self._definition, self._catalog, settings=self._settings)
         executor = self._executor()
-        conditions = self._conditions(executor)
+        conditions = self._conditions(executor, matrix)
         tried = {variant.name: key_of(variant.recipe) for variant in matrix.variants}
         if self._state.tried == tried:
             rehearsals = self._state.rehearsals
         else:
             rehearsals = self._rehearse(matrix, conditions)
+            if self._state.runtime is None and self._pays(
+                self._settled(matrix, conditions, tried, rehearsals)
+            ):
+                conditions, rehearsals = self._with_fewer_threads(matrix, executor, conditions, rehearsals)
         metrics = self._metrics(matrix, rehearsals)
-        state = replace(self._state, runtime=conditions, tried=tried, rehearsals=rehearsals)
-        if self._definition.budget.seconds is not None:
-            state = replace(state, seconds=self._seconds_as_steps(state, matrix.baseline))
+        state = self._settled(matrix, conditions, tried, rehearsals)
         cells = matrix.cells(steps=self._steps(state), precision=conditions.precision)
         # From here on the answer that stands in the folder, if any, is not to this.
         self._save(replace(state, fingerprint=None))
         jobs = {cell.key: self._job(cell, conditions) for cell in cells}
         return _Preparation(matrix, executor, conditions, rehearsals, metrics, cells, jobs)
+
+    def _settled(
+        self,
+        matrix: Matrix,
+        conditions: Conditions,
+        tried: Mapping[str, str],
+        rehearsals: Mapping[str, Rehearsal],
+    ) -> State:
+        """Return what is remembered from now on, with a budget of seconds turned into steps."""
+        state = replace(self._state, runtime=conditions, tried=tried, rehearsals=rehearsals)
+        if self._definition.budget.seconds is None:
+            return state
+        return replace(state, seconds=self._seconds_as_steps(state, matrix.baseline))
 
     def _left(self, ready: _Preparation) -> list[Cell]:
         return [cell for cell in ready.cells if not self._outcome(cell).ended]
@@ -252,7 +267,7 @@ class Benchmark:
             raise RecipeError(Problem(f"{entry.ref}: {error}", "executor")) from error
         return executor
 
-    def _conditions(self, executor: Executor) -> Conditions:
+    def _conditions(self, executor: Executor, matrix: Matrix) -> Conditions:
         """Return what an earlier call trained with, or choose."""
         kept = self._state.runtime
         if kept is not None:
@@ -265,7 +280,8 @@ class Benchmark:
         from i2i.system.device import resolve
 
         # Each cell at work has its share of the cores. Kept, as other threads give other last bits.
-        threads = max(1, (os.cpu_count() or 1) // executor.at_once)
+        asked = matrix.by_name(matrix.baseline).recipe.train.threads
+        threads = asked or max(1, (os.cpu_count() or 1) // executor.at_once)
         runtime = resolve(self._device, "auto")
         return Conditions(runtime.device, runtime.precision, threads)
 
@@ -276,13 +292,53 @@ class Benchmark:
         for note in dict.fromkeys(note for variant in matrix.variants for note in variant.recipe.notes):
             self._observer.note(note)
         with tempfile.TemporaryDirectory(prefix="i2i-bench-") as folder:
-            jobs = {}
-            for number, variant in enumerate(matrix.variants):
-                path = Path(folder) / f"{number}.toml"
-                write_text(path, matrix.tried(variant, precision=conditions.precision).to_toml())
-                place = str(path), "", os.getcwd(), conditions.device, conditions.threads
-                jobs[variant.name] = Job(variant.name, *place, 0, self._plugin)
+            jobs = {
+                variant.name: self._trial(matrix, variant, conditions, Path(folder) / f"{number}.toml")
+                for number, variant in enumerate(matrix.variants)
+            }
             return rehearse(jobs, log=Path(folder) / "log", tried=self._observer.tried)
+
+    def _trial(self, matrix: Matrix, variant: Variant, conditions: Conditions, path: Path) -> Job:
+        """Return the job that tries a variant; its recipe is written to `path`."""
+        write_text(path, matrix.tried(variant, precision=conditions.precision).to_toml())
+        place = str(path), "", os.getcwd(), conditions.device, conditions.threads
+        return Job(variant.name, *place, 0, self._plugin)
+
+    def _pays(self, state: State) -> bool:
+        """Whether the cells take so long that another number of threads could pay."""
+        from i2i.engine.cost import SHORT
+
+        steps, seeds = self._steps(state), len(self._definition.seeds)
+        return seeds * sum(steps[name] * f.step_seconds for name, f in state.rehearsals.items()) >= SHORT
+
+    def _with_fewer_threads(
+        self,
+        matrix: Matrix,
+        executor: Executor,
+        conditions: Conditions,
+        rehearsals: Mapping[str, Rehearsal],
+    ) -> tuple[Conditions, Mapping[str, Rehearsal]]:
+        """Return what all cells are trained with, and the rehearsals under that.
+
+        Where many threads are slow with as many cells at work as will be, each cell gets fewer.
+        """
+        from i2i.bench.rehearsal import threads_beside
+
+        baseline = matrix.by_name(matrix.baseline)
+        if baseline.recipe.train.threads is not None or conditions.threads == 1 or conditions.device != "cpu":
+            return conditions, rehearsals
+        with tempfile.TemporaryDirectory(prefix="i2i-bench-") as folder:
+            threads = threads_beside(
+                self._trial(matrix, baseline, conditions, Path(folder) / "baseline.toml"),
+                at_once=executor.at_once,
+                step_seconds=rehearsals[baseline.name].step_seconds,
+                log=Path(folder) / "log",
+            )
+        if not threads.note:
+            return conditions, rehearsals
+        self._observer.note(threads.note)
+        conditions = replace(conditions, threads=threads.count)
+        return conditions, self._rehearse(matrix, conditions)  # their times were those of more threads
 
     def _metrics(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> list[ReportedMetric]:
         """Return the metrics to report: those asked for, or those that can be better or worse, or all."""

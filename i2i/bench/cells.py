@@ -76,14 +76,16 @@ class Matrix:
             if "seed" in layer.table:
                 raise RecipeError(layer.origins["seed",].problem("seeds are the benchmark's: use `seeds`"))
         base = read_draft(definition.base, catalog, Findings()).table.get("train", {})
-        self._keeps_best = isinstance(base, dict) and "save_best" in base
+        self._of_the_best = [
+            key for key in ("save_best", "patience") if isinstance(base, dict) and key in base
+        ]
         self.variants = self._checked(definition.variants)
         self.baseline = self._baseline()
         self._refuse_equals()
 
     def changes(self) -> dict[str, list[tuple[str, Any, Any]]]:
         """Return for each variant the keys in which its recipe differs from the baseline's."""
-        base = self._by_name(self.baseline).recipe.table
+        base = self.by_name(self.baseline).recipe.table
         return {variant.name: differences(base, variant.recipe.table) for variant in self.variants}
 
     def cells(self, *, steps: Mapping[str, int], precision: str) -> list[Cell]:
@@ -107,7 +109,9 @@ class Matrix:
         """Return the recipe that a variant is tried with: its length is the recipe's own."""
         auto = variant.recipe.train.precision == "auto"
         seed = self._definition.seeds[0]
-        return self._load(variant.variation, seed, precision=precision if auto else None)
+        # Minutes are no length before the machine is known; there is a budget then, which says the steps.
+        steps = 1 if variant.recipe.train.minutes is not None else None
+        return self._load(variant.variation, seed, steps=steps, precision=precision if auto else None)
 
     def _cell(self, variant: Variant, seed: int, steps: int, precision: str) -> Cell:
         auto = variant.recipe.train.precision == "auto"
@@ -123,6 +127,10 @@ class Matrix:
             except I2IError as error:
                 errors.append(error)
             else:
+                if recipe.train.minutes is not None and not self._definition.budget.as_table():
+                    message = "minutes are other steps on every machine, and cells are compared at equal ones"
+                    problem = recipe.problem("train.minutes", message, "give --steps or --seconds")
+                    errors.append(RecipeError(problem))
                 found.append(Variant(variation.name, variation, recipe))
         if errors:
             told: dict[Problem, None] = {problem: None for error in errors for problem in error.problems}
@@ -152,11 +160,11 @@ class Matrix:
         if steps is not None:
             habits["train.eval_every"] = -(-steps // VALIDATIONS)
         layer = read_settings(habits)
-        if self._keeps_best:
-            layer.unset.append((("train", "save_best"), Origin("train.save_best", "")))
+        layer.unset += [(("train", key), Origin(f"train.{key}", "")) for key in self._of_the_best]
         return layer
 
-    def _by_name(self, name: str) -> Variant:
+    def by_name(self, name: str) -> Variant:
+        """Return the variant of that name, which there is."""
         return next(variant for variant in self.variants if variant.name == name)
 
     def _baseline(self) -> str:

@@ -47,6 +47,9 @@ from i2i.runs import weights
 from i2i.runs.folder import RunFolder
 from i2i.runs.header import ModelHeader
 
+CHOICES = ("device", "precision", "threads")
+"""What a run chooses at its start, and bits depend on."""
+
 OF_BATCHES = frozenset({"batch_size", "workers", "cache", "on_bad", "fingerprint"})
 """Keys of the data's table that change nothing in the images that are held out."""
 
@@ -273,6 +276,13 @@ def _remarks(variants: Sequence[RunGroup], runs: Sequence[FinishedRun]) -> list[
         for variant in variants[1:]
         if not seeds & {run.seed for run in variant.runs}
     ]
+    for choice in CHOICES:
+        folders: dict[str, list[str]] = {}
+        for run in runs:
+            folders.setdefault(str(run.provenance["runtime"].get(choice)), []).append(run.folder.name)
+        if len(folders) > 1:
+            each = "; ".join(f"{value} in {', '.join(names)}" for value, names in folders.items())
+            remarks.append(f"Not all runs have the same {choice} ({each}): their bits differ by that too.")
     if len({str(run.provenance.get("processor")) for run in runs}) > 1:
         remarks.append("The runs were made on different machines: their speeds cannot be compared.")
     return remarks

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from i2i.recipe.recipe import differences
+from i2i.runs.changes import THREADS
 from i2i.runs.header import OF_THE_MACHINE
 
-NO_CHANGE = frozenset({"seed", "name", "summary", *(f"data.{key}" for key in OF_THE_MACHINE)})
+NO_CHANGE = frozenset({"seed", "name", "summary", THREADS, *(f"data.{key}" for key in OF_THE_MACHINE)})
 """Keys that make no other recipe of one."""
 
 MOST_KEYS = 2

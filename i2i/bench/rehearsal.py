@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from i2i.bench import processes
 from i2i.bench.jobs import Job
 from i2i.errors import I2IError, PluginError, Problem
 from i2i.kinds import Direction
+
+if TYPE_CHECKING:
+    from i2i.engine.threads import Threads
 
 ROUNDS = 5
 STEPS = 2  # of each variant in a round
@@ -83,6 +86,33 @@ def rehearse(
     return found
 
 
+def threads_beside(job: Job, *, at_once: int, step_seconds: float, log: Path) -> Threads:
+    """Return how many threads each of `at_once` processes is to train with, while the others do so too.
+
+    All of them make steps of the same job, `step_seconds` long, at the same time.
+    """
+    from i2i.engine.cost import MOST_STEPS, SECONDS
+    from i2i.engine.threads import choose
+
+    steps = max(1, min(MOST_STEPS, int(SECONDS / step_seconds)))
+    trials: list[_Trial] = []
+    try:
+        while len(trials) < at_once:
+            trials.append(_Trial(job.key, job, log))
+        for trial in trials:
+            trial.facts()
+
+        def seconds_with(threads: int) -> float:
+            for trial in trials:
+                trial.begin(steps, threads)
+            return max(trial.seconds() for trial in trials)
+
+        return choose(job.threads, seconds_with)
+    finally:
+        for trial in trials:
+            trial.child.end()
+
+
 class _Trial:
     """One variant's process, seen from here: it makes its dry pass, then steps when it is asked to."""
 
@@ -97,7 +127,15 @@ class _Trial:
 
     def seconds_a_step(self, steps: int) -> float:
         """Let the process make so many steps, and return how long one of them took."""
-        self.child.pipe.send(steps)
+        self.begin(steps)
+        return self.seconds()
+
+    def begin(self, steps: int, threads: int | None = None) -> None:
+        """Let the process make so many steps, from now on with so many threads if that is given."""
+        self.child.pipe.send((steps, threads))
+
+    def seconds(self) -> float:
+        """Wait for the steps that were begun, and return how long one of them took."""
         return float(self._answer())
 
     def _answer(self) -> Any:
@@ -120,7 +158,7 @@ class _Trial:
 
 
 def _try_job(pipe: Connection, job: Job) -> None:
-    """Send (None, what was found out), then (None, seconds a step) for each number of steps received.
+    """Send (None, what was found out), then (None, seconds a step) for each (steps, threads) received.
 
     Whatever goes wrong is sent as (its class, its problems): an exception itself may not survive the pipe.
     """
@@ -150,11 +188,11 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     torch.set_num_threads(job.threads)
     local = Path(job.plugin) if job.plugin else None
     recipe = load_recipe(Path(job.recipe), catalog=Catalog.installed(local=local))
-    runtime = resolve(job.device, recipe.train.precision)
+    runtime = resolve(job.device, recipe.train.precision, recipe.train.threads)
     with under(runtime, recipe):
         data = open_splits(recipe)
         networks = probe(recipe, data["train"].spec)
-        session = dry_pass(recipe, data, runtime)
+        session = dry_pass(recipe, data, runtime).session
         batches = session.batches(last=10**9)  # whoever asks for steps says when to end
 
         def step() -> None:
@@ -193,7 +231,10 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
         )
         pipe.send((None, facts))
         while True:
-            count: int = pipe.recv()
+            count, threads = pipe.recv()
+            if threads is not None:
+                torch.set_num_threads(threads)
+                step()  # the first one after a change makes the threads
             begun = time.perf_counter()
             for _ in range(count):
                 step()

@@ -23,6 +23,13 @@ def run(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Train this many steps, whatever the recipe says.")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Train as many steps as this machine makes in so many minutes."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Compute with this many threads; of a CPU only.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Use this seed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over in --out.")] = False,
@@ -44,19 +51,27 @@ def run(
     from i2i.engine.rehearsal import rehearse
     from i2i.recipe.recipe import load_recipe
 
+    if steps is not None and minutes is not None:
+        raise RecipeError("a run has one length: give --steps or --minutes.")
     if extend is not None and (out is None or fresh):
         raise RecipeError("--extend makes the run in --out longer: give --out, and no --fresh.")
     catalog = open_catalog(plugin)
+    options = {"minutes": minutes, "threads": threads}
+    given = [f"train.{key}={value}" for key, value in options.items() if value is not None]
     loaded = load_recipe(
-        recipe, set=settings or (), unset=unset or (), steps=steps, seed=seed, catalog=catalog
+        recipe, set=[*(settings or ()), *given], unset=unset or (), steps=steps, seed=seed, catalog=catalog
     )
     drop_output_when_full()
     observer = terminal()
     if dry_run:
         for note in loaded.notes:
             observer.note(note)
-        for fact in rehearse(loaded, device=device, observer=observer):
+        found = rehearse(loaded, device=device, observer=observer, where=out or Path("runs"))
+        for note in found.notes:
+            observer.note(note)
+        for fact in found.networks:
             typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
         typer.echo(f"{loaded.source}: one batch went through train, evaluate, save and load.")
+        typer.echo(f"{found.steps:,} steps: {found.cost.told(found.recipe.train, steps=found.steps)}")
         return
     loop.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, extend=extend, observer=observer)

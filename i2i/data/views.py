@@ -115,6 +115,12 @@ class Cached(View):
             self._items[index] = self._data[index]
         return self._items[index]
 
+    def bytes_to_come(self) -> int:
+        """Return what the items that are not decoded yet will take, if they are as those that are."""
+        images = (item[side] for item in self._items.values() for side in ("source", "target"))
+        taken: int = sum(image.numel() * image.element_size() for image in images)
+        return taken * (len(self) - len(self._items)) // max(1, len(self._items))
+
     def fill(self, note: Callable[[str], None]) -> None:
         """Decode everything now, so that worker processes share it."""
         note(f"Decoding {len(self):,} pairs into memory.")

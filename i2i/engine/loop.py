@@ -9,10 +9,11 @@ costs any training.
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from i2i.building.probe import NetworkFacts, probe
 from i2i.data.fingerprint import Fingerprint, fingerprints
 from i2i.data.opening import OpenData, open_splits
 from i2i.engine import resuming
+from i2i.engine.cost import cost_from
 from i2i.engine.observer import Observer, Silent
 from i2i.engine.recorder import Recorder
-from i2i.engine.rehearsal import dry_pass, release_memory
-from i2i.engine.resuming import Resumption
+from i2i.engine.rehearsal import release_memory, try_out
+from i2i.engine.resuming import PLANNED, Resumption
 from i2i.engine.session import TRAINER, Duties, Session
+from i2i.engine.slowdown import Slowdown
 from i2i.engine.surroundings import under
 from i2i.engine.throughput import Throughput
 from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, RecipeError, ran_out_of_memory
@@ -38,6 +41,9 @@ from i2i.runs.folder import RunFolder, provenance
 from i2i.system.atomic import write_bytes, write_text
 from i2i.system.device import Runtime, resolve
 from i2i.system.signals import Signals, watched
+
+COST = "cost"
+"""Where provenance.json keeps what the rehearsal measured."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,8 @@ def _run_in(
             return Result(folder.root, "done", folder.summary())
     elif extend is not None:
         raise RecipeError(f"--extend makes a run longer, and {folder.root} holds none to go on with.")
-    runtime = _recorded(folder, device) if begun else resolve(device, recipe.train.precision)
+    train = recipe.train
+    runtime = _recorded(folder, recipe, device) if begun else resolve(device, train.precision, train.threads)
     with under(runtime, recipe):
         data = open_data(recipe, observer.note)
         marks = fingerprints(data, contents=recipe.data.settings.fingerprint == "contents")
@@ -113,16 +120,35 @@ def _run_in(
         if begun:
             _tell_all(observer, [*begun.notes, *resuming.write_down(begun, folder, marks)])
         else:
-            if not rehearsed:
-                dry_pass(recipe, data, runtime, where=folder.root)
-                release_memory()
+            recipe, runtime, about = _prepared(folder, recipe, data, runtime, observer, rehearsed)
             if fresh:
                 folder.clear()
-            folder.start(recipe, provenance(recipe, runtime) | {"data": marks})
-        with watched() as signals:
-            training = _Training(recipe, data, runtime, folder, observer, signals, begun, marks)
-            training.begin(facts)
-            return training.run(stop_at)
+            folder.start(recipe, provenance(recipe, runtime) | about | {"data": marks})
+    with under(runtime, recipe), watched() as signals:
+        training = _Training(recipe, data, runtime, folder, observer, signals, begun, marks)
+        training.begin(facts)
+        return training.run(stop_at)
+
+
+def _prepared(
+    folder: RunFolder,
+    recipe: Recipe,
+    data: Mapping[str, Data],
+    runtime: Runtime,
+    observer: Observer,
+    rehearsed: bool,
+) -> tuple[Recipe, Runtime, dict[str, Any]]:
+    """Rehearse what is about to start; return the recipe and the runtime that it settled, and its records.
+
+    What was `rehearsed` already is settled, unless its length is in minutes.
+    """
+    if rehearsed and recipe.train.minutes is None:
+        return recipe, runtime, {}
+    found = try_out(recipe, data, runtime, where=folder.root)
+    release_memory()
+    _tell_all(observer, found.notes)
+    planned = {PLANNED: recipe.train.length} if found.recipe is not recipe else {}
+    return found.recipe, found.runtime, planned | {COST: found.cost.record()}
 
 
 def _tell_all(observer: Observer, notes: Iterable[str]) -> None:
@@ -148,6 +174,8 @@ class _Training:
         self._begun, self._marks = begun, marks
         self._recorder = Recorder(recipe, folder, observer, data)
         about = folder.provenance()
+        self._cost = cost_from(about.get(COST))
+        self._slowdown = Slowdown(folder.root, threads=runtime.threads, on_cpu=runtime.device == "cpu")
         self._session = Session(
             recipe,
             data=data,
@@ -170,11 +198,13 @@ class _Training:
         if self._begun and (found := resuming.load(session, self._folder, self._begun, notes)):
             seconds, self._duties = found
             self._saved_at = session.step
+            if self._begun.extension:
+                session.waited = 0  # who extends a run is patient again
         notes += self._recorder.open(session, validated=not self._duties.validation)
         _tell_all(self._observer, notes)
         self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
         self._throughput = Throughput(seconds)
-        self._recorder.begin(session, facts)
+        self._recorder.begin(session, facts, self._cost)
 
     def run(self, stop_at: int | None) -> Result:
         """Train to the end, or to `stop_at`, and close the books whatever happens."""
@@ -187,13 +217,14 @@ class _Training:
                 self._settle()
                 self._save(model=False)  # the one that is there is of this step, or newer
             self._train(stop)
+            self._tell_of_patience()
         except BaseException as caught:
             error = caught
             self._rescue(caught)
             self._keep_traceback(caught)
             raise
         finally:
-            status = _status(error, finished=session.step >= session.total_steps)
+            status = _status(error, finished=session.is_over)
             summary = self._close(status, error)
         return Result(self._folder.root, status, summary)
 
@@ -202,16 +233,31 @@ class _Training:
         images = self._recipe.data.settings.batch_size * session.accumulate
         batches = session.batches(last=stop * session.accumulate)
         throughput.restart()
-        while session.step < stop:
+        while session.step < stop and not session.is_over:
+            begun = time.perf_counter()
             with throughput.waiting():
                 chosen = self._next(batches)
+            loaded = time.perf_counter()
             self._steps_whole = False
             logs = session.advance(chosen)
             # Before anything that can fail: what is saved of this step holds what it still asks for.
             self._duties = self._due(logs)
             self._steps_whole = True
             throughput.add(images)
+            if told := self._slowdown.add(time.perf_counter() - begun, waited=loaded - begun):
+                self._observer.note(told)
             self._follow_up(logs, stop)
+
+    def _tell_of_patience(self) -> None:
+        """Say why training ended before its last step, if it did."""
+        session, train = self._session, self._recipe.train
+        if session.out_of_patience and session.step < session.total_steps:
+            figure = str(train.save_best).partition(":")[0]
+            count = "validation has" if train.patience == 1 else f"{train.patience} validations have"
+            self._observer.note(
+                f"Ended early, as {count} found no better {figure} than {session.best[figure]:.4g}: "
+                "that model is the one that is kept."
+            )
 
     def _next(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return the batches of the next step; where a signal has ended the workers too, end as it asks."""
@@ -258,7 +304,7 @@ class _Training:
             raise self._interrupted(signal)
         owed = bool(self._duties)
         self._settle()
-        if ends and owed:
+        if (ends or session.is_over) and owed:
             self._save()  # with nothing left to do: whoever resumes here does none of it again
 
     def _settle(self) -> None:
@@ -385,8 +431,11 @@ def _refuse_several_processes() -> None:
         )
 
 
-def _recorded(folder: RunFolder, device: str) -> Runtime:
-    """Return what the run began with; a device that is asked for by name must be the same."""
+def _recorded(folder: RunFolder, recipe: Recipe, device: str) -> Runtime:
+    """Return what the run began with, with the threads that its `recipe` asks for now.
+
+    A device that is asked for by name must be the same.
+    """
     recorded = Runtime(**folder.provenance()["runtime"])
     if device not in ("auto", recorded.device):
         raise RecipeError(
@@ -394,7 +443,7 @@ def _recorded(folder: RunFolder, device: str) -> Runtime:
             "resume on the same device, or start over with --fresh."
         )
     resolve(recorded.device, recorded.precision)  # raises when that device is gone
-    return recorded
+    return replace(recorded, threads=recipe.train.threads or recorded.threads)
 
 
 def _raised_by_a_component(error: I2IError) -> bool:

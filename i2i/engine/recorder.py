@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from i2i.building.probe import NetworkFacts
+from i2i.engine.cost import Cost
 from i2i.engine.observer import Observer, RunStart, Status
 from i2i.engine.resuming import history
 from i2i.engine.session import Session
@@ -72,8 +73,8 @@ class Recorder:
         """Wait until the records so far are on the disk."""
         self._folder.sync()
 
-    def begin(self, session: Session, facts: Sequence[NetworkFacts]) -> None:
-        """Tell the observer what is about to run."""
+    def begin(self, session: Session, facts: Sequence[NetworkFacts], cost: Cost | None) -> None:
+        """Tell the observer what is about to run, and what that will cost, as far as it was measured."""
         runtime, pairs = session.runtime, len(self._data["train"])
         lines = {"data": f"{self._recipe.data.entry.ref}, {pairs:,} training pairs"}
         for fact in facts:
@@ -82,6 +83,9 @@ class Recorder:
             )
         threads = f"{runtime.threads} thread{'' if runtime.threads == 1 else 's'}"
         lines["device"] = f"{runtime.device}, {runtime.precision}, {threads}"
+        if cost is not None:
+            train, steps = self._recipe.train, session.total_steps
+            lines["cost"] = cost.told(train, steps=steps, begun=session.step)
         self._observer.start(
             RunStart(
                 self._recipe.name,
@@ -154,6 +158,8 @@ class Recorder:
             "metrics": session.best or session.figures,
             "model": self._folder.model.name if self._folder.model.is_file() else None,
         }
+        if session.step < session.total_steps and session.out_of_patience:
+            summary["ended_early"] = True
         if error:
             summary["error"] = error
         self._folder.summarise(summary)

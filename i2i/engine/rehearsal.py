@@ -1,16 +1,18 @@
-"""Trying all that a run will need before its first step: shapes, then one batch through everything."""
+"""Trying all that a run will need before its first step, with one batch, and what it will cost."""
 
 from __future__ import annotations
 
 import gc
-import math
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from i2i.building.probe import NetworkFacts, probe
 from i2i.data.opening import open_splits
+from i2i.engine.cost import Cost, disk_bytes, measure
 from i2i.engine.observer import Observer, Silent
 from i2i.engine.session import Session
 from i2i.engine.surroundings import under
@@ -21,25 +23,85 @@ from i2i.runs.folder import RunFolder
 from i2i.system.atomic import check_room, temporary_folder
 from i2i.system.device import Runtime, resolve
 
+PROVISIONAL = 1000
+"""Steps that a rehearsal plans with, where only minutes are given: its steps say how many these are."""
 
-def rehearse(recipe: Recipe, *, device: str = "auto", observer: Observer | None = None) -> list[NetworkFacts]:
-    """Check all that a run of `recipe` will need, without leaving a trace, and return its networks' shapes.
 
-    Checks shapes on the meta device, then puts one batch through train, evaluate, save and load.
+@dataclass(frozen=True)
+class Rehearsal:
+    """What was found out before a run's first step.
+
+    `recipe` has its length in steps where it had minutes, and `steps` are these; `runtime` has the threads
+    that were chosen, and `notes` say why.
     """
-    runtime = resolve(device, recipe.train.precision)
+
+    recipe: Recipe
+    steps: int
+    runtime: Runtime
+    cost: Cost
+    notes: tuple[str, ...]
+    networks: tuple[NetworkFacts, ...] = ()
+
+
+def rehearse(
+    recipe: Recipe, *, device: str = "auto", observer: Observer | None = None, where: Path | None = None
+) -> Rehearsal:
+    """Check all that a run of `recipe` will need, without leaving a trace, and return what it would cost.
+
+    Checks shapes on the meta device, then puts one batch through train, evaluate, save and load, and times
+    it. There has to be room for what the run saves in the folder `where`, if that is given.
+    """
+    runtime = resolve(device, recipe.train.precision, recipe.train.threads)
     with under(runtime, recipe):
         data = open_splits(recipe, (observer or Silent()).note)
         facts = probe(recipe, data["train"].spec)
-        dry_pass(recipe, data, runtime)
+        found = try_out(recipe, data, runtime)
+    if where is not None:
+        _check_disk(where, found.cost.disk_bytes(found.recipe.train, steps=found.steps))
     release_memory()
-    return facts
+    return replace(found, networks=tuple(facts))
+
+
+def try_out(
+    recipe: Recipe, data: Mapping[str, Data], runtime: Runtime, *, where: Path | None = None
+) -> Rehearsal:
+    """Make a dry pass, which saves in the folder `where`, and measure what the run will cost.
+
+    Raises RecipeError for minutes that are too few for a step.
+    """
+    planned = recipe.lasting(PROVISIONAL) if recipe.train.minutes is not None else recipe
+    passed = dry_pass(planned, data, runtime, where=where)
+    cost, threads = measure(
+        passed.session,
+        minutes=recipe.train.minutes,
+        save=passed.save_seconds,
+        state_bytes=passed.state_bytes,
+        model_bytes=passed.model_bytes,
+    )
+    steps = passed.session.total_steps
+    if recipe.train.minutes is not None:
+        steps = cost.steps_within(recipe.train)
+        recipe = recipe.lasting(steps)
+        if where is not None:
+            _check_disk(where, cost.disk_bytes(recipe.train, steps=steps))
+    notes = (threads.note,) if threads.note else ()
+    return Rehearsal(recipe, steps, replace(runtime, threads=threads.count), cost, notes)
+
+
+@dataclass(frozen=True)
+class DryPass:
+    """The session that took one batch through everything, one step on, and what its state takes to save."""
+
+    session: Session
+    save_seconds: float
+    state_bytes: int
+    model_bytes: int
 
 
 def dry_pass(
     recipe: Recipe, data: Mapping[str, Data], runtime: Runtime, *, where: Path | None = None
-) -> Session:
-    """Take one batch through train, evaluate, save and load, and return what did so, one step on.
+) -> DryPass:
+    """Take one batch through train, evaluate, save and load.
 
     It saves in the folder `where`, that of the run to come, for which there has to be room; without one,
     among the system's temporary files.
@@ -49,17 +111,22 @@ def dry_pass(
     session.advance([next(batches) for _ in range(session.accumulate)])
     session.run.check_finite()
     session.try_metrics()
+    begun = time.perf_counter()
     files, model = session.files(), session.model_file()
+    state_bytes = sum(map(len, files.values()))
     if where is not None:
-        saves = math.ceil(session.total_steps / recipe.train.save_every)
-        state = sum(map(len, files.values()))
-        needed = state * min(recipe.train.keep + 1, saves) + len(model)
-        # A run that is started over gives back what stands there.
-        check_room(where, needed - RunFolder(where).bytes_saved(), what="what the run saves")
+        _check_disk(where, disk_bytes(recipe.train, session.total_steps, state=state_bytes, model=len(model)))
     with temporary_folder(where) as folder:
         saved = checkpoint.save(folder, session.step, files)
+        seconds = time.perf_counter() - begun
         session.load(saved.folder)
-    return session
+    return DryPass(session, seconds, state_bytes, len(model))
+
+
+def _check_disk(where: Path, needed: int) -> None:
+    """Raise ResourceError where the disk of the folder `where` has no room for what the run will save."""
+    # A run that is started over gives back what stands there.
+    check_room(where, needed - RunFolder(where).bytes_saved(), what="what the run saves")
 
 
 def release_memory() -> None:

@@ -20,7 +20,7 @@ from i2i.errors import RecipeError
 from i2i.plugins.versions import PROVENANCE, RESOLVED, versions_of_run
 from i2i.recipe.recipe import Recipe, read_resolved
 from i2i.runs import checkpoint
-from i2i.runs.changes import LENGTH, Change, changes
+from i2i.runs.changes import LENGTH, THREADS, Change, changes
 from i2i.runs.checkpoint import DamagedError, Found
 from i2i.runs.folder import SUMMARY, RunFolder, provenance
 from i2i.runs.metrics_log import METRICS, read_records
@@ -29,6 +29,9 @@ from i2i.system.device import resolve
 
 EXTENDED, CHANGED, OTHER_DATA = "extended", "changed", "other_data"
 """The lists of provenance.json that tell of later starts of a run."""
+
+PLANNED = "planned"
+"""Where provenance.json keeps the length that the recipe gave, if the run took another one from that."""
 
 
 NOTHING = Found(None, ())
@@ -58,10 +61,12 @@ def take_up(folder: RunFolder, recipe: Recipe, *, device: str, extend: int | Non
     """
     about = folder.sound_provenance()
     table = read_resolved(folder.root / RESOLVED)
+    if recipe.train.threads is None and "threads" in table["train"]:
+        recipe = recipe.computing_with(table["train"]["threads"])  # who does not say keeps what was chosen
     harmless, others = changes(table, recipe)
-    if _planned(about) == {"steps": recipe.train.steps, "epochs": recipe.train.epochs}:
+    if _planned(about) == recipe.train.length:
         others = [change for change in others if change.key not in LENGTH]
-        recipe = _of_steps(recipe, table["train"]["steps"])
+        recipe = recipe.lasting(table["train"]["steps"])
     if others:
         raise RecipeError(_of_another_recipe(folder, recipe, others))
     notes = [f"{change}: taken, for it {change.why}." for change in harmless]
@@ -95,11 +100,10 @@ def lengthened(begun: Resumption, folder: RunFolder, *, pairs: int, extend: int 
         return begun
     before = folder.provenance().get(EXTENDED, [])
     done = (folder.sound_summary() or {}).get("status") == "done"
-    total = length_of(begun.recipe, pairs)[1]
+    total = _ended_early(folder) or length_of(begun.recipe, pairs)[1]
     if before and before[-1]["by"] == extend and not done:
         return replace(begun, notes=(*begun.notes, f"Going on with the extension to step {total:,}."))
-    train = begun.recipe.train
-    planned = _planned(folder.provenance()) or {"steps": train.steps, "epochs": train.epochs}
+    planned = _planned(folder.provenance()) or begun.recipe.train.length
     entry = {"by": extend, "from": total, "to": total + extend, "planned": planned}
     note = (
         f"Extended from step {total:,} to {total + extend:,}: schedules are computed over the new length, so "
@@ -107,7 +111,7 @@ def lengthened(begun: Resumption, folder: RunFolder, *, pairs: int, extend: int 
     )
     return replace(
         begun,
-        recipe=_of_steps(begun.recipe, total + extend),
+        recipe=begun.recipe.lasting(total + extend),
         notes=(*begun.notes, note),
         extension=entry,
     )
@@ -117,9 +121,8 @@ def write_down(begun: Resumption, folder: RunFolder, fingerprints: Mapping[str, 
     """Write into the run's records what is not as it was; return notes for the person."""
     step = begun.found.sound.step if begun.found.sound else 0
     if begun.extension:
-        folder.summarise(
-            (folder.sound_summary() or {}) | {"status": "stopped"}
-        )  # first: it is done no longer
+        # First of all, for it is done no longer.
+        folder.summarise((folder.sound_summary() or {}) | {"status": "stopped", "ended_early": False})
         folder.add_to_provenance(EXTENDED, {"at": step, **begun.extension})
     if begun.changes:
         keys = {change.key: [change.before, change.now] for change in begun.changes}
@@ -173,6 +176,9 @@ def history(about: Mapping[str, Any]) -> dict[str, str]:
     told = {}
     if about.get(EXTENDED):
         told["extended"] = ", ".join(f"from step {e['from']:,} to {e['to']:,}" for e in about[EXTENDED])
+    others = [(e["at"], e["keys"][THREADS][1]) for e in about.get(CHANGED, []) if THREADS in e["keys"]]
+    if others:
+        told["other threads"] = ", ".join(f"from step {step:,}: {threads}" for step, threads in others)
     if about.get(OTHER_DATA):
         told["other data"] = "; ".join(
             f"from step {e['at']:,}: {'; '.join(e['told'])}" for e in about[OTHER_DATA]
@@ -236,19 +242,21 @@ def _skew(folder: RunFolder, recipe: Recipe, key: str) -> str:
 # --- lengths and models -----------------------------------------------------------------------------
 
 
-def _planned(about: Mapping[str, Any] | None) -> Any:
-    """Return the steps and epochs that a run had before it was extended, if it was."""
+def _planned(about: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the length that a run's recipe gave, if it is not the one that it has: it was extended, or
+    minutes were turned into steps.
+    """
     extended = (about or {}).get(EXTENDED)
-    return extended[0]["planned"] if extended else None
+    planned = extended[0]["planned"] if extended else (about or {}).get(PLANNED)
+    if planned is None:
+        return None
+    return {key: value for key, value in planned.items() if value is not None}
 
 
-def _of_steps(recipe: Recipe, steps: int) -> Recipe:
-    train = {key: value for key, value in recipe.table["train"].items() if key != "epochs"}
-    return replace(
-        recipe,
-        train=replace(recipe.train, steps=steps, epochs=None),
-        table={**recipe.table, "train": train | {"steps": steps}},
-    )
+def _ended_early(folder: RunFolder) -> int | None:
+    """Return the step at which a run's patience was at its end, if it was."""
+    summary = folder.sound_summary() or {}
+    return summary["steps"] if summary.get("ended_early") else None
 
 
 def _is_model_from(folder: RunFolder, step: int) -> bool:

@@ -114,6 +114,7 @@ class Session:
         self.best: dict[str, float] = {}
         self._copied: dict[str, float] | None = None
         self._prepared = False
+        self.waited = 0
         self.run = run(
             seed=recipe.seed,
             runtime=runtime,
@@ -136,6 +137,11 @@ class Session:
         return self.run.step
 
     @property
+    def is_over(self) -> bool:
+        """Whether the last step is done, or the last that its patience allows."""
+        return self.step >= self.total_steps or self.out_of_patience
+
+    @property
     def epoch(self) -> float:
         """Epochs that are done."""
         return self.step / self.steps_per_epoch
@@ -153,12 +159,16 @@ class Session:
         self.run.finish()
         return logs
 
-    def batches(self, *, last: int) -> Iterator[Batch]:
-        """Yield batches on the device, from this step's first one up to `last`, counted from the start."""
+    def batches(self, *, last: int, workers: int | None = None) -> Iterator[Batch]:
+        """Yield batches on the device, from this step's first one up to `last`, counted from the start.
+
+        They are loaded by so many processes; by default, as many as the recipe says.
+        """
+        settings = self.recipe.data.settings
         return training_batches(
             self.data["train"],
             components.build_transforms(self.recipe, at="loading"),
-            self.recipe.data.settings,
+            settings if workers is None else replace(settings, workers=workers),
             seed=self.recipe.seed,
             first=self.step * self.accumulate,
             last=last,
@@ -213,10 +223,17 @@ class Session:
             if isinstance(schedule, Observes):
                 schedule.observe(metrics)
 
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether as many validations as the recipe's `patience` have found no better figure."""
+        patience = self.recipe.train.patience
+        return patience is not None and self.waited >= patience
+
     def is_best(self) -> bool:
         """Whether the last figures beat all before them by the recipe's `save_best`; keeps them if so."""
         if self.recipe.train.save_best is None:
             return False
+        self.waited += 1
         name, _, way = self.recipe.train.save_best.partition(":")
         value, best = self.figures[name], self.best.get(name)
         if not math.isfinite(value):
@@ -224,6 +241,7 @@ class Session:
         if best is not None and (value >= best if way == "min" else value <= best):
             return False
         self.best = dict(self.figures)
+        self.waited = 0
         return True
 
     def _check_figures(self) -> None:
@@ -264,6 +282,7 @@ class Session:
             "step": self.step,
             "figures": self.figures,
             "best": self.best,
+            "waited": self.waited,
             "scaler": self.run.scaler.state_dict(),
             "parts": {name: state.of(part, but=networks) for name, part in self._stateful().items()},
             "duties": asdict(duties) if duties else None,
@@ -288,7 +307,7 @@ class Session:
             notes += ModelHeader.read(file.header, path=file.path).check(slot.entry, path=file.path)
             weights.load_into(module, file.tensors, source=str(file.path), target=slot.entry.ref)
         self.run.step = trainer["step"]
-        self.figures, self.best = trainer["figures"], trainer["best"]
+        self.figures, self.best, self.waited = trainer["figures"], trainer["best"], trainer["waited"]
         self.run.scaler.load_state_dict(trainer["scaler"])
         parts = self._stateful()
         if parts.keys() != trainer["parts"].keys():
@@ -319,7 +338,8 @@ class Session:
                 raise ValueError(f"{TRAINER} is not laid out as a state")
             if not all(optimizer.keys() >= {"state", "param_groups"} for optimizer in optimizers):
                 raise ValueError(f"{TRAINER} lacks the state of an optimizer")
-            # An older i2i saved when nothing was left to do.
+            # An older i2i saved when nothing was left to do, and had no patience.
+            trainer["waited"] = int(trainer.get("waited", 0))
             trainer["duties"] = Duties(**(trainer.get("duties") or {}))
         except DataError as error:
             if isinstance(error.__cause__, OSError):
@@ -374,7 +394,7 @@ class Session:
 
 
 def length_of(recipe: Recipe, pairs: int) -> tuple[float, int]:
-    """Return the steps of an epoch over `pairs`, and those of the whole run."""
+    """Return the steps of an epoch over `pairs`, and those of the whole run, which is not in minutes."""
     epochs = Epochs(pairs, recipe.data.settings.batch_size, recipe.seed)
     steps = epochs.batches / recipe.train.accumulate
     return steps, recipe.train.steps or math.ceil((recipe.train.epochs or 0) * steps)

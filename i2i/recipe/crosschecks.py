@@ -68,7 +68,7 @@ class _CrossCheck:
             "generators": "[generator], the network that translates",
             "losses": "a loss, like [losses.l1]",
             "method": "[method], the way it is trained",
-            "train": "[train], with `steps` or `epochs`",
+            "train": "[train], with `steps`, `epochs` or `minutes`",
         }
         for section, what in parts.items():
             content = self.draft.table.get(section)

@@ -19,6 +19,7 @@ from typing import Any
 from i2i.errors import Problem, RecipeError
 from i2i.plugins.versions import Versions, versions_of_run
 from i2i.recipe.origins import Origin, dotted
+from i2i.recipe.slots import LENGTHS
 from i2i.recipe.toml_lines import KeyPath, TooDeepError, key_lines
 
 FORMAT = 1
@@ -101,7 +102,8 @@ def read_settings(
     if steps is not None:
         train = layer.table.get("train")
         if isinstance(train, dict):
-            train.pop("epochs", None)
+            for other in LENGTHS:
+                train.pop(other, None)
         _put(layer, ("train", "steps"), steps, Origin("", f"--steps {steps}", rank=last))
     if seed is not None:
         _put(layer, ("seed",), seed, Origin("", f"--seed {seed}", rank=last))

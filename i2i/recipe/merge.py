@@ -19,6 +19,7 @@ from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.versions import Versions
 from i2i.recipe.layers import SHORT_SPELLINGS, Layer, full_path, read_file, read_settings
 from i2i.recipe.origins import Findings, Origin, dotted
+from i2i.recipe.slots import LENGTHS
 from i2i.recipe.toml_lines import KeyPath
 
 MAX_PARENTS = 8
@@ -151,12 +152,13 @@ def _top_level(draft: Draft) -> list[str]:
 
 
 def _keep_one_length(draft: Draft, layer: Layer) -> None:
-    """Let `train.steps` replace the base's `train.epochs`, and the other way round."""
+    """Let a length that `[train]` is given, like `steps`, replace one of another kind in the base."""
     new, old = layer.table.get("train"), draft.table.get("train")
     if not isinstance(new, dict) or not isinstance(old, dict):
         return
-    for mine, other in (("steps", "epochs"), ("epochs", "steps")):
-        if mine in new and other not in new and other in old:
+    given = [key for key in LENGTHS if key in new]
+    for other in LENGTHS:
+        if len(given) == 1 and other not in given and other in old:
             _forget(draft, ("train", other), old.pop(other))
 
 

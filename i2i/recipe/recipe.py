@@ -7,7 +7,7 @@ with it comes out as one error that lists each problem with its place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_setting
 from i2i.recipe.merge import Draft, read_draft
 from i2i.recipe.origins import Findings, dotted
 from i2i.recipe.resolve import resolve
-from i2i.recipe.slots import Slot, TrainSettings
+from i2i.recipe.slots import LENGTHS, Slot, TrainSettings
 from i2i.recipe.toml_lines import KeyPath
 
 __all__ = ["Recipe", "Slot", "TrainSettings", "differences", "load_recipe", "load_sections", "read_resolved"]
@@ -83,6 +83,20 @@ class Recipe:
         if slot is not None:
             return slot.problem(message, hint, key=path[len(slot.path) + 1 :])
         return self._draft.origin(tuple(path.split("."))).problem(message, hint)
+
+    def lasting(self, steps: int) -> Recipe:
+        """Return the recipe with a length of so many `steps`, in place of the one that it has."""
+        return self._training(dict.fromkeys(LENGTHS) | {"steps": steps})
+
+    def computing_with(self, threads: int) -> Recipe:
+        """Return the recipe with that number of `threads`."""
+        return self._training({"threads": threads})
+
+    def _training(self, settings: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with other keys of `[train]`; None takes one away."""
+        train = {**self.table["train"], **settings}
+        train = {key: value for key, value in train.items() if value is not None}
+        return replace(self, train=replace(self.train, **settings), table={**self.table, "train": train})
 
     def to_toml(self) -> str:
         """Return the resolved recipe as a TOML text that `load_recipe` reads back to the same table."""

@@ -22,7 +22,7 @@ from i2i.recipe.merge import Draft
 from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.requires import SECTION as REQUIRES
 from i2i.recipe.requires import check_requires
-from i2i.recipe.slots import HeadSettings, Slot, TrainSettings
+from i2i.recipe.slots import LENGTHS, HeadSettings, Slot, TrainSettings
 from i2i.recipe.toml_lines import KeyPath
 from i2i.registry import Entry
 
@@ -205,10 +205,16 @@ class _Resolver:
             if key not in TRAIN.names:
                 self._unknown(("train", key), TRAIN, {*TRAIN.names})
         train = self._read(("train",), table, TRAIN)
-        if ("steps" in table) == ("epochs" in table):
-            origin = self.draft.origin(("train", "epochs") if "steps" in table else ("train",))
-            found = "both" if "steps" in table else "neither"
-            self.findings.add(origin, f"[train] has either `steps` or `epochs`; here it has {found}")
+        lengths = [key for key in LENGTHS if key in table]
+        if len(lengths) != 1:
+            origin = self.draft.origin(("train", lengths[1]) if lengths else ("train",))
+            found = " and ".join(f"`{key}`" for key in lengths) or "none"
+            self.findings.add(
+                origin, f"[train] has one of `steps`, `epochs` and `minutes`; here it has {found}"
+            )
+        if train.values["patience"] is not None and train.values["save_best"] is None:
+            message = '`patience` waits for a better `save_best` figure: add one, like save_best = "mae:min"'
+            self.findings.add(self.draft.origin(("train", "patience")), message)
         if not _SAVE_BEST.fullmatch(train.values["save_best"] or "mae:min"):
             message = '`save_best` names a figure and which way is better, like "mae:min" or "psnr:max"'
             self.findings.add(self.draft.origin(("train", "save_best")), message)

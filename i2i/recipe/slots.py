@@ -68,13 +68,20 @@ class HeadSettings:
     seed: Annotated[int, Ge(0), Lt(2**32)] = 0
 
 
+LENGTHS = ("steps", "epochs", "minutes")
+"""The keys of `[train]` that say how long to train: a recipe has one of them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """The keys of `[train]`.
 
     Args:
-        steps: how long to train; give either steps or epochs.
+        steps: how long to train; give one of steps, epochs and minutes.
         epochs: how often to go through the data instead.
+        minutes: as many steps instead as this machine makes in that time, settled once at the start.
+        patience: end after so many validations without a better `save_best` figure.
+        threads: threads that compute on a CPU; left out, all cores, or fewer where that is much faster.
         precision: the arithmetic of the forward pass; "auto" picks what this machine does well.
         log_every: write the losses each so many steps.
         eval_every: run the metrics each so many steps, and at the end.
@@ -88,6 +95,9 @@ class TrainSettings:
 
     steps: Count | None = None
     epochs: Annotated[float, Gt(0), Le(10**6)] | None = None
+    minutes: Annotated[float, Gt(0), Le(10**6)] | None = None
+    patience: Count | None = None
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     log_every: Count = 10
     eval_every: Count = 500
@@ -97,3 +107,8 @@ class TrainSettings:
     ema: Annotated[float, Ge(0), Lt(1)] = 0.0
     accumulate: Count = 1
     clip: Annotated[float, Ge(0)] = 0.0
+
+    @property
+    def length(self) -> dict[str, float]:
+        """How long to train, as the one key of `LENGTHS` that is given, and its value."""
+        return {key: value for key in LENGTHS if (value := getattr(self, key)) is not None}

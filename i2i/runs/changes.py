@@ -12,10 +12,14 @@ from typing import Any
 from i2i.plugins.schema import component_schema, slot_schema
 from i2i.recipe.recipe import Recipe, differences
 from i2i.recipe.resolve import TRAIN
+from i2i.recipe.slots import LENGTHS
 from i2i.runs.header import OF_THE_MACHINE, holds_path
 
-LENGTH = ("train.steps", "train.epochs")
+LENGTH = tuple(f"train.{key}" for key in LENGTHS)
 """The keys that say how long a run is."""
+
+THREADS = "train.threads"
+"""The key that decides the order in which a CPU adds up, and so the last bits of sums."""
 
 NO_BIT = frozenset(
     {
@@ -39,6 +43,8 @@ class Change:
     @property
     def why(self) -> str:
         """Why it is harmless, if it is."""
+        if self.key == THREADS:
+            return "changes last bits only, though the result is not that of an undisturbed run"
         return "changes no bit of the training" if self.key in NO_BIT else "only says where something is"
 
     def __str__(self) -> str:
@@ -60,7 +66,7 @@ def changes(before: Mapping[str, Any], recipe: Recipe) -> tuple[list[Change], li
 
 
 def _changes_no_bit(change: Change, recipe: Recipe) -> bool:
-    return change.key in NO_BIT or _says_where(change, recipe)
+    return change.key in NO_BIT or change.key == THREADS or _says_where(change, recipe)
 
 
 def _default(key: str, recipe: Recipe) -> Any:

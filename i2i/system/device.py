@@ -60,8 +60,8 @@ class Runtime:
             torch.set_num_threads(before)
 
 
-def resolve(device: str, precision: str) -> Runtime:
-    """Choose what "auto" leaves open.
+def resolve(device: str, precision: str, threads: int | None = None) -> Runtime:
+    """Choose what "auto" leaves open; without a number of `threads`, all cores compute.
 
     Raises ResourceError for a device that is not there, RecipeError for fp16 on a CPU.
     """
@@ -72,7 +72,7 @@ def resolve(device: str, precision: str) -> Runtime:
     chosen: Precision = _best_precision(kind) if precision == "auto" else precision  # type: ignore[assignment]
     # Convolutions in half precision want channels last on CPUs and CUDA; MPS gains nothing from it.
     channels_last = kind != "mps" and chosen != "fp32"
-    return Runtime(name, chosen, channels_last, torch.get_num_threads())
+    return Runtime(name, chosen, channels_last, threads or torch.get_num_threads())
 
 
 def find_device(wanted: str) -> str:

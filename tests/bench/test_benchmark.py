@@ -91,6 +91,58 @@ def test_killed_in_the_middle_and_run_again_it_gives_the_same_answer(i2i, desk):
     assert without_times(results(desk / "b")) == without_times(results(desk / "whole"))
 
 
+def test_a_benchmark_has_no_length_in_minutes_but_its_own_budget(i2i, desk):
+    minutes = ("--swap", "losses.l1.use=l1,l2", "--seeds", "1", "--set", "train.minutes=1", "--out", "b")
+    ended = i2i("bench", "desk.toml", *minutes)
+    assert ended.code == 2
+    assert "minutes are other steps on every machine" in ended.err
+    assert "give --steps or --seconds" in ended.err
+    assert i2i("bench", "desk.toml", *minutes, "--steps", "2").code == 0
+    assert {cell["steps"] for cell in results(desk / "b")["cells"]} == {2}
+
+
+def test_the_recipes_threads_and_patience_are_a_benchmarks_too(i2i, desk):
+    recipe = Path("desk.toml").read_text()
+    Path("desk.toml").write_text(recipe.replace("steps = 8", "steps = 8\npatience = 1\nthreads = 2"))
+    ended = i2i(*SWAP, "--seeds", "1")
+    assert ended.code == 0, ended.err
+    found = results(desk / "b")
+    assert found["environment"]["threads"] == 2
+    assert {cell["steps"] for cell in found["cells"]} == {8}
+
+
+def test_cells_get_fewer_threads_where_that_is_faster_with_as_many_at_work(i2i, desk, monkeypatch):
+    from i2i.bench import rehearsal
+    from i2i.engine import cost
+    from i2i.engine.threads import Threads
+
+    asked = []
+
+    def threads_beside(job, *, at_once, step_seconds, log):
+        asked.append((job.threads, at_once))
+        return Threads(1, 0.01, job.threads, 0.5)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(cost, "SHORT", 0.0)
+    monkeypatch.setattr(rehearsal, "threads_beside", threads_beside)
+    ended = i2i(*SWAP, "--seeds", "1", "--steps", "2")
+    assert ended.code == 0, ended.err
+    assert asked == [(2, 2)]
+    assert "1 of 2 threads compute" in ended.out + ended.err
+    assert results(desk / "b")["environment"]["threads"] == 1
+
+
+def test_threads_are_tried_in_as_many_processes_as_will_train(desk, tmp_path):
+    from i2i.bench.jobs import Job
+    from i2i.bench.rehearsal import threads_beside
+
+    job = Job("l1", str(desk / "desk.toml"), "", str(desk), "cpu", 2, 0, None)
+    found = threads_beside(job, at_once=2, step_seconds=0.005, log=tmp_path / "log")
+    assert found.most == 2
+    assert found.count in (1, 2)
+    assert found.step_seconds > 0
+
+
 def test_ctrl_c_saves_the_cells_at_work_and_says_how_to_go_on(desk):
     command = [sys.executable, "-m", "i2i", *SWAP, "--seeds", "1", "--steps", "100000"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -67,6 +67,13 @@ def test_runs_that_differ_only_in_seed_are_one_variant(i2i, runs):
     assert found["metrics"][0] | {"definition": ""} == {"name": "mae", "better": "min", "definition": ""}
 
 
+def test_unequal_choices_are_named_and_make_no_other_variant(i2i, runs):
+    found = results(i2i, runs("one"), runs("two", "seed=1", "train.threads=2"))
+    assert len(found["variants"]) == 1
+    told = "Not all runs have the same threads (1 in one; 2 in two): their bits differ by that too."
+    assert told in found["notes"]
+
+
 def test_the_terminal_shows_what_differs_and_what_came_out(i2i, runs):
     first, second = runs("a"), runs("b", "losses.l1.weight=5", "generator.dropout=0.5")
     ended = i2i("compare", first, second)

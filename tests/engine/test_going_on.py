@@ -329,7 +329,7 @@ def test_a_run_is_made_longer_with_schedules_over_the_new_length(load, tmp_path,
     expected = {step: 1e-3 * (1.0 - max(step - 1 - 10, 0) / 10) for step in range(done + 1, 21)}
     assert {step: rate for step, rate in rates_of(folder).items() if step > done} == pytest.approx(expected)
     entry = about(folder)["extended"]
-    assert entry == [{"at": done, "by": 8, "from": 12, "to": 20, "planned": {"steps": 12, "epochs": None}}]
+    assert entry == [{"at": done, "by": 8, "from": 12, "to": 20, "planned": {"steps": 12}}]
     assert "from step 12 to 20" in (folder / "report.html").read_text()
     assert checkpoint.newest(folder / "checkpoints").step == 20
 

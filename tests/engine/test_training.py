@@ -254,7 +254,7 @@ def test_the_first_and_the_last_step_are_always_logged(load, tmp_path):
 def test_a_rehearsal_finds_the_shapes_and_leaves_no_trace(load, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    facts = {fact.path: fact for fact in rehearse(load())}
+    facts = {fact.path: fact for fact in rehearse(load()).networks}
     assert facts["generators.main"].outputs == [(3, 16, 16)]
     assert facts["discriminators.judge"].inputs == (6, 16, 16)
     assert facts["discriminators.judge"].receptive_field == 3
@@ -308,7 +308,7 @@ def test_a_session_goes_with_the_last_that_holds_it(load):
     gc.collect()
     gc.disable()
     try:
-        session = dry_pass(recipe, data, CPU)
+        session = dry_pass(recipe, data, CPU).session
         networks = [weakref.ref(session), *(weakref.ref(module) for _, module in session.networks.modules())]
         del session
         assert [reference() for reference in networks] == [None] * len(networks)

@@ -29,7 +29,7 @@ NO_JUDGE = ["discriminators", "optimizers.discriminators", "losses.adversarial"]
     [
         (["data"], ["the recipe has no [data], the images"]),
         (["method"], ["the recipe has no [method], the way it is trained"]),
-        (["train"], ["the recipe has no [train], with `steps` or `epochs`"]),
+        (["train"], ["the recipe has no [train], with `steps`, `epochs` or `minutes`"]),
         (
             ["generator", "optimizers.generators"],
             ["the recipe has no [generator], the network that translates"],

@@ -201,12 +201,13 @@ def test_what_is_no_table_of_components(told, old: str, new: str, message: str):
         (
             "steps = 100",
             "",
-            "x.toml:35  train\n  [train] has either `steps` or `epochs`; here it has neither",
+            "x.toml:35  train\n  [train] has one of `steps`, `epochs` and `minutes`; here it has none",
         ),
         (
             "steps = 100",
             "steps = 100\nepochs = 2",
-            "x.toml:37  train.epochs\n  [train] has either `steps` or `epochs`; here it has both",
+            "x.toml:37  train.epochs\n"
+            "  [train] has one of `steps`, `epochs` and `minutes`; here it has `steps` and `epochs`",
         ),
         ("steps = 100", "steps = 100\nema = 1", "'ema' cannot be 1: it should be less than 1"),
         ("steps = 100", "steps = 100\nprecision = 'fp8'", "(values: auto, fp32, bf16, fp16)"),
@@ -215,6 +216,12 @@ def test_what_is_no_table_of_components(told, old: str, new: str, message: str):
             "steps = 100\nsave_best = 'error'",
             "`save_best` names a figure and which way is better",
         ),
+        (
+            "steps = 100",
+            "steps = 100\npatience = 3",
+            "x.toml:37  train.patience\n  `patience` waits for a better `save_best` figure: add one",
+        ),
+        ("steps = 100", "steps = 100\nthreads = 0", "'threads' cannot be 0"),
     ],
 )
 def test_the_recipes_own_keys(told, old: str, new: str, message: str):
