@@ -6,8 +6,6 @@ Ends with 0, with 1 where a check failed, with 4 where there is no such device.
 from __future__ import annotations
 
 import argparse
-import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,14 +15,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import machine
 import parts
 import rows
-import torch
 
-from i2i import __version__
 from i2i.errors import EXIT_BUG, I2IError, exit_code_of
 from i2i.system.device import find_device
-from i2i.system.facts import processor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_code_of(error)
     began = time.monotonic()
     found = _found(device, asked.smoke, asked.only or [part.name for part in parts.PARTS], 60 * asked.minutes)
-    facts = _facts(device)
+    facts = machine.facts(device)
     facts["took"] = f"{time.monotonic() - began:.0f} s"
     if asked.smoke:
         facts["note"] = "tiny networks and images: the figures mean nothing"
@@ -79,29 +75,6 @@ def _found(device: str, smoke: bool, names: Sequence[str], seconds: float) -> li
         if any(row.failed for row in found):
             print(log.read_text(encoding="utf-8", errors="replace"), file=sys.stderr)
     return found
-
-
-def _facts(device: str) -> dict[str, str]:
-    on_card = torch.device(device).type == "cuda"
-    driver = _said("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-    commit = _said("git", "-C", str(parts.ROOT), "describe", "--always", "--dirty")
-    return {
-        "card": torch.cuda.get_device_name(device) if on_card else f"none; {processor()}",
-        "driver": driver if on_card else "-",
-        "torch": torch.__version__,
-        "Python": platform.python_version(),
-        "i2i": f"{__version__}, commit {commit}",
-        "date": time.strftime("%Y-%m-%d"),
-    }
-
-
-def _said(*command: str) -> str:
-    """Return the first line that a command prints; "unknown" where it cannot be run."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return next(iter(done.stdout.split("\n")), "").strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from machine import as_markdown
 from rich.console import Console
 from rich.table import Table
 
@@ -53,21 +54,9 @@ def measured(part: str, what: str, value: str) -> Row:
 HEADINGS = [field.name for field in fields(Row)]
 
 
-def as_markdown(facts: Mapping[str, str], rows: Sequence[Row]) -> str:
-    """Return the facts of the machine as a list and the rows as a table."""
-    lines = [f"* {name}: {value}" for name, value in facts.items()]
-    lines += ["", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
-    lines += [_line(astuple(row)) for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(' '.join(cell.split()).replace('|', '/') for cell in cells)} |"
-
-
 def write(path: Path, facts: Mapping[str, str], rows: Sequence[Row]) -> None:
     """Write the rows as Markdown; in a document with the two marks, only what is between them is replaced."""
-    content = as_markdown(facts, rows)
+    content = as_markdown(facts, HEADINGS, [astuple(row) for row in rows])
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if BEGIN in text and END in text:
         before, after = text.partition(BEGIN)[0], text.partition(END)[2]

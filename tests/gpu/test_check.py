@@ -39,7 +39,7 @@ def test_the_whole_check_runs_on_a_cpu_and_its_rows_are_those_of_the_page(tmp_pa
     assert {row[-1].partition(":")[0] for row in rows} <= {"passed", "measured", "left out"}
     assert [row[:2] for row in rows] == [row[:2] for row in table(page)[1:]]
     names = measured_on(written)
-    assert names == ["card", "driver", "torch", "Python", "i2i", "date", "took", "note"]
+    assert names == ["card", "processor", "driver", "torch", "Python", "i2i", "date", "took", "note"]
     assert measured_on(page) == names[:-1]
     assert "batch 32, tuned loop" in done.stdout
 
