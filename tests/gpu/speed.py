@@ -79,7 +79,7 @@ def _of_batch(size: int, settings: Settings, *, seconds: float) -> Iterator[Row]
     turns = Turns({name: c.step for name, c in contenders.items()}, device=settings.device, steps=steps)
     for _ in range(1 if settings.smoke else ROUNDS):
         turns.round()
-    speeds = {name: size / time for name, time in turns.medians().items()}
+    speeds = {name: size / taken for name, taken in turns.medians().items()}
     for name, contender in contenders.items():
         peak = "-" if contender.peak_mb is None else f"{contender.peak_mb:,.0f} MB"
         told = f"{speeds[name]:.1f} images/s, peak {peak}"
@@ -106,6 +106,7 @@ def loop(settings: Settings, variant: Variant, batches: Sequence[Batch]) -> Step
 def _warm(make: Callable[[], Step], device: str) -> Contender:
     """Build a contender and let it do what it does only once; measure its memory, less what was there."""
     on_card = torch.device(device).type == "cuda"
+    gc.collect()  # what is freed later would pass for less of this one
     if on_card:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

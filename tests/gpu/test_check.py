@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch import nn
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parents[1] / "docs" / "gpu.md"
@@ -108,6 +109,22 @@ def test_what_is_measured_goes_between_the_marks_of_a_page_and_the_rest_stays(
         ["part", "c", "0.5", "at most 1", "passed"],
     ]
     assert measured_on(text) == ["card"]
+
+
+def test_the_tensor_that_differs_most_decides_how_much_two_answers_differ(check: ModuleType):
+    import parity
+
+    answer = {"a": torch.ones(3), "b": torch.tensor([3.0, 4.0])}
+    assert parity.relative(answer, answer) == 0
+    assert parity.relative(answer | {"b": torch.tensor([3.0, 4.5])}, answer) == pytest.approx(0.1)
+
+
+def test_gradients_are_compared_without_a_kink_and_the_network_keeps_its_own(check: ModuleType):
+    import parity
+
+    network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.LeakyReLU(0.2)))
+    assert not [part for part in parity.with_smooth_activations(network).modules() if "ReLU" in repr(part)]
+    assert isinstance(network[1], nn.ReLU)
 
 
 def test_a_number_that_is_not_finite_is_within_no_bound(check: ModuleType):
