@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from i2i.cli.options import PluginOption, RecipeArgument, SetOption, UnsetOption, open_catalog
+from i2i._version import __version__
+from i2i.cli.options import (
+    JsonOption,
+    PluginOption,
+    QuietOption,
+    RecipeArgument,
+    SetOption,
+    UnsetOption,
+    open_catalog,
+)
+from i2i.cli.progress import interruptible, log_passed_to
+from i2i.cli.render import print_json
 from i2i.cli.streams import drop_output_when_full
+from i2i.cli.usage import examples
 from i2i.errors import RecipeError
+
+if TYPE_CHECKING:
+    from i2i.building.probe import NetworkFacts
+    from i2i.cli.live import Screen
+    from i2i.engine.loop import Result
+    from i2i.recipe.recipe import Recipe
+
+EXAMPLES = examples(
+    "i2i run pix2pix", "i2i run pix2pix --out runs/short --steps 200 --set losses.l1.weight=10"
+)
 
 
 def run(
@@ -37,26 +60,74 @@ def run(
         bool, typer.Option("--dry-run", help="Check everything with one batch, train nothing, write nothing.")
     ] = False,
     plugin: PluginOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Train a recipe; the last lines name the report and the model."""
     from i2i.cli.live import terminal
-    from i2i.engine import loop
-    from i2i.engine.rehearsal import rehearse
-    from i2i.recipe.recipe import load_recipe
 
     if extend is not None and (out is None or fresh):
         raise RecipeError("--extend makes the run in --out longer: give --out, and no --fresh.")
+    drop_output_when_full("stderr", *(() if json else ("stdout",)))
+    screen = terminal(quiet=quiet, last_to_stderr=json)
     catalog = open_catalog(plugin)
-    loaded = load_recipe(
-        recipe, set=settings or (), unset=unset or (), steps=steps, seed=seed, catalog=catalog
-    )
-    drop_output_when_full()
-    observer = terminal()
+    changes: Mapping[str, Any] = {"unset": unset or (), "steps": steps, "seed": seed, "catalog": catalog}
+    try:
+        with (
+            interruptible(lambda: _ended(screen)) as check,
+            log_passed_to(screen.stage, screen.note),
+        ):
+            _greet(screen, recipe, settings or (), changes)
+            from i2i.engine import loop
+            from i2i.engine.rehearsal import rehearse
+            from i2i.recipe.recipe import load_recipe
+
+            check()
+            loaded = load_recipe(recipe, set=settings or (), **changes)
+            if dry_run:
+                for note in loaded.notes:
+                    screen.note(note)
+                facts = rehearse(loaded, device=device, observer=screen)
+            else:
+                result = loop.run(
+                    loaded, out, device=device, fresh=fresh, stop_at=stop_at, extend=extend, observer=screen
+                )
+    finally:
+        screen.close()
     if dry_run:
-        for note in loaded.notes:
-            observer.note(note)
-        for fact in rehearse(loaded, device=device, observer=observer):
-            typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
-        typer.echo(f"{loaded.source}: one batch went through train, evaluate, save and load.")
+        _print_rehearsal(loaded, facts, json=json)
+    elif json:
+        print_json(_record(result))
+
+
+def _greet(screen: Screen, recipe: str, settings: Sequence[str], changes: Mapping[str, Any]) -> None:
+    """Say what is about to run: before torch is there, whose import takes seconds."""
+    from i2i.recipe.merge import read_draft
+    from i2i.recipe.origins import Findings
+
+    # What is wrong with it is told when it is loaded, all at once.
+    table = read_draft(recipe, settings=settings, findings=Findings(), **changes).table
+    about = f": {table['summary']}" if isinstance(table.get("summary"), str) else ""
+    screen.note(f"i2i {__version__} - {table.get('name', recipe)}{about}")
+    screen.stage("loading PyTorch")
+
+
+def _ended(screen: Screen) -> str:
+    return "interrupted" if screen.started else "interrupted before any step was made; nothing is lost."
+
+
+def _print_rehearsal(recipe: Recipe, facts: list[NetworkFacts], *, json: bool) -> None:
+    if json:
+        print_json({"status": "tried", "source": recipe.source, "networks": [vars(fact) for fact in facts]})
         return
-    loop.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, extend=extend, observer=observer)
+    for fact in facts:
+        typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
+    typer.echo(f"{recipe.source}: one batch went through train, evaluate, save and load.")
+
+
+def _record(result: Result) -> dict[str, Any]:
+    """Return a run as `--json` tells it: how it ended, and its files."""
+    from i2i.runs.folder import RunFolder
+
+    files = dict(RunFolder(result.folder).last_lines())
+    return {"status": result.status, "folder": result.folder, **files, "summary": dict(result.summary)}

@@ -27,10 +27,14 @@ def rehearse(recipe: Recipe, *, device: str = "auto", observer: Observer | None 
 
     Checks shapes on the meta device, then puts one batch through train, evaluate, save and load.
     """
+    observer = observer or Silent()
     runtime = resolve(device, recipe.train.precision)
     with under(runtime, recipe):
-        data = open_splits(recipe, (observer or Silent()).note)
+        observer.stage(f"opening the data: {recipe.data.entry.ref}")
+        data = open_splits(recipe, observer.note)
+        observer.stage("building the networks")
         facts = probe(recipe, data["train"].spec)
+        observer.stage("trying one batch: train, evaluate, save and load")
         dry_pass(recipe, data, runtime)
     release_memory()
     return facts
