@@ -18,6 +18,18 @@ EXIT_RESOURCES = 4
 EXIT_DIVERGED = 5
 EXIT_PLUGIN = 6
 
+EXIT_CODES = {
+    "0": "done",
+    "1": "a bug of i2i or of a component",
+    "2": "a wrong command line or recipe",
+    "3": "data that are missing, unreadable or do not fit",
+    "4": "no room, memory, network or device, or cells of a benchmark that were not trained",
+    "5": "training left the finite numbers",
+    "6": "a plug-in that is missing, broken or does not pass its checks",
+    "129, 130, 143": "ended by SIGHUP, Ctrl-C or SIGTERM; a run has saved its state",
+}
+"""What the command line ends with, and what each code says."""
+
 MOST_TOLD = 20
 """Problems that are spelled out before the others are only counted."""
 

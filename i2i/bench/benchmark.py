@@ -49,6 +49,12 @@ class PlannedCell:
 class BenchmarkObserver(Protocol):
     """Whoever watches a benchmark. `begin` comes once, before the first `event`; `end` ends what it began."""
 
+    def stage(self, text: str) -> None:
+        """Something begins that may take a while, before the first cell or after the last."""
+
+    def stopping(self) -> None:
+        """A signal asks for the end, which comes once the cells at work have saved."""
+
     def note(self, text: str) -> None:
         """Take a sentence for the person."""
 
@@ -170,6 +176,7 @@ class Benchmark:
             if left:
                 self._train(ready, left, signals)
             # Read from the folders, whoever trained the cells and when: an executor's word is no evidence.
+            self._observer.stage("comparing what was trained")
             outcomes = [self._outcome(cell) for cell in ready.cells]
             results = self._conclude(ready, outcomes)
             self._save(replace(self._state, fingerprint=asked))
@@ -233,12 +240,17 @@ class Benchmark:
                 self._codes[event.key], self._errors[event.key] = event.code, event.error
             self._observer.event(event)
 
+        told = False
+
+        def stopped() -> bool:
+            nonlocal told
+            if signals.received is not None and not told:
+                told = True
+                self._observer.stopping()
+            return signals.received is not None
+
         try:
-            ready.executor.run(
-                [ready.jobs[cell.key] for cell in left],
-                report=report,
-                stopped=lambda: signals.received is not None,
-            )
+            ready.executor.run([ready.jobs[cell.key] for cell in left], report=report, stopped=stopped)
         finally:
             self._observer.end()
 
@@ -291,6 +303,8 @@ class Benchmark:
 
         for note in dict.fromkeys(note for variant in matrix.variants for note in variant.recipe.notes):
             self._observer.note(note)
+        count = len(matrix.variants)
+        self._observer.stage(f"trying {count} variant{'s' if count > 1 else ''}, and timing a step of each")
         with tempfile.TemporaryDirectory(prefix="i2i-bench-") as folder:
             jobs = {
                 variant.name: self._trial(matrix, variant, conditions, Path(folder) / f"{number}.toml")

@@ -135,6 +135,10 @@ class _EventReporter:
     def note(self, text: str) -> None:
         print(text, file=sys.stderr)
 
+    def stage(self, text: str) -> None: ...
+
+    def stopping(self, waits_for: str) -> None: ...
+
     def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
         self.step = step
         if time.monotonic() - self._last >= SECONDS_BETWEEN_EVENTS:

@@ -56,6 +56,7 @@ def start(work: Callable[..., None], *given: Any, log: Path) -> Child:
     context: Any = multiprocessing.get_context(_method())
     if _method() == "forkserver":
         context.set_forkserver_preload(list(PRELOADED))
+        _start_server()
     # No daemon, since that could not have the processes of its own that load data.
     process = context.Process(
         target=_begin, args=(work, there, given, dict(os.environ), os.getcwd(), str(log))
@@ -63,6 +64,21 @@ def start(work: Callable[..., None], *given: Any, log: Path) -> Child:
     process.start()
     there.close()
     return Child(process, here)
+
+
+def _start_server() -> None:
+    """Start the server that processes are forked from, so that a terminal's Ctrl-C does not reach it.
+
+    While it imports torch, it would answer with a traceback.
+    """
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()  # it lets Ctrl-C through again, where it has to be started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _method() -> str:
@@ -85,6 +101,8 @@ def _begin(
         os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     multiprocessing.set_start_method(None, force=True)  # processes that load data are forked, as in any run
+    if not Path(log).parent.is_dir():
+        return  # whoever started this process has ended meanwhile
     with open(log, "a", encoding="utf-8", buffering=1) as file:
         for descriptor in (1, 2):  # libraries print past Python
             os.dup2(file.fileno(), descriptor)

@@ -81,8 +81,7 @@ def rehearse(
                 # The median: one round that something else interrupted says nothing of the variant.
                 found[name] = replace(found[name], step_seconds=median(times[name]))
         finally:
-            for trial in trials.values():
-                trial.child.end()
+            processes.end(trial.child for trial in trials.values())
     return found
 
 

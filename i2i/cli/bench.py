@@ -9,13 +9,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from i2i.cli.options import DeviceOption, JsonOption, PluginOption, SetOption, open_catalog
+from i2i.cli.options import (
+    DeviceOption,
+    JsonOption,
+    PluginOption,
+    QuietOption,
+    SetOption,
+    open_catalog,
+)
+from i2i.cli.progress import interruptible
 from i2i.cli.render import print_json
+from i2i.cli.usage import examples
 from i2i.errors import RecipeError
 
 if TYPE_CHECKING:
     from i2i.bench.definition import Definition
     from i2i.plugins.catalog import Catalog
+
+EXAMPLES = examples(
+    "i2i bench pix2pix --swap losses.adversarial.use=vanilla,lsgan --seeds 3 --steps 1000",
+    "i2i bench recipes/bench/l1-or-l2.toml",
+)
 
 
 def bench(
@@ -63,32 +77,46 @@ def bench(
         bool, typer.Option("--plan", help="Print the command of each cell that is left, and train none.")
     ] = False,
     plugin: PluginOption = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Compare variants of a recipe over several seeds: what matters, and what it costs."""
-    from i2i.bench.benchmark import Benchmark
     from i2i.cli.bench_view import BenchmarkProgress, print_results
-    from i2i.system.lock import held
 
     catalog = open_catalog(plugin)
     definition = _definition(recipe, swap or [], one_at_a_time, catalog)
     definition = _changed(definition, seeds, steps, seconds, metric, baseline, jobs, executor)
     root = out or Path("runs") / f"bench-{definition.name}"
-    with held(root):
-        benchmark = Benchmark(
-            definition,
-            root,
-            catalog=catalog,
-            observer=BenchmarkProgress(),
-            settings=settings or (),
-            device=device,
-            plugin=plugin,
-        )
-        if plan:
-            for command in benchmark.plan():
-                typer.echo(command)
-            return
-        answer = benchmark.known() or benchmark.run()
+    progress = BenchmarkProgress(quiet=quiet)
+    told = "interrupted; what was trained is saved. To go on, run the same command again"
+    try:
+        waits_for = "waiting for its processes to end"
+        with interruptible(lambda: f"{told}, with --out {root}", waits_for=waits_for) as check:
+            from i2i.bench.benchmark import Benchmark
+            from i2i.system.lock import held
+
+            with held(root):
+                benchmark = Benchmark(
+                    definition,
+                    root,
+                    catalog=catalog,
+                    observer=progress,
+                    settings=settings or (),
+                    device=device,
+                    plugin=plugin,
+                )
+                answer = None if plan else benchmark.known()
+                if answer is None:
+                    import torch  # noqa: F401 - here, for an import that is interrupted may not say so
+
+                    check()
+                    commands = benchmark.plan() if plan else []
+                    answer = None if plan else benchmark.run()
+    finally:
+        progress.end()
+    if answer is None:
+        _print_plan(commands, json=json)
+        return
     if json:
         print_json(answer.results.to_json())
     else:
@@ -96,6 +124,13 @@ def bench(
         typer.echo(f"report   {root / 'report.html'}")
         typer.echo(f"results  {root / 'results.json'}")
     raise typer.Exit(answer.code)
+
+
+def _print_plan(commands: list[str], *, json: bool) -> None:
+    if json:
+        print_json({"commands": commands})
+    for command in () if json else commands:
+        typer.echo(command)
 
 
 def _definition(recipe: str, swaps: list[str], one_at_a_time: bool, catalog: Catalog) -> Definition:

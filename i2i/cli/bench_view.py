@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from i2i.bench.view import words
+from i2i.cli.progress import AGAIN, StatusLine, error_console, print_progress
 from i2i.cli.render import print_table
 from i2i.errors import printable
 from i2i.pages.numbers import clock
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 class BenchmarkProgress:
     """Progress over all cells: bars on a terminal, a line for each cell that ends anywhere else."""
 
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+    def __init__(self, *, quiet: bool = False) -> None:
+        console = error_console(quiet=quiet)
+        self._live, self._quiet = not console.quiet, quiet
+        self._status = StatusLine(console)  # until there are bars
         self._cells: Mapping[str, PlannedCell] = {}
         self._seconds = 0.0
         self._done = dict[str, float]()
@@ -38,6 +40,20 @@ class BenchmarkProgress:
         """Print a remark."""
         self._say(text)
 
+    def stage(self, text: str) -> None:
+        """Say what is done before the first cell."""
+        if self._live:
+            self._status.show(f"{text} …")
+        else:
+            self._say(text)
+
+    def stopping(self) -> None:
+        """Say that the end was asked for, and what it waits for."""
+        text = f"stopping: the cells at work finish their step and save; {AGAIN}"
+        if self._progress is not None and self._whole is not None:
+            self._progress.update(self._whole, description="stopping")
+        self._say(text, though_quiet=True)
+
     def tried(self, variant: str) -> None:
         """Say that a variant went through its dry pass."""
         self._say(f"{variant}: one batch went through train, evaluate, save and load")
@@ -46,6 +62,7 @@ class BenchmarkProgress:
         """Show how much there is to do."""
         self._cells, self._seconds = cells, sum(cell.seconds for cell in cells.values())
         self._begun = time.monotonic()
+        self._status.clear()
         self._say(f"{len(cells)} cells to train, about {clock(self._seconds)} of computing")
         if self._live:
             self._start_bars()
@@ -64,6 +81,7 @@ class BenchmarkProgress:
 
     def end(self) -> None:
         """Leave the terminal as it was."""
+        self._status.clear()
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
@@ -81,7 +99,6 @@ class BenchmarkProgress:
         return clock((time.monotonic() - self._begun) * (self._seconds - done) / max(done, 1e-9))
 
     def _start_bars(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._progress = Progress(
@@ -89,7 +106,7 @@ class BenchmarkProgress:
             BarColumn(bar_width=None),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=error_console(),
             expand=True,
             transient=True,
         )
@@ -110,12 +127,14 @@ class BenchmarkProgress:
         state = f"{self._ended} of {len(self._cells)} cells, {self._left()} left" if done else "starting"
         self._progress.update(self._whole, completed=done, state=state)
 
-    def _say(self, text: str) -> None:
-        text = printable(text)
+    def _say(self, text: str, *, though_quiet: bool = False) -> None:
+        if self._quiet and not though_quiet:
+            return
         if self._progress is not None:
-            self._progress.console.print(text, markup=False, highlight=False)
+            self._progress.console.print(printable(text), markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr)
+            with self._status.aside():
+                print_progress(text)
 
 
 def print_results(results: Results) -> None:

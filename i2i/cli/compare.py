@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from i2i.cli.options import DeviceOption, JsonOption, PluginOption, open_catalog
-from i2i.cli.render import print_json, print_note, print_table, toml_value
+from i2i.cli.options import DeviceOption, JsonOption, PluginOption, QuietOption, open_catalog
+from i2i.cli.progress import interruptible, remarks
+from i2i.cli.render import print_json, print_table, toml_value
+from i2i.cli.usage import examples
 
 if TYPE_CHECKING:
     from i2i.bench.results import Results
+
+EXAMPLES = examples(
+    "i2i compare runs/one runs/another", "i2i compare runs/one runs/another --out compared --json"
+)
 
 
 def compare(
@@ -24,13 +30,15 @@ def compare(
     ] = None,
     device: DeviceOption = "auto",
     plugin: PluginOption = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Compare finished runs: what differs, what came out. Runs that differ in the seed are one variant."""
     from i2i.bench.compare import compare as compared
     from i2i.cli.bench_view import print_results
 
-    results = compared(runs, catalog=open_catalog(plugin), out=out, device=device, note=print_note)
+    with interruptible(lambda: "interrupted; the runs are as they were"):
+        results = compared(runs, catalog=open_catalog(plugin), out=out, device=device, note=remarks(quiet))
     if json:
         print_json(results.to_json())
         return

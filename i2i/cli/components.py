@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from i2i.cli.options import JsonOption, PluginOption, open_catalog, tell_broken
 from i2i.cli.render import print_json, print_table, toml_value
+from i2i.cli.usage import examples
 from i2i.errors import RecipeError, did_you_mean
 from i2i.kinds import KINDS, kinds_of
 from i2i.plugins.catalog import CORE, split_ref
@@ -23,28 +28,68 @@ app = typer.Typer(
 )
 
 
-@app.command("list")
+@app.command("list", epilog=examples("i2i components list generator", "i2i components list --like edge"))
 def list_components(
     kind: Annotated[
         str | None,
         typer.Argument(metavar="[KIND]", help="A kind, like generator, or a section, like losses."),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only those with all these words in their name or summary."),
+    ] = None,
     plugin: PluginOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List what `use` can name."""
+    """List what `use` can name, kind by kind."""
     catalog = open_catalog(plugin)
     kinds = _kinds(kind)
-    entries = [entry for entry in catalog.entries() if entry.kind in kinds]
+    words = (like or "").casefold().split()
+    known = catalog.entries()
+    found = [entry for entry in known if entry.kind in kinds and _matches(entry, words)]
     tell_broken(catalog)
     if json:
-        print_json({"components": [{"ref": entry.ref, **asdict(entry)} for entry in entries]})
+        print_json({"components": [{"ref": entry.ref, **asdict(entry)} for entry in found]})
+    elif not found:
+        print(_nothing_found(kind, like, words, known))
+    elif sys.stdout.isatty():
+        _print_by_kind(found)
     else:
-        rows = [(_short(entry), entry.kind, entry.summary) for entry in entries]
-        print_table(("use", "kind", "summary"), rows, styles=("bold", "dim"), labelled=False)
+        rows = [(_short(entry), entry.kind, entry.summary) for entry in found]
+        print_table(("use", "kind", "summary"), rows)
 
 
-@app.command("show")
+def _matches(entry: Entry, words: Sequence[str]) -> bool:
+    """Whether all `words` stand in a component's name or summary, be it as parts of others."""
+    text = f"{entry.ref} {entry.summary}".casefold()
+    return all(word in text for word in words)
+
+
+def _nothing_found(kind: str | None, like: str | None, words: Sequence[str], known: Sequence[Entry]) -> str:
+    """Say that there is none, and what comes nearest: one of another kind, or of another spelling."""
+    told = f"no component{f' of the kind {kind}' if kind else ''}{f' is like {like!r}' if like else ''}"
+    if words and (others := [entry for entry in known if _matches(entry, words)]):
+        return f"{told}; of other kinds: {', '.join(f'{_short(e)} ({e.kind})' for e in others)}"
+    spelt = {word for e in known for word in re.findall(r"[\w-]+", f"{e.ref} {e.summary}".casefold())}
+    close = [did_you_mean(word, spelt) for word in words if not any(word in other for other in spelt)]
+    return f"{told}{next(filter(None, close), '')}"
+
+
+def _print_by_kind(entries: Sequence[Entry]) -> None:
+    """Print a heading for each kind, with its table in a recipe, and its components below."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for number, (name, group) in enumerate(groupby(entries, key=lambda entry: entry.kind)):
+        kind = KINDS[name]
+        table = f"[{kind.section}.NAME]" if kind.named else f"[{kind.section}]"
+        console.print(Text.assemble("\n" if number else "", (name, "bold cyan"), (f"  {table}", "dim")))
+        rows = [(_short(entry), entry.summary) for entry in group]
+        print_table(("use", "summary"), rows, labelled=False, headed=False)
+
+
+@app.command("show", epilog=examples("i2i components show unet"))
 def show_component(
     ref: Annotated[str, typer.Argument(metavar="REF", help="A component's name, as `use` has it.")],
     plugin: PluginOption = None,

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from i2i.cli.options import DataOption, JsonOption, PluginOption, data_settings, open_catalog
+from i2i.cli.options import (
+    DataOption,
+    JsonOption,
+    PluginOption,
+    QuietOption,
+    data_settings,
+    open_catalog,
+)
+from i2i.cli.progress import error_console, interruptible
 from i2i.cli.render import print_json, print_table
+from i2i.cli.usage import examples
+from i2i.cli.watch import watching
 from i2i.data.public_sets import SETS
 from i2i.errors import EXIT_DATA, Problem, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from i2i.data.inspection import Finding
     from i2i.data.survey import DataReport, SideReport
 
 NOTHING = ("none can be used", "-")
@@ -28,7 +36,7 @@ app = typer.Typer(
 )
 
 
-@app.command("check")
+@app.command("check", epilog=examples("i2i data check my-pairs", "i2i data check mine.toml --on-bad skip"))
 def check(
     path: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder of pairs, a manifest, or a recipe (.toml).")
@@ -38,20 +46,22 @@ def check(
         Literal["refuse", "skip"], typer.Option(help="Whether pairs that cannot be used are an error.")
     ] = "refuse",
     plugin: PluginOption = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Read every pair: how they were found, what they are, and each problem with its file."""
-    from i2i.data import survey
-    from i2i.recipe.recipe import load_sections
+    with interruptible(lambda: "interrupted; not all pairs were read"):
+        from i2i.data import survey
+        from i2i.recipe.recipe import load_sections
 
-    recipe = load_sections(
-        path if path.suffix == ".toml" else _pairs_in(path),
-        ["data"],
-        shown="the command line",
-        set=data_settings(data),
-        catalog=open_catalog(plugin),
-    )
-    report = survey.check(recipe, watch=_watched)
+        recipe = load_sections(
+            path if path.suffix == ".toml" else _pairs_in(path),
+            ["data"],
+            shown="the command line",
+            set=data_settings(data),
+            catalog=open_catalog(plugin),
+        )
+        report = survey.check(recipe, watch=watching(quiet=quiet))
     if json:
         print_json(report.record())
     else:
@@ -60,7 +70,7 @@ def check(
         raise typer.Exit(EXIT_DATA)
 
 
-@app.command("get")
+@app.command("get", epilog=examples("i2i data get facades"))
 def get(
     name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(SETS)}.")],
     out: Annotated[Path, typer.Option(help="The folder to put the data set's own folder into.")] = Path(
@@ -69,6 +79,8 @@ def get(
     url: Annotated[
         str | None, typer.Option(help="Another address of the same archive, http or https.")
     ] = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Download one of the pix2pix paper's data sets, gone on with where a download was cut short.
 
@@ -76,7 +88,8 @@ def get(
     """
     from i2i.data.public import get as fetch_set
 
-    with _progress() as progress:
+    told = "interrupted; what has arrived is kept, and the same command goes on from there"
+    with interruptible(lambda: told), _progress(quiet=quiet) as progress:
         arriving = progress.add_task(name, total=None)
 
         def watch(there: int, total: int | None) -> None:
@@ -86,33 +99,25 @@ def get(
             progress.update(arriving, description=f"{name}: {count:,} files unpacked")
 
         folder, fetched = fetch_set(name, out, url=url, watch=watch, unpacking=unpacking)
+    if json:
+        print_json({"folder": folder, "url": fetched.url, "bytes": fetched.size, "sha256": fetched.sha256})
+        return
     print(f"{folder}: {fetched.size:,} bytes from {fetched.url}")
     print(f"sha256 {fetched.sha256}")
     print(f'In a recipe: use = "paired-images", root = "{folder}"')
 
 
-def _progress() -> Progress:
+def _progress(*, quiet: bool) -> Progress:
     """Return a progress bar for bytes, on a terminal alone."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = error_console(quiet=quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=console.quiet)
 
 
 def _pairs_in(path: Path) -> dict[str, Any]:
     return {"recipe": 1, "name": "data", "data": {"use": "paired-images", "root": str(path)}}
-
-
-def _watched(findings: Iterable[Finding], total: int, word: str) -> Iterator[Finding]:
-    """Show progress on a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    console.quiet = not console.is_terminal
-    yield from track(findings, description=word, total=total, console=console, transient=True)
 
 
 def _show(report: DataReport) -> None:

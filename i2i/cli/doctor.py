@@ -8,10 +8,13 @@ import typer
 
 from i2i.cli.options import JsonOption, open_catalog
 from i2i.cli.render import print_json, print_table
+from i2i.cli.usage import examples
 from i2i.errors import EXIT_PLUGIN
 
 if TYPE_CHECKING:
     from i2i.plugins.doctor import Health, PluginFacts
+
+EXAMPLES = examples("i2i doctor", "i2i doctor --json")
 
 
 def doctor(json: JsonOption = False) -> None:

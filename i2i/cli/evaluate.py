@@ -16,16 +16,21 @@ from i2i.cli.options import (
     ModelArgument,
     OtherRecipeOption,
     PluginOption,
+    QuietOption,
     SetOption,
     UnsetOption,
     data_settings,
     open_catalog,
 )
-from i2i.cli.render import print_json, print_note, print_table
-from i2i.cli.watch import watch
+from i2i.cli.progress import interruptible, log_passed_to, remarks
+from i2i.cli.render import print_json, print_table
+from i2i.cli.usage import examples
+from i2i.cli.watch import watching
 
 if TYPE_CHECKING:
     from i2i.models.evaluation import Evaluation
+
+EXAMPLES = examples("i2i eval runs/mine", "i2i eval runs/mine --split val --metric lpips --json")
 
 BETTER = {"min": "lower", "max": "higher", None: "-"}
 
@@ -52,29 +57,39 @@ def evaluate(
     ] = None,
     device: DeviceOption = "auto",
     plugin: PluginOption = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Score a trained model on a split: mean, deviation over images, and what copying the input scores."""
-    from i2i.models.evaluation import evaluate_trained
-    from i2i.models.trained import find_trained
+    tell = remarks(quiet)
+    with interruptible(lambda: "interrupted; no figure is written") as check, log_passed_to(tell, tell):
+        from i2i.models.evaluation import evaluate_trained
+        from i2i.models.trained import find_trained
 
-    catalog = open_catalog(plugin)
-    added = [f"metrics.{name.rpartition('/')[2]}.use={name}" for name in metric or ()]
-    trained = find_trained(
-        model,
-        catalog=catalog,
-        recipe=recipe,
-        set=[*data_settings(data), *added, *(settings or ())],
-        unset=unset or (),
-        seed=seed,
-    )
-    for note in trained.recipe.notes:
-        print_note(f"note: {note}")
-    found = evaluate_trained(
-        trained, split=split, catalog=catalog, device=device, draws=draws, note=print_note, watch=watch
-    )
-    for note in found.notes:
-        print_note(note)
+        check()
+        catalog = open_catalog(plugin)
+        added = [f"metrics.{name.rpartition('/')[2]}.use={name}" for name in metric or ()]
+        trained = find_trained(
+            model,
+            catalog=catalog,
+            recipe=recipe,
+            set=[*data_settings(data), *added, *(settings or ())],
+            unset=unset or (),
+            seed=seed,
+        )
+        for note in trained.recipe.notes:
+            tell(f"note: {note}")
+        found = evaluate_trained(
+            trained,
+            split=split,
+            catalog=catalog,
+            device=device,
+            draws=draws,
+            note=tell,
+            watch=watching(quiet=quiet),
+        )
+        for note in found.notes:
+            tell(note)
     files = _write(found, out or (trained.folder or Path()) / "eval")
     if json:
         print_json(found.record() | {"files": list(map(str, files))})

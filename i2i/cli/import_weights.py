@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from i2i.cli.options import open_catalog
+from i2i.cli.options import JsonOption, open_catalog
+from i2i.cli.render import print_json
+from i2i.cli.usage import examples
+
+EXAMPLES = examples("i2i import latest_net_G.pth --out mine.safetensors")
 
 
 def import_weights(
@@ -15,6 +19,7 @@ def import_weights(
         Path, typer.Argument(metavar="PTH", help="latest_net_G.pth or latest_net_D.pth of a training.")
     ],
     out: Annotated[Path, typer.Option(help="The weights file to write, such as model.safetensors.")],
+    json: JsonOption = False,
 ) -> None:
     """Turn weights of the pix2pix authors' PyTorch implementation into a weights file.
 
@@ -23,6 +28,11 @@ def import_weights(
     from i2i.models.importing import import_weights as convert
 
     found = convert(source, out, catalog=open_catalog())
+    if json:
+        print_json(
+            {"out": out, "ref": found.entry.ref, "parameters": found.parameters, "keys": dict(found.table)}
+        )
+        return
     made_of = ", ".join(f"{key} = {value}" for key, value in found.table.items())
     typer.echo(f"{source} is {found.entry.ref} with {made_of}: {found.parameters:,} parameters")
     typer.echo(f"written to {out}")

@@ -1,17 +1,19 @@
 """What a person sees of a run while it trains: a live view on a terminal, plain lines anywhere else.
 
 The engine reports to an `Observer` and knows nothing of screens. Nothing is drawn between reports, no
-thread runs, and rich is imported only when an observer is made.
+thread runs, and rich is imported only when an observer is made. What goes by is for standard error; how the
+run ended, and which files it wrote, for standard output.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from i2i.engine.observer import Observer, Record, RunStart, Status
+from i2i.cli.progress import AGAIN, StatusLine, fitting, stamp
+from i2i.cli.streams import write_at_once
+from i2i.engine.observer import Observer, Record, RunStart, Silent, Status
 from i2i.errors import printable
 from i2i.pages.numbers import Standings, Trend, clock, short
 
@@ -28,14 +30,36 @@ SECONDS_BETWEEN_FRAMES = 0.5
 TREND_WIDTH = 12
 
 
-def terminal(console: Console | None = None) -> Observer:
-    """Return the observer that suits `console` (default: standard output): a live view, or plain lines."""
+class Screen(Observer, Protocol):
+    """An observer that shows what it is told; `started` once a step may have been made."""
+
+    started: bool
+
+    def close(self) -> None:
+        """Leave the terminal as it was, where an error came before the first step."""
+
+
+def terminal(console: Console | None = None, *, quiet: bool = False, last_to_stderr: bool = False) -> Screen:
+    """Return the observer that suits `console` (default: standard error): a live view, or dated lines.
+
+    The last lines go to standard output, or after the others with `last_to_stderr`; if `quiet`, there are no
+    others.
+    """
     from rich.console import Console
 
-    if console is None:
-        console = Console(force_terminal=None if sys.stdout.isatty() else False)
+    last = console or _plain_where_no_terminal(Console(stderr=last_to_stderr))
+    console = console or _plain_where_no_terminal(Console(stderr=True))
+    if quiet:
+        return LastLines(console, last)
     live = console.is_terminal and console.is_interactive and not console.is_dumb_terminal
-    return LiveView(console) if live else Lines(console)
+    return LiveView(console, last=last) if live else Lines(console, last=last, stamp=stamp)
+
+
+def _plain_where_no_terminal(console: Console) -> Console:
+    """Return `console`, without colour off a terminal, even where the environment forces it."""
+    from rich.console import Console
+
+    return console if console.file.isatty() else Console(stderr=console.stderr, force_terminal=False)
 
 
 # --- plain lines ----------------------------------------------------------------------------------
@@ -47,17 +71,27 @@ class Lines:
     The first and the last train record are always printed.
     """
 
-    def __init__(self, console: Console, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
+    def __init__(
+        self,
+        console: Console,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        last: Console | None = None,
+        stamp: Callable[[], str] = str,
+    ) -> None:
+        self.started = False
+        self._console, self._last = console, last or console
         self._now = now
+        self._stamp = stamp
         self._standings = Standings({})
         self._total = 0
         self._step = 0
-        self._started = now()
+        self._started = self._staged = now()
         self._printed: float | None = None
         self._waiting: Record | None = None
 
     def start(self, run: RunStart) -> None:
+        self.started = True
         self._started, self._step, self._total = self._now(), run.first_step, run.total_steps
         self._standings = Standings(run.directions)
         self._say(_headline(run))
@@ -66,6 +100,14 @@ class Lines:
 
     def note(self, text: str) -> None:
         self._say(text)
+
+    def stage(self, text: str) -> None:
+        if self._now() - self._staged >= SECONDS_BETWEEN_LINES:  # else something was said a moment ago
+            self._staged = self._now()
+            self._say(text)
+
+    def stopping(self, waits_for: str) -> None:
+        write_at_once(self._console.file, f"{self._stamp()}{_stopping(waits_for)}\n")
 
     def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
         self._step = step
@@ -87,10 +129,10 @@ class Lines:
 
     def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
         self._print_waiting()
-        if self._total:
-            self._say(_last_sentence(status, self._step, self._total, self._now() - self._started))
-        for label, text in _aligned(lines):
-            self._say(f"{label}  {text}")
+        sentence = _last_sentence(status, self._step, self._total, self._now() - self._started)
+        _print_last(self._last, [sentence] if self._total else [], lines)
+
+    def close(self) -> None: ...
 
     def _print_waiting(self) -> None:
         if self._waiting is not None:
@@ -99,7 +141,33 @@ class Lines:
             self._say("  ".join([f"step {record['step']:,} of {self._total:,}", *_pace_of(record), *losses]))
 
     def _say(self, text: str) -> None:
-        _print_whole(self._console, text)
+        _print_whole(self._console, f"{self._stamp()}{text}")
+
+
+class LastLines(Silent):
+    """What `--quiet` leaves: how the run ended, and that it is about to."""
+
+    def __init__(self, console: Console, last: Console, *, now: Callable[[], float] = time.monotonic) -> None:
+        self.started = False
+        self._console, self._last, self._now = console, last, now
+        self._total = self._step = 0
+        self._started = now()
+
+    def start(self, run: RunStart) -> None:
+        self.started = True
+        self._started, self._step, self._total = self._now(), run.first_step, run.total_steps
+
+    def stopping(self, waits_for: str) -> None:
+        write_at_once(self._console.file, f"{_stopping(waits_for)}\n")
+
+    def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
+        self._step = step
+
+    def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
+        sentence = _last_sentence(status, self._step, self._total, self._now() - self._started)
+        _print_last(self._last, [sentence] if self._total else [], lines)
+
+    def close(self) -> None: ...
 
 
 # --- the live view --------------------------------------------------------------------------------
@@ -112,9 +180,19 @@ class LiveView:
     when the engine reports something, and at most twice a second.
     """
 
-    def __init__(self, console: Console, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
+    def __init__(
+        self,
+        console: Console,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        last: Console | None = None,
+    ) -> None:
+        self.started = False
+        self._console, self._last = console, last or console
         self._now = now
+        self._status = StatusLine(console)  # until there is a frame
+        self._doing = ""  # what the frame says of itself where no step is being made
+        self._stopping = ""
         self._live: Live | None = None
         self._drawn = self._started = now()
         self._first = self._step = self._total = 0
@@ -127,7 +205,9 @@ class LiveView:
         from rich.table import Table
         from rich.text import Text
 
-        self._started = self._now()
+        self.started = True
+        self._status.clear()
+        self._started, self._doing = self._now(), ""
         self._first, self._step, self._total = run.first_step, run.first_step, run.total_steps
         self._standings = Standings(run.directions)
         self._console.print(Text(printable(_headline(run)), style="bold"))
@@ -142,11 +222,23 @@ class LiveView:
     def note(self, text: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(printable(text)))
+        with self._status.aside():
+            self._console.print(Text(printable(text)))
+
+    def stage(self, text: str) -> None:
+        if self._live is None:
+            self._status.show(f"{text} …")
+        else:
+            self._doing = text
+            self._draw()
+
+    def stopping(self, waits_for: str) -> None:
+        self._stopping = _stopping(waits_for)
+        self._status.show_at_once(self._stopping)  # over the last line of the frame, until the next one
 
     def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
-        self._step = step
-        if self._frame_is_due():
+        self._step, self._doing = step, ""
+        if self._frame_is_due() or self._stopping:
             self._pace = _pace(images_per_second, data_wait, epoch)
             self._draw()
 
@@ -159,17 +251,24 @@ class LiveView:
 
     def validation(self, record: Record) -> None:
         self._standings.add(record)
+        self._doing = ""
         self._draw()
 
     def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
+        self._status.clear()
+        sentences = []
         if self._live is not None:
+            self._doing = self._stopping = ""
             live, self._live = self._live, None
             live.stop()
             self._console.print()
-            last = _last_sentence(status, self._step, self._total, self._now() - self._started)
-            _print_whole(self._console, last, "bold")
-        for label, text in _aligned(lines):
-            _print_whole(self._console, f"{label}  {text}")
+            sentences = [_last_sentence(status, self._step, self._total, self._now() - self._started)]
+        _print_last(self._last, sentences, lines, style="bold")
+
+    def close(self) -> None:
+        self._status.clear()
+        if self._live is not None:
+            self._live.stop()
 
     def _frame_is_due(self) -> bool:
         return self._now() - self._drawn >= SECONDS_BETWEEN_FRAMES
@@ -194,7 +293,12 @@ class LiveView:
         bar.add_row(done, f"{share:.0%}")
         pieces = [f"step {self._step:,} of {self._total:,}", *self._pace, *self._time_left()]
         dot = " - " if self._console.options.ascii_only else " · "
-        top: list[RenderableType] = ["", bar, *(Text(line) for line in _packed(pieces, dot, width))]
+        doing = self._stopping or (f"{self._doing} …" if self._doing else "")
+        top: list[RenderableType] = [
+            Text(fitting(doing, width), style="bold"),
+            bar,
+            *(Text(line) for line in _packed(pieces, dot, width)),
+        ]
 
         wide = width >= 140  # room for both tables side by side
         scores = self._score_table(width - 66 if wide else width) if self._standings else None
@@ -274,6 +378,10 @@ def _last_sentence(status: Status, step: int, total: int, seconds: float) -> str
     return f"{status} at step {step:,} of {total:,} after {clock(seconds)}"
 
 
+def _stopping(waits_for: str) -> str:
+    return f"stopping after {waits_for}; {AGAIN}"
+
+
 def _pace(images_per_second: float, data_wait: float, epoch: float) -> tuple[str, ...]:
     return f"epoch {epoch:.1f}", f"{images_per_second:,.1f} images/s", f"data wait {data_wait:.0%}"
 
@@ -322,3 +430,13 @@ def _print_whole(console: Console, text: str, style: str = "") -> None:
     from rich.text import Text
 
     console.print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def _print_last(
+    console: Console, sentences: Sequence[str], lines: Sequence[tuple[str, str]], *, style: str = ""
+) -> None:
+    """Print how a run ended, and the files that it wrote."""
+    for sentence in sentences:
+        _print_whole(console, sentence, style)
+    for label, text in _aligned(lines):
+        _print_whole(console, f"{label}  {text}")

@@ -28,7 +28,13 @@ PluginOption = Annotated[
     Path | None,
     typer.Option("--plugin", metavar="FILE", help="A Python file to use as the plug-in `local`."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on standard output; all else goes to standard error."),
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print errors and the last lines only, no progress, no remarks.")
+]
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL|RUN", help="A model file, or the folder of a run.")
 ]

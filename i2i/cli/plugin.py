@@ -11,6 +11,7 @@ import typer
 
 from i2i.cli.options import JsonOption, PluginOption, open_catalog
 from i2i.cli.render import print_json, print_note, print_table
+from i2i.cli.usage import examples
 from i2i.errors import EXIT_PLUGIN, PluginError, RecipeError, did_you_mean
 from i2i.kinds import KINDS
 from i2i.plugins.discovery import LOCAL
@@ -30,7 +31,7 @@ app = typer.Typer(
 )
 
 
-@app.command("new")
+@app.command("new", epilog=examples("i2i plugin new shiny --kind paired-loss"))
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The namespace that recipes will use.")],
     kind: Annotated[
@@ -39,22 +40,30 @@ def new(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder to make the package's own folder in.")
     ] = Path(),
+    json: JsonOption = False,
 ) -> None:
     """Write a package i2i-NAME with one component, a recipe that trains it, and its tests."""
     from i2i.plugins.scaffold import scaffold
 
     made = scaffold(name, kind=kind, out=out, catalog=open_catalog())
-    for path in made.files:
-        print(made.folder / path)
     if made.note:
         print_note(f"note: {made.note}")
+    if json:
+        next_steps = [{"command": command, "purpose": purpose} for command, purpose in made.next_steps()]
+        files = [made.folder / path for path in made.files]
+        print_json({"folder": made.folder, "files": files, "ref": made.ref, "next": next_steps})
+        return
+    for path in made.files:
+        print(made.folder / path)
     print(f"\n{made.folder} is a plug-in with the {kind} {made.ref}.\n\nNext:\n")
     for command, purpose in made.next_steps():
         print(f"  {command}")
         print(f"      {purpose}")
 
 
-@app.command("check")
+@app.command(
+    "check", epilog=examples("i2i plugin check core --only l1", "i2i plugin check local --plugin mine.py")
+)
 def check(
     namespace: Annotated[str, typer.Argument(metavar="NAME", help="The plug-in's namespace.")],
     only: Annotated[

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from i2i.cli.options import JsonOption, PluginOption, open_catalog
 from i2i.cli.render import print_json, print_note, print_table
+from i2i.cli.usage import examples
 from i2i.plugins.discovery import GROUP
 from i2i.plugins.entry_points import entry_points_in
+
+EXAMPLES = examples("i2i plugins")
 
 
 def show_plugins(plugin: PluginOption = None, json: JsonOption = False) -> None:

@@ -18,6 +18,7 @@ from i2i.cli.options import (
     tell_broken,
 )
 from i2i.cli.render import print_json, print_note, print_table, toml_value
+from i2i.cli.usage import examples
 from i2i.errors import I2IError, RecipeError, exit_code_of
 from i2i.recipe.origins import dotted
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Check, show, compare and start recipes.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("list")
+@app.command("list", epilog=examples("i2i recipe list"))
 def list_recipes(plugin: PluginOption = None, json: JsonOption = False) -> None:
     """List the recipes that can be run by name, and the benchmarks."""
     catalog = open_catalog(plugin)
@@ -49,7 +50,7 @@ def list_recipes(plugin: PluginOption = None, json: JsonOption = False) -> None:
         print_table((what, "summary"), [(entry.ref, entry.summary) for entry in entries])
 
 
-@app.command("check")
+@app.command("check", epilog=examples("i2i recipe check mine.toml --build"))
 def check(
     recipe: RecipeArgument,
     build: Annotated[
@@ -81,7 +82,7 @@ def check(
     print(f"{loaded.source}: no problem found; {len(loaded.slots)} components from {', '.join(plugins)}")
 
 
-@app.command("show")
+@app.command("show", epilog=examples("i2i recipe show pix2pix --set generator.width=16"))
 def show(
     recipe: RecipeArgument,
     resolved: Annotated[
@@ -90,16 +91,22 @@ def show(
     settings: SetOption = None,
     unset: UnsetOption = None,
     plugin: PluginOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Print a recipe; with --set or --unset, resolved."""
     if resolved or settings or unset:
-        text = _load(recipe, open_catalog(plugin), settings, unset).to_toml()
+        loaded = _load(recipe, open_catalog(plugin), settings, unset)
+        source, text = loaded.source, loaded.to_toml()
     else:
-        text = _draft(recipe, open_catalog(plugin)).text
-    print(text.rstrip("\n"))
+        draft = _draft(recipe, open_catalog(plugin))
+        source, text = draft.source, draft.text
+    if json:
+        print_json({"source": source, "toml": text})
+    else:
+        print(text.rstrip("\n"))
 
 
-@app.command("diff")
+@app.command("diff", epilog=examples("i2i recipe diff pix2pix l1-only"))
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="A recipe, as a file or by name.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
@@ -123,13 +130,14 @@ def diff(
         print("no difference")
 
 
-@app.command("init")
+@app.command("init", epilog=examples("i2i recipe init mine --from pix2pix"))
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new recipe's name; it becomes NAME.toml.")],
     parent: Annotated[
         str, typer.Option("--from", metavar="RECIPE", help="The shipped recipe it starts from.")
     ] = "pix2pix",
     plugin: PluginOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Start a recipe of your own, in NAME.toml."""
     from i2i.recipe.resolve import RUN_NAME
@@ -146,6 +154,9 @@ def init(
         raise RecipeError(f"{path} is there already; choose another name") from None
     except OSError as error:
         raise RecipeError(f"{path} cannot be written: {error.strerror or error}") from None
+    if json:
+        print_json({"file": path, "extends": parent})
+        return
     print(f"{path} starts from {parent}; change it, then: i2i run {path}")
 
 

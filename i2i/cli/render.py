@@ -32,8 +32,9 @@ def print_table(
     *,
     styles: Sequence[str] = ("bold",),
     labelled: bool = True,
+    headed: bool = True,
 ) -> None:
-    """Print rows under headers; `styles` are those of the first columns, on a terminal.
+    """Print rows under headers, if `headed`; `styles` are those of the first columns, on a terminal.
 
     Off a terminal every line is as long as it needs to be, so that nothing is lost to a pipe. On one
     that is too narrow each row becomes a block, with a header before each cell if `labelled`. What would
@@ -42,7 +43,7 @@ def print_table(
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
     if not sys.stdout.isatty():
-        for row in [headers, *rows]:
+        for row in [*([headers] if headed else []), *rows]:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
             print("  ".join(cells).rstrip())
         return
@@ -51,18 +52,23 @@ def print_table(
     console = Console(markup=False, highlight=False)
     styles = [*styles, *[""] * (len(headers) - len(styles))]
     if sum(width + 2 for width in widths[:-1]) + min(widths[-1], LAST_COLUMN) <= console.width:
-        _print_columns(console, headers, rows, styles)
+        _print_columns(console, headers, rows, styles, headed=headed)
     else:
         for row in rows:
             _print_block(console, headers if labelled else None, row, styles)
 
 
 def _print_columns(
-    console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]
+    console: Console,
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[str],
+    *,
+    headed: bool,
 ) -> None:
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = Table(box=None, show_header=headed, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for header, style in zip(headers, styles, strict=True):
         table.add_column(header, style=style, no_wrap=True, overflow="fold")
     table.columns[-1].no_wrap = False

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from i2i.cli.options import PluginOption, RecipeArgument, SetOption, UnsetOption, open_catalog
+from i2i._version import __version__
+from i2i.cli.options import (
+    JsonOption,
+    PluginOption,
+    QuietOption,
+    RecipeArgument,
+    SetOption,
+    UnsetOption,
+    open_catalog,
+)
+from i2i.cli.progress import interruptible, log_passed_to
+from i2i.cli.render import print_json
 from i2i.cli.streams import drop_output_when_full
+from i2i.cli.usage import examples
 from i2i.errors import RecipeError
+
+if TYPE_CHECKING:
+    from i2i.cli.live import Screen
+    from i2i.engine.loop import Result
+    from i2i.engine.rehearsal import Rehearsal
+
+EXAMPLES = examples(
+    "i2i run pix2pix", "i2i run pix2pix --out runs/short --steps 200 --set losses.l1.weight=10"
+)
 
 
 def run(
@@ -44,34 +66,94 @@ def run(
         bool, typer.Option("--dry-run", help="Check everything with one batch, train nothing, write nothing.")
     ] = False,
     plugin: PluginOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Train a recipe; the last lines name the report and the model."""
     from i2i.cli.live import terminal
-    from i2i.engine import loop
-    from i2i.engine.rehearsal import rehearse
-    from i2i.recipe.recipe import load_recipe
 
     if steps is not None and minutes is not None:
         raise RecipeError("a run has one length: give --steps or --minutes.")
     if extend is not None and (out is None or fresh):
         raise RecipeError("--extend makes the run in --out longer: give --out, and no --fresh.")
+    drop_output_when_full("stderr", *(() if json else ("stdout",)))
+    screen = terminal(quiet=quiet, last_to_stderr=json)
     catalog = open_catalog(plugin)
     options = {"minutes": minutes, "threads": threads}
-    given = [f"train.{key}={value}" for key, value in options.items() if value is not None]
-    loaded = load_recipe(
-        recipe, set=[*(settings or ()), *given], unset=unset or (), steps=steps, seed=seed, catalog=catalog
-    )
-    drop_output_when_full()
-    observer = terminal()
+    given = [*(settings or ()), *(f"train.{k}={value}" for k, value in options.items() if value is not None)]
+    changes: Mapping[str, Any] = {"unset": unset or (), "steps": steps, "seed": seed, "catalog": catalog}
+    try:
+        with (
+            interruptible(lambda: _ended(screen)) as check,
+            log_passed_to(screen.stage, screen.note),
+        ):
+            _greet(screen, recipe, given, changes)
+            from i2i.engine import loop
+            from i2i.engine.rehearsal import rehearse
+            from i2i.recipe.recipe import load_recipe
+
+            check()
+            loaded = load_recipe(recipe, set=given, **changes)
+            if dry_run:
+                for note in loaded.notes:
+                    screen.note(note)
+                found = rehearse(loaded, device=device, observer=screen, where=out or Path("runs"))
+                for note in found.notes:
+                    screen.note(note)
+            else:
+                result = loop.run(
+                    loaded, out, device=device, fresh=fresh, stop_at=stop_at, extend=extend, observer=screen
+                )
+    finally:
+        screen.close()
     if dry_run:
-        for note in loaded.notes:
-            observer.note(note)
-        found = rehearse(loaded, device=device, observer=observer, where=out or Path("runs"))
-        for note in found.notes:
-            observer.note(note)
-        for fact in found.networks:
-            typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
-        typer.echo(f"{loaded.source}: one batch went through train, evaluate, save and load.")
-        typer.echo(f"{found.steps:,} steps: {found.cost.told(found.recipe.train, steps=found.steps)}")
+        _print_rehearsal(found, json=json)
+    elif json:
+        print_json(_record(result))
+
+
+def _greet(screen: Screen, recipe: str, settings: Sequence[str], changes: Mapping[str, Any]) -> None:
+    """Say what is about to run: before torch is there, whose import takes seconds."""
+    from i2i.recipe.merge import read_draft
+    from i2i.recipe.origins import Findings
+
+    # What is wrong with it is told when it is loaded, all at once.
+    table = read_draft(recipe, settings=settings, findings=Findings(), **changes).table
+    about = f": {table['summary']}" if isinstance(table.get("summary"), str) else ""
+    screen.note(f"i2i {__version__} - {table.get('name', recipe)}{about}")
+    screen.stage("loading PyTorch")
+
+
+def _ended(screen: Screen) -> str:
+    return "interrupted" if screen.started else "interrupted before any step was made; nothing is lost."
+
+
+def _print_rehearsal(found: Rehearsal, *, json: bool) -> None:
+    recipe, cost, steps = found.recipe, found.cost, found.steps
+    if json:
+        print_json(
+            {
+                "status": "tried",
+                "source": recipe.source,
+                "networks": [vars(fact) for fact in found.networks],
+                "steps": steps,
+                "seconds": cost.seconds(recipe.train, steps=steps),
+                "step_seconds": cost.step + cost.batch,
+                "memory_mb": cost.memory_mb,
+                "disk_bytes": cost.disk_bytes(recipe.train, steps=steps),
+                "threads": found.runtime.threads,
+            }
+        )
         return
-    loop.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, extend=extend, observer=observer)
+    for fact in found.networks:
+        typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
+    typer.echo(f"{recipe.source}: one batch went through train, evaluate, save and load.")
+    typer.echo(f"{steps:,} steps: {cost.told(recipe.train, steps=steps)}")
+
+
+def _record(result: Result) -> dict[str, Any]:
+    """Return a run as `--json` tells it: how it ended, and its files."""
+    from i2i.runs.folder import RunFolder
+
+    files = dict(RunFolder(result.folder).last_lines())
+    return {"status": result.status, "folder": result.folder, **files, "summary": dict(result.summary)}

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 
 class Unbreakable(io.RawIOBase):
@@ -72,8 +73,20 @@ def open_streams() -> None:
             setattr(sys, name, wrapper)
 
 
-def drop_output_when_full() -> None:
-    """Go on without standard output where there is no room for it, as for a training's progress."""
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    if isinstance(raw, Unbreakable):
-        raw.drop_when_full()
+def drop_output_when_full(*names: str) -> None:
+    """Go on without these streams where there is no room for what they take, as a training does."""
+    for name in names:
+        raw = getattr(getattr(getattr(sys, name), "buffer", None), "raw", None)
+        if isinstance(raw, Unbreakable):
+            raw.drop_when_full()
+
+
+def write_at_once(stream: TextIO, text: str) -> None:
+    """Write `text` past the buffer of `stream`, as a signal handler has to: the buffer may be in use."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # no file: io.UnsupportedOperation is both
+        stream.write(text)
+        return
+    with contextlib.suppress(OSError):  # nobody reads it any more
+        os.write(descriptor, text.encode(stream.encoding or "utf-8", errors="backslashreplace"))

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from i2i.cli.options import PluginOption, open_catalog
+from i2i.cli.options import JsonOption, PluginOption, QuietOption, open_catalog
+from i2i.cli.progress import interruptible, remarks
+from i2i.cli.render import print_json
+from i2i.cli.usage import examples
+from i2i.cli.watch import watching
+
+if TYPE_CHECKING:
+    from i2i.models.planning import Plan
+
+EXAMPLES = examples(
+    "i2i translate runs/mine my-drawings coloured",
+    "i2i translate model.safetensors drawing.png coloured.png --samples 4",
+)
 
 
 def translate(
@@ -42,45 +54,60 @@ def translate(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     plugin: PluginOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Translate images of any size with a trained model.
 
     A model whose training brought pictures to a size translates them at that scale, and brings the answer
     back to the picture's own size; one trained on windows of pictures takes them as they are.
     """
-    from rich.console import Console
-    from rich.progress import track
+    tell = remarks(quiet)
+    count = 0
+    with interruptible(lambda: f"interrupted; {_images(count)} translated to {target}") as check:
+        from i2i.models.planning import plan
+        from i2i.models.sizing import asked_size
+        from i2i.models.translate import load_model, translate_all
+        from i2i.system.device import find_device
 
+        check()
+        asked = None if size is None else asked_size(size)
+        catalog = open_catalog(plugin)
+        loaded = load_model(model, device=find_device(device), catalog=catalog, norm=norm, dropout=dropout)
+        sizing = loaded.sizing(asked)
+        planned = plan(source, target, loaded.spec, samples=samples, overwrite=overwrite)
+        for note in loaded.notes:
+            tell(note)
+        dropped: Counter[str] = Counter()
+        written = translate_all(
+            loaded, planned.work, seed=seed, samples=samples, sizing=sizing, dropped=dropped
+        )
+        try:
+            for _ in watching(quiet=quiet)(written, len(planned.work), "translating"):
+                count += 1
+        finally:
+            for note in sizing.notes():
+                tell(note)
+            if dropped:
+                told = ", ".join(f"{what} of {number:,}" for what, number in dropped.items())
+                tell(f"not carried over to the answers: {told}.")
+    if json:
+        print_json({"out": target, "images": count, "samples": samples, "others": dict(planned.others)})
+    else:
+        _print(planned, count, samples, target)
+
+
+def _print(planned: Plan, count: int, samples: int, target: Path) -> None:
     from i2i.images import other_kinds_told
-    from i2i.models.planning import plan
-    from i2i.models.sizing import asked_size
-    from i2i.models.translate import load_model, translate_all
-    from i2i.system.device import find_device
 
-    console = Console(stderr=True)
-    console.quiet = not console.is_terminal
-    asked = None if size is None else asked_size(size)
-    catalog = open_catalog(plugin)
-    loaded = load_model(model, device=find_device(device), catalog=catalog, norm=norm, dropout=dropout)
-    sizing = loaded.sizing(asked)
-    planned = plan(source, target, loaded.spec, samples=samples, overwrite=overwrite)
-    for note in loaded.notes:
-        typer.echo(note, err=True)
-    dropped: Counter[str] = Counter()
-    written = translate_all(loaded, planned.work, seed=seed, samples=samples, sizing=sizing, dropped=dropped)
-    total = len(planned.work)
-    try:
-        count = sum(1 for _ in track(written, description="translating", total=total, console=console))
-    finally:
-        for note in sizing.notes():
-            typer.echo(note, err=True)
-        if dropped:
-            told = ", ".join(f"{what} of {number:,}" for what, number in dropped.items())
-            typer.echo(f"not carried over to the answers: {told}.", err=True)
     each = f", {samples} samples each" if samples > 1 else ""
     if planned.others:
-        files = total + planned.others.total()
+        files = len(planned.work) + planned.others.total()
         told = f"{count} of {files} files translated to {target}{each}; {other_kinds_told(planned.others)}"
         typer.echo(told)
     else:
-        typer.echo(f"{count} image{'s' if count != 1 else ''} translated to {target}{each}")
+        typer.echo(f"{_images(count)} translated to {target}{each}")
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' if count != 1 else ''}"

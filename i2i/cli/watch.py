@@ -1,19 +1,28 @@
-"""A bar on the terminal while batches go by."""
+"""A bar on the terminal while something goes by that takes a while."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from i2i.kinds import Batch
+from i2i.cli.progress import error_console
+
+T = TypeVar("T")
 
 
-def watch(batches: Iterable[Batch], count: int, what: str) -> Iterable[Batch]:
-    """Pass batches on, with a bar on the terminal, if there is one."""
-    from rich.console import Console
-    from rich.progress import track
+class Watch(Protocol):
+    """Passes on what goes by: (things, how many, what for)."""
 
-    console = Console(stderr=True)
-    console.quiet = not console.is_terminal
-    return track(batches, description=what, total=count, console=console, transient=True)
+    def __call__(self, things: Iterable[T], count: int, what: str, /) -> Iterable[T]: ...
+
+
+def watching(*, quiet: bool = False) -> Watch:
+    """Return what passes things on with a bar on the terminal, if there is one."""
+
+    def watch(things: Iterable[T], count: int, what: str, /) -> Iterable[T]:
+        from rich.progress import track
+
+        console = error_console(quiet=quiet)
+        return track(things, description=what, total=count, console=console, transient=True)
+
+    return watch

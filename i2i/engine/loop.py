@@ -111,15 +111,19 @@ def _run_in(
     train = recipe.train
     runtime = _recorded(folder, recipe, device) if begun else resolve(device, train.precision, train.threads)
     with under(runtime, recipe):
+        observer.stage(f"opening the data: {recipe.data.entry.ref}")
         data = open_data(recipe, observer.note)
         marks = fingerprints(data, contents=recipe.data.settings.fingerprint == "contents")
         if begun:
             begun = resuming.lengthened(begun, folder, pairs=len(data["train"]), extend=extend)
             recipe = begun.recipe
+        observer.stage("building the networks")
         facts = probe(recipe, data["train"].spec, start=not begun)
         if begun:
             _tell_all(observer, [*begun.notes, *resuming.write_down(begun, folder, marks)])
         else:
+            if not rehearsed:
+                observer.stage("trying one batch: train, evaluate, save and load")
             recipe, runtime, about = _prepared(folder, recipe, data, runtime, observer, rehearsed)
             if fresh:
                 folder.clear()
@@ -172,6 +176,8 @@ class _Training:
     ) -> None:
         self._recipe, self._folder, self._observer, self._signals = recipe, folder, observer, signals
         self._begun, self._marks = begun, marks
+        self._doing = "this step"  # what a signal has to wait for
+        signals.tell = lambda: observer.stopping(self._doing)
         self._recorder = Recorder(recipe, folder, observer, data)
         about = folder.provenance()
         self._cost = cost_from(about.get(COST))
@@ -304,8 +310,11 @@ class _Training:
             raise self._interrupted(signal)
         owed = bool(self._duties)
         self._settle()
-        if (ends or session.is_over) and owed:
+        signal = self._signals.received  # one may have come meanwhile
+        if owed and (ends or signal is not None or session.is_over):
             self._save()  # with nothing left to do: whoever resumes here does none of it again
+        if owed and signal is not None and not session.is_over:
+            raise self._interrupted(signal)
 
     def _settle(self) -> None:
         """Do what the step just made still asks for, in the order of `Duties`."""
@@ -314,13 +323,15 @@ class _Training:
             self._tell("step_end", duties.logs, only=duties.callbacks[0])
             del duties.callbacks[0]
         if duties.validation:
+            self._doing = "this validation"
             with self._throughput.paused():
                 self._validate()
-            duties.validation = False
+            duties.validation, self._doing = False, "this step"
 
     def _validate(self) -> None:
         session = self._session  # which is finite: it was saved before this
         if session.scorer.metrics:
+            self._observer.stage("validating")
             metrics, copied = session.evaluate()
             session.observe(metrics)
             self._recorder.validation(session, metrics, copied, self._throughput)
@@ -358,6 +369,8 @@ class _Training:
         Someone who asks a second time for an end wants it at once.
         """
         step, owed = self._session.step, self._session.step > self._saved_at
+        if owed and isinstance(error, KeyboardInterrupt):
+            self._observer.note(f"Ended at once: what came after step {self._saved_at:,} is not saved.")
         if not owed or not self._steps_whole or isinstance(error, KeyboardInterrupt):
             return
         try:

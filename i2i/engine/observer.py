@@ -32,13 +32,25 @@ class RunStart:
 
 
 class Observer(Protocol):
-    """Whoever watches a run. The engine calls `start` once, then the others, and always `end`."""
+    """Whoever watches a run. The engine calls `start` once, then the others, and always `end`.
+
+    `note`, `stage` and `stopping` may come before `start`.
+    """
 
     def start(self, run: RunStart) -> None:
         """Training is about to begin, or to go on."""
 
     def note(self, text: str) -> None:
-        """Take a sentence for the person; may come before `start`."""
+        """Take a sentence for the person."""
+
+    def stage(self, text: str) -> None:
+        """Something begins that is no step and may take a while: "opening the data", "validating"."""
+
+    def stopping(self, waits_for: str) -> None:
+        """A signal asks for the end, which comes after `waits_for`, like "this step".
+
+        Called by a signal handler, in the midst of whatever runs, drawing too: no lock, no buffer.
+        """
 
     def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
         """Take note of the step just made; `data_wait` is the share of time spent on waiting for data."""
@@ -62,6 +74,10 @@ class Silent:
     def start(self, run: RunStart) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def stage(self, text: str) -> None: ...
+
+    def stopping(self, waits_for: str) -> None: ...
 
     def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None: ...
 

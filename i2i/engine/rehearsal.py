@@ -51,10 +51,14 @@ def rehearse(
     Checks shapes on the meta device, then puts one batch through train, evaluate, save and load, and times
     it. There has to be room for what the run saves in the folder `where`, if that is given.
     """
+    observer = observer or Silent()
     runtime = resolve(device, recipe.train.precision, recipe.train.threads)
     with under(runtime, recipe):
-        data = open_splits(recipe, (observer or Silent()).note)
+        observer.stage(f"opening the data: {recipe.data.entry.ref}")
+        data = open_splits(recipe, observer.note)
+        observer.stage("building the networks")
         facts = probe(recipe, data["train"].spec)
+        observer.stage("trying one batch: train, evaluate, save and load")
         found = try_out(recipe, data, runtime)
     if where is not None:
         _check_disk(where, found.cost.disk_bytes(found.recipe.train, steps=found.steps))

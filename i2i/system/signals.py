@@ -1,11 +1,11 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a run after the step in hand, with its state saved."""
+"""Ctrl-C, SIGTERM and SIGHUP: a run ends after the step in hand, with its state saved; all else at once."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -14,31 +14,56 @@ WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Signals:
-    """The first signal that came in, if any."""
+    """The first signal that came in, if any.
+
+    `tell` is called as it comes in, in the midst of whatever runs: it may note that and write to a file
+    descriptor, and takes no lock and writes through no buffer, which the code below it may be using.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self.tell: Callable[[], None] = lambda: None
 
     def receive(self, signum: int, frame: FrameType | None) -> None:
         """Remember the signal; the next one acts at once, so that nobody has to wait."""
         self.received = signum
         for watched in WATCHED:
             signal.signal(watched, signal.SIG_DFL if watched != signal.SIGINT else signal.default_int_handler)
+        self.tell()
+
+    def end_at_once(self, signum: int, frame: FrameType | None) -> None:
+        """Remember the signal, and end what runs by a KeyboardInterrupt, whichever signal it is."""
+        self.receive(signum, frame)
+        raise KeyboardInterrupt
 
 
 @contextmanager
 def watched() -> Iterator[Signals]:
-    """Catch signals for a while; in any thread but the main one, nothing is caught."""
+    """Catch signals for a while, to be asked after; in any thread but the main one, nothing is caught."""
     signals = Signals()
+    with _handled(signals.receive):
+        yield signals
+
+
+@contextmanager
+def ending_at_once() -> Iterator[Signals]:
+    """Let every signal raise KeyboardInterrupt for a while, so that what was begun is tidied up."""
+    signals = Signals()
+    with _handled(signals.end_at_once):
+        yield signals
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield signals
+        yield
         return
-    before = {signum: signal.signal(signum, signals.receive) for signum in WATCHED}
+    before = {signum: signal.signal(signum, handler) for signum in WATCHED}
     try:
-        yield signals
+        yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        for signum, former in before.items():
+            signal.signal(signum, former)
 
 
 def leave_to_parent(_worker: int = 0) -> None:
