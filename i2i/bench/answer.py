@@ -30,6 +30,7 @@ from i2i.bench.view.csv_table import csv_table
 from i2i.bench.view.markdown import markdown
 from i2i.bench.view.page import write_page
 from i2i.data.opening import open_data
+from i2i.pages.numbers import against_copying
 from i2i.system.atomic import write_bytes, write_text
 from i2i.system.facts import processor
 
@@ -122,7 +123,7 @@ def notes(
     outcomes: Sequence[RunOutcome], *, variants: Sequence[str], metrics: Sequence[ReportedMetric]
 ) -> list[str]:
     """Return what a reader of the table should keep in mind, a sentence each."""
-    found = []
+    found = _none_beats_copying(outcomes, metrics[0]) if metrics else []
     seeds = {outcome.seed for outcome in outcomes}
     if len(seeds) == 1:
         found.append("There is one seed, so nothing here can be told apart from noise: add seeds.")
@@ -140,6 +141,19 @@ def notes(
     if bad:
         found.append(f"{len(bad)} of {len(outcomes)} cells failed; they are left out of every figure.")
     return found
+
+
+def _none_beats_copying(outcomes: Sequence[RunOutcome], metric: ReportedMetric) -> list[str]:
+    """Return a sentence where not one run is better than its input: then differences tell little."""
+    stand = [
+        against_copying(outcome.metrics.get(metric.name), outcome.copy_input.get(metric.name), metric.better)
+        for outcome in outcomes
+        if outcome.status == "done"
+    ]
+    known = [words for words in stand if words is not None]
+    if not known or "beats copying" in known:
+        return []
+    return [f"No run beats copying the input on {metric.name}: train longer before you trust this order."]
 
 
 def _other_images(changes: Mapping[str, Sequence[Change]]) -> list[str]:

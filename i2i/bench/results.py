@@ -41,6 +41,7 @@ class MetricResult:
 
     `values` has one for each seed, None where a run has no finite one; `mean` and `deviation` (n - 1) are
     None unless all are there. `difference` is paired by seed; `images` is the interval over images.
+    `against_copying` says in words how the seeds stand to copying the input, nothing where that is not known.
     """
 
     values: Sequence[float | None] = ()
@@ -50,6 +51,7 @@ class MetricResult:
     difference: Difference | None = None
     images: Interval | None = None
     verdict: Verdict = "cannot tell"
+    against_copying: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,23 @@ class Results:
     curves: Mapping[str, Mapping[str, MetricCurve]]
     pictures: Pictures | None = None
 
+    @property
+    def copied(self) -> dict[str, float]:
+        """What copying the input scores, where all cells agree: it depends on the data alone."""
+        found: dict[str, set[float | None]] = {}
+        for cell in self.cells:
+            for name, value in cell.copy_input.items():
+                found.setdefault(name, set()).add(value)
+        agreed = {name: values.pop() for name, values in found.items() if len(values) == 1}
+        return {name: value for name, value in agreed.items() if value is not None}
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values, None for what is no finite number; keys keep the order they always had."""
         written: dict[str, Any] = _json_of(self)
+        for row in written["table"]:
+            for result in row["metrics"].values():
+                if not result["against_copying"]:  # as in what was written before there were such words
+                    del result["against_copying"]
         if self.kind == "comparison":
             for row in written["table"]:
                 for key in ("peak_memory_mb", "reached"):

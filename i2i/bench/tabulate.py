@@ -23,6 +23,7 @@ from i2i.bench.results import (
     VariantResult,
 )
 from i2i.bench.statistics import bootstrap, paired_difference, spread, verdict
+from i2i.pages.numbers import against_copying, over_seeds
 
 
 def tabulate(
@@ -125,6 +126,12 @@ def _result(
         mean=found.mean if found else None,
         deviation=found.deviation if found else None,
         n=len(whole),
+        against_copying=over_seeds(
+            [
+                against_copying(value, outcome.copy_input.get(metric.name), metric.better)
+                for value, outcome in zip(values, ours.values(), strict=True)
+            ]
+        ),
         verdict="baseline" if is_baseline else "cannot tell",
     )
     shared = [seed for seed in ours if seed in theirs]

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from i2i.bench.view import words
 from i2i.cli.progress import AGAIN, StatusLine, error_console, print_progress
-from i2i.cli.render import print_table
+from i2i.cli.render import AGAINST_STYLES, Styled, print_sentence, print_table
 from i2i.errors import printable
-from i2i.pages.numbers import clock
+from i2i.pages.numbers import beside_copying, clock
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from i2i.bench.benchmark import PlannedCell
     from i2i.bench.jobs import Event
-    from i2i.bench.results import ReportedMetric, Results
+    from i2i.bench.results import MetricResult, ReportedMetric, Results
 
 
 class BenchmarkProgress:
@@ -141,30 +141,40 @@ def print_results(results: Results) -> None:
     """Print the table: the first metric in full, the others with their verdict, and what each costs."""
     first, *others = results.metrics
     decimals = {metric.name: words.decimals(results.table, metric.name) for metric in results.metrics}
-    headers = ["variant", _title(first), "against the baseline", "verdict", *map(_title, others)]
-    headers += ["G, D parameters", "a step"]
+    copied = results.copied
+    headers = ["variant", _title(first), "against copying the input", "against the baseline", "verdict"]
+    headers += [*map(_title, others), "G, D parameters", "a step"]
     rows = []
     for row in results.table:
         found, places = row.metrics[first.name], decimals[first.name]
-        cells = [f"{row.variant} *" if row.baseline else row.variant]
+        cells: list[str | Styled] = [f"{row.variant} *" if row.baseline else row.variant]
         cells.append(words.measured(found.mean, found.deviation, places))
+        cells.append(_beside(found, copied.get(first.name)))
         cells.append("" if row.baseline else words.difference(found.difference, places))
         cells.append("" if row.baseline else found.verdict)
         for name in (metric.name for metric in others):
             other = row.metrics[name]
-            cells.append(f"{words.fixed(other.mean, decimals[name])} {words.SIGNS[other.verdict]}")
+            text = f"{words.fixed(other.mean, decimals[name])} {words.SIGNS[other.verdict]}"
+            beside = _beside(other, copied.get(name))
+            cells.append(Styled(f"{text} {beside.text}".rstrip(), beside.style))
         networks = (row.cost.generator_parameters, row.cost.discriminator_parameters)
         cells += [", ".join(map(words.compact, networks)), words.duration(row.cost.step_seconds)]
         rows.append(cells)
     print_table(headers, rows)
     signs = "  ".join(f"{sign} {verdict}" for verdict, sign in words.SIGNS.items())
     count = len(results.seeds)
-    print(
-        f"* the baseline; {count} seed{'s' if count > 1 else ''}; mean ± deviation; differences are paired by"
+    print_sentence(
+        f"* the baseline; {count} seed{'s' if count > 1 else ''}; mean ± deviation; differences are paired "
+        f"by seed, with their 95 % interval.  {signs}"
     )
-    print(f"seed, with their 95 % interval.  {signs}")
     for note in [words.answer(results), *results.notes]:
-        print(note)
+        print_sentence(note)
+
+
+def _beside(found: MetricResult, copied: float | None) -> Styled:
+    """Return how a variant's figure stands to copying the input; seeds that do not agree are no victory."""
+    style = AGAINST_STYLES.get(found.against_copying, "yellow") if found.against_copying else ""
+    return Styled(beside_copying(found.against_copying, copied), style)
 
 
 def _title(metric: ReportedMetric) -> str:

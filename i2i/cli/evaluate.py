@@ -23,7 +23,7 @@ from i2i.cli.options import (
     open_catalog,
 )
 from i2i.cli.progress import interruptible, log_passed_to, remarks
-from i2i.cli.render import print_json, print_table
+from i2i.cli.render import AGAINST_STYLES, Styled, print_json, print_table
 from i2i.cli.usage import examples
 from i2i.cli.watch import watching
 
@@ -102,20 +102,26 @@ def _write(found: Evaluation, folder: Path) -> list[Path]:
     from i2i.system.atomic import write_text
 
     table, record = folder / f"{found.split}.csv", folder / f"{found.split}.json"
-    write_text(table, found.scores.csv())
+    write_text(table, found.csv())
     write_text(record, json_text.dumps(found.record(), indent=2) + "\n")
     return [table, record]
 
 
 def _print(found: Evaluation, files: Sequence[Path]) -> None:
-    from i2i.pages.numbers import short
+    from i2i.pages.numbers import beside_copying, short
 
     def text(value: float | None) -> str:
         return "-" if value is None else short(value)
 
-    headers = ("figure", "mean", "deviation", "n", "copying the input", "better")
+    headers = ("figure", "mean", "deviation", "n", "better", "against copying the input")
     rows = [
-        (name, *map(text, (f.mean, f.deviation)), f"{f.n:,}", text(f.copy_input), BETTER[f.better])
+        (
+            name,
+            *map(text, (f.mean, f.deviation)),
+            f"{f.n:,}",
+            BETTER[f.better],
+            Styled(beside_copying(f.against_copying, f.copy_input) or "-", AGAINST_STYLES[f.against_copying]),
+        )
         for name, f in found.figures.items()
     ]
     print_table(headers, rows)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from i2i.cli.progress import AGAIN, StatusLine, fitting, stamp
+from i2i.cli.render import AGAINST_STYLES
 from i2i.cli.streams import write_at_once
 from i2i.engine.observer import Observer, Record, RunStart, Silent, Status
 from i2i.errors import printable
@@ -122,15 +123,13 @@ class Lines:
 
     def validation(self, record: Record) -> None:
         self._standings.add(record)
-        scores = [
-            f"{score.name} {short(score.last)}{_aside(score, record['step'])}" for score in self._standings
-        ]
+        scores = [_told(score, record["step"]) for score in self._standings]
         self._say("  ".join([f"validation at step {record['step']:,}", *scores]))
 
     def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
         self._print_waiting()
         sentence = _last_sentence(status, self._step, self._total, self._now() - self._started)
-        _print_last(self._last, [sentence] if self._total else [], lines)
+        _print_last(self._last, [sentence] if self._total else [], lines, self._standings)
 
     def close(self) -> None: ...
 
@@ -152,10 +151,15 @@ class LastLines(Silent):
         self._console, self._last, self._now = console, last, now
         self._total = self._step = 0
         self._started = now()
+        self._standings = Standings({})
 
     def start(self, run: RunStart) -> None:
         self.started = True
         self._started, self._step, self._total = self._now(), run.first_step, run.total_steps
+        self._standings = Standings(run.directions)
+
+    def validation(self, record: Record) -> None:
+        self._standings.add(record)
 
     def stopping(self, waits_for: str) -> None:
         write_at_once(self._console.file, f"{_stopping(waits_for)}\n")
@@ -165,7 +169,7 @@ class LastLines(Silent):
 
     def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
         sentence = _last_sentence(status, self._step, self._total, self._now() - self._started)
-        _print_last(self._last, [sentence] if self._total else [], lines)
+        _print_last(self._last, [sentence] if self._total else [], lines, self._standings)
 
     def close(self) -> None: ...
 
@@ -263,7 +267,7 @@ class LiveView:
             live.stop()
             self._console.print()
             sentences = [_last_sentence(status, self._step, self._total, self._now() - self._started)]
-        _print_last(self._last, sentences, lines, style="bold")
+        _print_last(self._last, sentences, lines, self._standings, style="bold")
 
     def close(self) -> None:
         self._status.clear()
@@ -290,6 +294,7 @@ class LiveView:
         bar.add_column(no_wrap=True)
         share = self._step / self._total if self._total else 1.0
         done = ProgressBar(total=max(1, self._total), completed=self._step, complete_style="cyan")
+        done.finished_style = "cyan"  # and not green: that is for what beats copying the input
         bar.add_row(done, f"{share:.0%}")
         pieces = [f"step {self._step:,} of {self._total:,}", *self._pace, *self._time_left()]
         dot = " - " if self._console.options.ascii_only else " · "
@@ -342,26 +347,38 @@ class LiveView:
         return table
 
     def _score_table(self, width: int) -> Table:
+        """Return a row for each metric; how it stands to copying the input is said at any width."""
         from rich.table import Table
+        from rich.text import Text
 
-        roomy, plain = width >= 72, self._console.options.ascii_only
+        scores, plain = list(self._standings), self._console.options.ascii_only
+        copied = any(score.beside for score in scores)
+        with_best, with_copied, roomy = width >= 50, width >= 60, width >= 74
         signs = {"min": "(min)", "max": "(max)"} if plain else {"min": "↓", "max": "↑"}
         table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(4, width - (51 if roomy else 30)))
-        for _ in range(3):
+        taken = 10 + (18 if roomy else 10 if with_best else 0)
+        taken += (30 if with_copied else 20) if copied else 0
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(4, width - taken))
+        table.add_column(justify="right", no_wrap=True, min_width=8)
+        head = [f"validation at {self._standings.step:,}" if roomy else "validation", "last"]
+        if with_best:
             table.add_column(justify="right", no_wrap=True, min_width=8)
-        best = f"best since {self._first:,}" if self._first and roomy else "best"
-        first = f"validation at {self._standings.step:,}" if roomy else "validation"
-        table.add_row(first, "last", best, "copying the input" if roomy else "copying", style="dim")
-        for score in self._standings:
-            direction = score.direction
-            last, best = short(score.last), ""
-            if score.best is not None:
-                best = short(score.best) + (f" at {score.best_step:,}" if roomy else "")
-                last = f"[green]{last}[/]" if score.best_step == self._standings.step else last
-            copied = "" if score.copied is None else short(score.copied)
-            name = f"{score.name} {signs[direction]}" if direction else score.name
-            table.add_row(_cell(name), last, best, copied)
+            head.append(f"best since {self._first:,}" if self._first and roomy else "best")
+        if copied:
+            table.add_column(no_wrap=True, overflow="ellipsis")
+            head.append("against copying" if not with_copied else "against copying the input")
+        table.add_row(*head, style="dim")
+        for score in scores:
+            style = AGAINST_STYLES[score.against]
+            newest = score.best is not None and score.best_step == self._standings.step
+            name = f"{score.name} {signs[score.direction]}" if score.direction else score.name
+            cells = [_cell(name), Text(short(score.last), style=f"bold {style}" if newest else style)]
+            if with_best:
+                at = f" at {score.best_step:,}" if roomy else ""
+                cells.append(Text("" if score.best is None else short(score.best) + at))
+            if copied:
+                cells.append(Text((score.beside if with_copied else score.against) or "", style=style))
+            table.add_row(*cells)
         return table
 
 
@@ -390,16 +407,21 @@ def _pace_of(record: Record) -> tuple[str, ...]:
     return _pace(record["images_per_second"], record["data_wait"], record["epoch"])
 
 
-def _aside(score: Standing, step: int) -> str:
-    """Return, in brackets, what the last value of a metric is to be compared with."""
-    parts = []
+def _told(score: Standing, step: int) -> str:
+    """Return the last value of a metric beside what it is to be compared with."""
+    parts = [f"{score.name} {short(score.last)}", score.beside]
     if score.best is not None:
-        parts.append(
-            "best" if score.best_step == step else f"best {short(score.best)} at step {score.best_step:,}"
-        )
-    if score.copied is not None:
-        parts.append(f"copying the input {short(score.copied)}")
-    return f" ({'; '.join(parts)})" if parts else ""
+        newest = score.best_step == step
+        parts.append("best so far" if newest else f"best {short(score.best)} at step {score.best_step:,}")
+    return ", ".join(filter(None, parts))
+
+
+def _verdict(standings: Standings) -> Text:
+    """Return how the last validation stands to copying the input."""
+    from rich.text import Text
+
+    clauses = [Text(printable(clause), AGAINST_STYLES[words]) for words, clause in standings.clauses()]
+    return Text(f"validation at step {standings.step:,}: ") + Text("; ").join(clauses)
 
 
 def _aligned(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -433,10 +455,17 @@ def _print_whole(console: Console, text: str, style: str = "") -> None:
 
 
 def _print_last(
-    console: Console, sentences: Sequence[str], lines: Sequence[tuple[str, str]], *, style: str = ""
+    console: Console,
+    sentences: Sequence[str],
+    lines: Sequence[tuple[str, str]],
+    standings: Standings,
+    *,
+    style: str = "",
 ) -> None:
-    """Print how a run ended, and the files that it wrote."""
+    """Print how a run ended, how its last validation stands to copying the input, and the files it wrote."""
     for sentence in sentences:
         _print_whole(console, sentence, style)
+    if standings.clauses():
+        console.print(_verdict(standings), soft_wrap=not console.is_terminal)
     for label, text in _aligned(lines):
         _print_whole(console, f"{label}  {text}")

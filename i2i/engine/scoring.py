@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,12 +36,13 @@ class Scores:
     ids: list[str] = field(default_factory=list)
     images: dict[str, list[float]] = field(default_factory=dict)
 
-    def csv(self) -> str:
-        """Return a row for each image: its id, and each figure that it has of its own."""
+    def csv(self, *, beside: Mapping[str, Sequence[str]] | None = None) -> str:
+        """Return a row for each image: its id, each figure of its own, and the columns `beside` these."""
+        columns = {**self.images, **(beside or {})}
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["id", *self.images])
-        writer.writerows(zip(self.ids, *self.images.values(), strict=True))
+        writer.writerow(["id", *columns])
+        writer.writerows(zip(self.ids, *columns.values(), strict=True))
         return text.getvalue()
 
 

@@ -23,6 +23,7 @@ from i2i.images import resizing
 from i2i.kinds import Batch, Data, Direction, ImageSpec, Scale, Side, Split
 from i2i.models.trained import Trained
 from i2i.models.translate import Model, load_model, translate
+from i2i.pages.numbers import Against, against_copying
 from i2i.plugins.catalog import Catalog
 from i2i.system.device import resolve
 
@@ -36,7 +37,7 @@ class Figure:
 
     `deviation` is the standard deviation over images (n - 1), None where a figure is of the whole set;
     `copy_input` what the source scores as an answer, None where shapes do not allow it; `better` which
-    way is better, None for a figure to compare others with.
+    way is better, None for a figure to compare others with; `against_copying` how it stands to copying.
     """
 
     mean: float
@@ -44,6 +45,7 @@ class Figure:
     n: int
     copy_input: float | None
     better: Direction | None
+    against_copying: Against | None
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,21 @@ class Evaluation:
     figures: Mapping[str, Figure]
     definitions: Mapping[str, str]
     scores: Scores
+    copied: Scores
     credit: str
     notes: tuple[str, ...]
+
+    def csv(self) -> str:
+        """Return a row for each image: its figures, then how each of them stands to copying its input."""
+        stand = {
+            f"{name}_against_copying": [
+                against_copying(value, copy, self.figures[name].better) or ""
+                for value, copy in zip(own, self.copied.images[name], strict=True)
+            ]
+            for name, own in self.scores.images.items()
+            if name in self.copied.images and name in self.figures
+        }
+        return self.scores.csv(beside=stand)
 
     def record(self) -> dict[str, Any]:
         """Return all but the images' own figures as JSON values; what is not finite becomes None."""
@@ -144,6 +159,7 @@ def evaluate_trained(
         figures=_figures(scores, copied, ways),
         definitions={name: definition(metric) for name, metric in metrics.items()},
         scores=scores,
+        copied=copied,
         credit=getattr(data, "credit", ""),
         notes=(*model.notes, *others),
     )
@@ -183,8 +199,9 @@ def _figures(scores: Scores, copied: Scores, ways: Mapping[str, Direction]) -> d
     for name, mean in scores.figures.items():
         own = scores.images.get(name, [])
         deviation = stdev(own) if len(own) > 1 and all(map(math.isfinite, own)) else None
-        copy = copied.figures.get(name)
-        figures[name] = Figure(mean, deviation, len(scores.ids), copy, ways.get(name))
+        copy, way = copied.figures.get(name), ways.get(name)
+        against = against_copying(mean, copy, way)
+        figures[name] = Figure(mean, deviation, len(scores.ids), copy, way, against)
     return figures
 
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from i2i.records import Direction
 
 T = TypeVar("T")
+
+Against = Literal["beats copying", "as good as copying", "worse than copying"]
+"""How a figure stands to what the input itself would score; in these words wherever a figure is shown."""
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -129,11 +132,46 @@ class Trend:
         return "".join(BARS[round((point - low) / (high - low) * (len(BARS) - 1))] for point in points)
 
 
+def against_copying(value: float | None, copied: float | None, direction: Direction | None) -> Against | None:
+    """Say how a figure stands to that of copying the input; None where nobody can tell.
+
+    Two figures that read the same, with their four digits, are as good as each other.
+    """
+    if value is None or copied is None or direction is None or math.isnan(value) or math.isnan(copied):
+        return None
+    if _as_read(value) == _as_read(copied):
+        return "as good as copying"
+    return "beats copying" if (value < copied) == (direction == "min") else "worse than copying"
+
+
+def _as_read(value: float) -> float:
+    return float(short(value).replace(",", ""))
+
+
+def over_seeds(found: Sequence[Against | None]) -> str:
+    """Return in words how runs that differ in their seed stand to copying; nothing where any cannot tell.
+
+    Where they do not agree: ``beats copying in 2 of 3 seeds``.
+    """
+    if not found or None in found:
+        return ""
+    if len(set(found)) == 1:
+        return str(found[0])
+    return f"beats copying in {found.count('beats copying')} of {len(found)} seeds"
+
+
+def beside_copying(against: str | None, copied: float | None) -> str:
+    """Return `against` with the figure of copying: ``beats copying (0.07627)``; nothing without a figure."""
+    if copied is None:
+        return ""
+    return f"{against} ({short(copied)})" if against else f"copying scores {short(copied)}"
+
+
 @dataclass
 class Standing:
     """One metric so far: its last value, its best one, and what copying the input scores.
 
-    `direction` says which way is better; without it nothing is called best.
+    `direction` says which way is better; without it nothing is called best, or better than copying.
     """
 
     name: str
@@ -142,6 +180,16 @@ class Standing:
     copied: float | None = None
     best: float | None = None
     best_step: int = 0
+
+    @property
+    def against(self) -> Against | None:
+        """How the last value stands to copying the input."""
+        return against_copying(self.last, self.copied, self.direction)
+
+    @property
+    def beside(self) -> str:
+        """The same in words, with the figure of copying; nothing where it could not be scored."""
+        return beside_copying(self.against, self.copied)
 
     def take(self, step: int, value: float, copied: float | None) -> None:
         """Make `value` the last one, and the best one if it is."""
@@ -169,8 +217,24 @@ class Standings:
             score = self._standings.setdefault(name, Standing(name, self._directions.get(name), value))
             score.take(self.step, value, copied.get(name))
 
+    def clauses(self) -> list[tuple[Against, str]]:
+        """Return how the last validation stands to copying the input, a clause for each way of standing.
+
+        Like ``beats copying the input on psnr`` and ``worse than copying the input on mae and ssim``.
+        """
+        names: dict[Against, list[str]] = {words: [] for words in get_args(Against)}
+        for score in self:
+            if score.against:
+                names[score.against].append(score.name)
+        return [(words, f"{words} the input on {listed(own)}") for words, own in names.items() if own]
+
     def __iter__(self) -> Iterator[Standing]:
         return iter(self._standings.values())
 
     def __len__(self) -> int:
         return len(self._standings)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them: ``mae``, ``mae and ssim``, ``mae, psnr and ssim``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

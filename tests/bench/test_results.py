@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from i2i.bench.answer import notes
 from i2i.bench.outcomes import RunOutcome, read_outcome
 from i2i.bench.results import (
     Cost,
@@ -176,6 +177,34 @@ def benchmark(table=(), **changes) -> Results:
         "curves": {},
     }
     return Results(**about | changes)
+
+
+def test_each_variant_says_how_its_seeds_stand_to_copying_the_input():
+    copied = {"mae": 0.15, "psnr": -0.15, "sharpness": 0.15}
+    outcomes = [
+        replace(outcome(name, seed, mae), copy_input=copied)
+        for name, maes in {"a": (0.1, 0.2), "b": (0.1, 0.12), "c": (0.3, 0.2), "d": (0.15, 0.15)}.items()
+        for seed, mae in enumerate(maes)
+    ]
+    found = rows(outcomes)
+    assert {name: row.metrics["mae"].against_copying for name, row in found.items()} == {
+        "a": "beats copying in 1 of 2 seeds",
+        "b": "beats copying",
+        "c": "worse than copying",
+        "d": "as good as copying",
+    }
+    assert found["b"].metrics["psnr"].against_copying == "beats copying"
+    assert found["b"].metrics["sharpness"].against_copying == ""
+
+
+def test_a_note_says_where_no_run_beats_copying_the_input():
+    outcomes = [replace(outcome("a", seed, 0.2 + seed), copy_input={"mae": 0.15}) for seed in range(5)]
+    (told,) = notes(outcomes, variants=["a"], metrics=[MAE])
+    assert told.startswith("No run beats copying the input on mae")
+    assert notes([*outcomes, outcome("a", 5, 0.1)], variants=["a"], metrics=[MAE]) == [told]
+    better = replace(outcome("a", 5, 0.1), copy_input={"mae": 0.15})
+    assert notes([*outcomes, better], variants=["a"], metrics=[MAE]) == []
+    assert notes([outcome("a", seed, 0.1) for seed in range(5)], variants=["a"], metrics=[MAE]) == []
 
 
 def test_the_csv_has_a_row_for_each_variant_and_figure():

@@ -158,8 +158,21 @@ def test_each_validation_is_a_line_beside_the_best_and_copying_the_input():
     observer.validation(val(100, 0.05, psnr=20.0) | {"copy_input": {"mae": 0.0604}})
     observer.validation(val(200, 0.06, psnr=21.0, other=3.5) | {"copy_input": {}})
     assert lines_of(observer)[2:] == [
-        "validation at step 100  mae 0.05000 (best; copying the input 0.06040)  psnr 20 (best)",
-        "validation at step 200  mae 0.06000 (best 0.05000 at step 100)  psnr 21 (best)  other 3.500",
+        "validation at step 100  mae 0.05000, beats copying (0.06040), best so far  psnr 20, best so far",
+        "validation at step 200  mae 0.06000, best 0.05000 at step 100  psnr 21, best so far  other 3.500",
+    ]
+
+
+def test_the_last_lines_say_how_the_last_validation_stands_to_copying_the_input():
+    observer, _ = plain()
+    start(observer, facts={})
+    copied = {"mae": 0.06, "psnr": 21.0, "other": 3.0}
+    observer.validation(val(100, 0.05, psnr=20.0, other=2.0) | {"copy_input": copied})
+    observer.validation(val(200, 0.07, psnr=22.0, other=2.0) | {"copy_input": copied})
+    observer.end(status="interrupted", lines=[("report", "r.html")])
+    assert lines_of(observer)[-2:] == [
+        "validation at step 200: beats copying the input on psnr; worse than copying the input on mae",
+        "report  r.html",
     ]
 
 
@@ -228,9 +241,9 @@ def test_the_live_view_shows_pace_losses_and_validation():
     assert "step 500 of 1,000 · epoch 5.0 · 64.2 images/s · data wait 3% · 0:50 left" in lines
     assert re.search(r"^loss +now +smoothed +trend$", text, re.M)
     assert re.search(r"^discriminators.patch +0.1250 +0.1250 +▁{12}$", text, re.M)
-    assert re.search(r"^validation at 500 +last +best +copying the input$", text, re.M)
-    assert re.search(r"^mae ↓ +0.06000 +0.05000 at 400 +0.06040$", text, re.M)
-    assert re.search(r"^psnr ↑ +21 +21 at 500 +17.31$", text, re.M)
+    assert re.search(r"^validation at 500 +last +best +against copying the input$", text, re.M)
+    assert re.search(r"^mae ↓ +0.06000 +0.05000 at 400 +beats copying \(0.06040\)$", text, re.M)
+    assert re.search(r"^psnr ↑ +21 +21 at 500 +beats copying \(17.31\)$", text, re.M)
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 20), (60, 24), (72, 24), (80, 24), (139, 30), (140, 30)])
@@ -241,19 +254,48 @@ def test_the_live_view_fits_the_terminal(width, height, losses):
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert "psnr ↑" in text
-    assert re.search(r"17\.31$", text, re.M)
+    assert re.search(r"beats copying$" if width < 60 else r"beats copying \(17\.31\)$", text, re.M)
     assert ("and " in text) == (losses == 40)
 
 
-def test_a_narrow_terminal_keeps_the_values_and_the_trend():
+def test_a_narrow_terminal_keeps_the_values_the_trend_and_the_words():
     text = "\n".join(shown(40, 20))
     assert re.search(r"^l1 +0.2500 +▁{12}$", text, re.M)
     assert re.search(r"^discrimin\S*… +0.1250 +▁{12}$", text, re.M)
-    assert re.search(r"^mae ↓ +0.06000 +0.05000 +0.06040$", text, re.M)
+    assert re.search(r"^mae ↓ +0.06000  beats copying$", text, re.M)
+    assert re.search(r"^mae ↓ +0.06000 +0.05000  beats copying$", "\n".join(shown(50, 20)), re.M)
+
+
+GREEN, YELLOW, RED = "\x1b[32m", "\x1b[33m", "\x1b[31m"
+
+
+@pytest.mark.parametrize(
+    ("mae", "words", "colour"),
+    [(0.05, "beats", GREEN), (0.060401, "as good as", YELLOW), (0.07, "worse than", RED)],
+)
+@pytest.mark.parametrize("width", [40, 80])
+def test_only_what_beats_copying_the_input_is_green(mae, words, colour, width):
+    target = console(width)
+    observer = start(LiveView(target), facts={}, total_steps=10)
+    observer.train(train(10))
+    observer.validation(val(10, mae) | {"copy_input": {"mae": 0.0604}})
+    observer.end(status="done", lines=[])
+    text = printed(target)
+    assert f"{colour}{words} copying" in text
+    others = {GREEN, YELLOW, RED} - {colour}
+    assert not any(other in text or other.replace("[", "[1;") in text for other in others)
+
+
+def test_without_a_figure_for_copying_there_is_no_column_for_it():
+    target = console()
+    observer = start(LiveView(target), facts={})
+    observer.validation(val(10, 0.5))
+    observer.end(status="done", lines=[])
+    assert "copying" not in printed(target)
 
 
 def test_a_wide_terminal_has_losses_and_validation_side_by_side():
-    assert any("smoothed" in line and "copying the input" in line for line in shown(140, 30))
+    assert any("smoothed" in line and "against copying the input" in line for line in shown(140, 30))
 
 
 def test_an_encoding_without_blocks_gets_plain_characters():

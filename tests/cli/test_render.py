@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
-from i2i.cli.render import print_note, print_table, toml_value
+from i2i.bench.results import read_results
+from i2i.cli.bench_view import print_results
+from i2i.cli.render import AGAINST_STYLES, Styled, print_note, print_table, toml_value
 
 HEADERS = ("use", "kind", "summary")
 ROWS = [
@@ -106,3 +110,34 @@ def test_what_would_steer_a_terminal_is_written_out(capsys):
     assert capsys.readouterr().out.splitlines()[1] == "x  \\x1b[31mred\\x07"
     print_note("\x1b]0;title\x07")
     assert capsys.readouterr().err == "\\x1b]0;title\\x07\n"
+
+
+def test_a_cell_has_its_own_colour_on_a_terminal_and_none_elsewhere(monkeypatch, capsys):
+    rows = [("mae", Styled("worse than copying", AGAINST_STYLES["worse than copying"]))]
+    print_table(("figure", "stands"), rows)
+    assert capsys.readouterr().out.splitlines()[1] == "mae     worse than copying"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for no_color, coloured in (("", True), ("1", False)):
+        monkeypatch.setenv("NO_COLOR", no_color)
+        print_table(("figure", "stands"), rows)
+        text = capsys.readouterr().out
+        assert "worse than copying" in text
+        assert ("\x1b[31m" in text) == coloured
+
+
+def test_the_table_of_a_benchmark_says_how_each_figure_stands_to_copying_the_input(capsys):
+    folder = Path(__file__).parents[1] / "fixtures" / "first-format" / "bench"
+    written = json.loads((folder / "results.json").read_text())
+    for row, words in zip(written["table"], ("worse than copying", "beats copying"), strict=True):
+        for found in row["metrics"].values():
+            found["against_copying"] = words
+    print_results(read_results(written))
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert "against copying the input" in head
+    for row, words, line in zip(
+        written["table"], ("worse than copying", "beats copying"), lines, strict=False
+    ):
+        assert line.startswith(row["variant"])
+        assert line.count(f"{words} (") == len(row["metrics"]) == 2

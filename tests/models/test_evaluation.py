@@ -19,6 +19,7 @@ from i2i.engine.scoring import Scorer
 from i2i.kinds import Batch, ImageSpec, PairSpec
 from i2i.models.evaluation import definition, evaluate_trained
 from i2i.models.trained import find_trained
+from i2i.pages.numbers import short
 from i2i.plugins.catalog import Catalog
 from i2i.runs import weights
 from i2i.system.device import resolve
@@ -87,10 +88,26 @@ def test_the_table_says_which_way_is_better_and_what_the_input_scores(i2i, train
     assert lines[0].split("  ")[0] == "figure"
     assert "copying the input" in lines[0]
     cells = {line.split()[0]: line.split() for line in lines[1:4]}
-    assert cells["mae"][-1] == "lower"
-    assert cells["psnr"][-1] == "higher"
-    assert len(cells["mae"]) == 6
+    assert cells["mae"][4] == "lower"
+    assert cells["psnr"][4] == "higher"
     assert cells["spread"][2:4] == ["-", "10"]
+
+
+def test_each_figure_and_each_image_says_whether_it_beats_copying_the_input(i2i, trained):
+    found = json.loads(i2i("eval", str(trained), "--json").out)["figures"]
+    printed = i2i("eval", str(trained)).out.splitlines()
+    for name, better in (("mae", 1), ("psnr", -1)):
+        figure = found[name]
+        beats = better * figure["mean"] < better * figure["copy_input"]
+        words = "beats copying" if beats else "worse than copying"
+        assert figure["against_copying"] == words
+        line = next(line for line in printed if line.startswith(f"{name} "))
+        assert line.endswith(f"{words} ({short(figure['copy_input'])})")
+    table = rows(trained / "eval" / "test.csv")
+    assert list(table[0]) == ["id", "mae", "psnr", "mae_against_copying", "psnr_against_copying"]
+    words = {row["mae_against_copying"] for row in table}
+    assert words <= {"beats copying", "as good as copying", "worse than copying"}
+    assert words
 
 
 def test_splits_do_not_overwrite_each_other_and_out_chooses_the_folder(i2i, trained, tmp_path):

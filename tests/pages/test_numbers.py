@@ -7,7 +7,16 @@ from itertools import pairwise
 
 import pytest
 
-from i2i.pages.numbers import Standings, Thinned, Trend, clock, short, ticks
+from i2i.pages.numbers import (
+    Standings,
+    Thinned,
+    Trend,
+    against_copying,
+    beside_copying,
+    clock,
+    short,
+    ticks,
+)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +105,42 @@ def test_scores_remember_the_best_in_the_metrics_own_direction():
     assert (by_name["mae"].best, by_name["mae"].best_step, by_name["mae"].copied) == (2.0, 2, 4.0)
     assert (by_name["psnr"].best, by_name["psnr"].last) == (22.0, 21.0)
     assert by_name["other"].best is None
+
+
+@pytest.mark.parametrize(
+    ("value", "copied", "direction", "words"),
+    [
+        (0.05, 0.06, "min", "beats copying"),
+        (0.07, 0.06, "min", "worse than copying"),
+        (21.0, 20.0, "max", "beats copying"),
+        (19.0, 20.0, "max", "worse than copying"),
+        (0.06, 0.06, "min", "as good as copying"),
+        (0.060001, 0.06, "min", "as good as copying"),  # both read 0.06000
+        (20.0, 20.001, "max", "as good as copying"),
+        (math.inf, 20.0, "max", "beats copying"),
+        (math.nan, 0.06, "min", None),
+        (0.05, math.nan, "min", None),
+        (0.05, 0.06, None, None),
+        (0.05, None, "min", None),
+        (None, 0.06, "min", None),
+    ],
+)
+def test_a_figure_stands_to_copying_in_its_own_direction_and_as_it_reads(value, copied, direction, words):
+    assert against_copying(value, copied, direction) == words
+
+
+def test_the_words_come_with_the_figure_of_copying():
+    assert beside_copying("beats copying", 0.0763) == "beats copying (0.07630)"
+    assert beside_copying(None, 0.0763) == "copying scores 0.07630"
+    assert beside_copying(None, None) == ""
+
+
+def test_a_validation_is_told_by_how_its_figures_stand_to_copying():
+    scores = Standings({"mae": "min", "psnr": "max", "ssim": "max"})
+    assert scores.clauses() == []
+    metrics = {"mae": 0.1, "psnr": 15.0, "ssim": 0.7, "kid": 1.0}
+    scores.add({"step": 5, "metrics": metrics, "copy_input": {"mae": 0.08, "psnr": 14.0, "ssim": 0.8}})
+    assert scores.clauses() == [
+        ("beats copying", "beats copying the input on psnr"),
+        ("worse than copying", "worse than copying the input on mae and ssim"),
+    ]

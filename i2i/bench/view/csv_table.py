@@ -11,6 +11,7 @@ TITLES = (
     *("variant", "figure", "better", "n", "mean", "deviation"),
     *("difference", "low", "high", "verdict"),
     *("generator_parameters", "discriminator_parameters", "flops_per_step", "step_seconds"),
+    *("copy_input", "against_copying"),
 )
 
 
@@ -31,6 +32,7 @@ def csv_table(results: Results) -> str:
         for name, found in row.metrics.items():
             away = found.difference
             against = (away.mean, away.low, away.high) if away else (None, None, None)
+            copied = (results.copied.get(name), found.against_copying)
             own = (found.n, found.mean, found.deviation)
-            writer.writerow([row.variant, name, ways[name], *own, *against, found.verdict, *costs])
+            writer.writerow([row.variant, name, ways[name], *own, *against, found.verdict, *costs, *copied])
     return text.getvalue()

@@ -35,14 +35,18 @@ def _quality(results: Results) -> list[str]:
         ]
         for row in results.table
     ]
+    if copied := results.copied:
+        scores = [words.fixed(copied.get(name), places) for name, places in decimals.items()]
+        rows.append(["copying the input", *scores])
     return _table(["variant", *titles], rows)
 
 
 def _result(found: MetricResult, decimals: int) -> str:
     text = words.measured(found.mean, found.deviation, decimals)
-    if found.difference is None:
-        return text
-    return f"{text}<br>{words.difference(found.difference, decimals)}<br>{found.verdict}"
+    lines = [text, found.against_copying]
+    if found.difference is not None:
+        lines += [words.difference(found.difference, decimals), found.verdict]
+    return "<br>".join(filter(None, lines))
 
 
 def _cost(results: Results) -> list[str]:

@@ -26,7 +26,7 @@ from i2i.bench.view import drawing, words
 from i2i.bench.view.costs import cost_columns
 from i2i.bench.view.drawing import Bar, Look
 from i2i.bench.view.gallery import gallery
-from i2i.pages.numbers import short
+from i2i.pages.numbers import against_copying, short
 from i2i.pages.template import template
 from i2i.system.atomic import write_text
 
@@ -51,7 +51,7 @@ def _values(results: Results, folder: Path) -> dict[str, Any]:
     metrics = results.metrics
     looks = drawing.looks([variant.name for variant in results.variants], results.baseline)
     table = ranked(results.table, metrics[0]) if metrics else results.table
-    copied = _copied(results)
+    copied = results.copied
     return {
         "results": results,
         "answer": words.answer(results),
@@ -90,16 +90,6 @@ def _about(results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def _copied(results: Results) -> dict[str, float]:
-    """Return what copying the input scores, where all cells agree: it depends on the data alone."""
-    found: dict[str, set[float | None]] = {}
-    for cell in results.cells:
-        for name, value in cell.copy_input.items():
-            found.setdefault(name, set()).add(value)
-    agreed = {name: values.pop() for name, values in found.items() if len(values) == 1}
-    return {name: value for name, value in agreed.items() if value is not None}
-
-
 # --- quality and cost -------------------------------------------------------------------------------
 
 
@@ -115,6 +105,7 @@ class ScoreRow:
     difference: str
     bar: Bar | None
     verdict: str
+    against: str
     images: str
 
 
@@ -157,6 +148,7 @@ def _metric_table(
             difference=words.difference(found.difference, decimals),
             bar=bars.bars.get(row.variant),
             verdict=found.verdict,
+            against=found.against_copying,
             images=f"{' to '.join(ends)} over images" if found.images else "",
         )
 
@@ -213,11 +205,14 @@ def _value(value: object) -> str:
 
 @dataclass(frozen=True)
 class CellRow:
-    """One run: what it says, a link to its report or its folder, and its metrics as text."""
+    """One run: what it says, a link to its report or its folder, and for each metric its text.
+
+    Beside the text stands how it compares with copying the input.
+    """
 
     result: CellResult
     link: str
-    metrics: Sequence[str]
+    metrics: Sequence[tuple[str, str]]
 
 
 def _cell(cell: CellResult, results: Results, folder: Path) -> CellRow:
@@ -225,8 +220,12 @@ def _cell(cell: CellResult, results: Results, folder: Path) -> CellRow:
     if cell.folder:
         report = "report.html" if (folder / cell.folder / "report.html").is_file() else ""
         link = f"{_address(cell.folder)}/{report}"
-    values = [cell.metrics.get(metric.name) for metric in results.metrics]
-    return CellRow(cell, link, [words.NOTHING if value is None else short(value) for value in values])
+    metrics = []
+    for metric in results.metrics:
+        value, copied = cell.metrics.get(metric.name), cell.copy_input.get(metric.name)
+        against = against_copying(value, copied, metric.better) or ""
+        metrics.append((words.NOTHING if value is None else short(value), against))
+    return CellRow(cell, link, metrics)
 
 
 def _address(path: str) -> str:

@@ -12,6 +12,7 @@ from statistics import median
 from i2i.bench.results import Results, VariantResult
 from i2i.bench.statistics import Difference
 from i2i.bench.tabulate import ranked
+from i2i.pages.numbers import listed
 
 NOTHING = "-"
 SIGNS: Mapping[str, str] = {
@@ -69,7 +70,7 @@ def answer(results: Results) -> str:
 def _names(names: Sequence[str]) -> str:
     if len(names) > MOST_NAMES:
         names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} others"]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return listed(names)
 
 
 def _are(names: Sequence[str], what: str) -> str:

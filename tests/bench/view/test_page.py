@@ -222,6 +222,20 @@ def test_the_leaderboard_puts_the_best_mean_first_with_verdicts_in_words(tmp_pat
     assert "copying the input 0.0800" in board
 
 
+def test_figures_say_in_words_whether_they_beat_copying_the_input(tmp_path):
+    scores = {
+        "plain": {"mae": scored(0.061, verdict="baseline") | {"against_copying": "beats copying"}},
+        "other": {"mae": scored(0.09) | {"against_copying": "worse than copying"}},
+    }
+    page = written(made_up(scores), tmp_path)
+    board, runs = page.text[: page.text.index("Curves")], page.text[page.text.index("Runs") :]
+    assert "0.0610 ± 0.0010 beats copying" in board
+    assert "0.0900 ± 0.0010 worse than copying" in board
+    assert "0.06100 beats copying" in runs
+    assert "0.09000 worse than copying" in runs
+    assert page.all("small", **{"class": "against", "data-against": "worse than copying"})
+
+
 def test_costs_that_nobody_knows_take_no_room(tmp_path):
     costs = {
         "patch-70": costing(
