@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from i2i.cli.latest import run_or_path
 from i2i.cli.render import print_note
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ PluginOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL|RUN", help="A model file, or the folder of a run.")
+    Path,
+    typer.Argument(
+        metavar="MODEL|RUN|latest",
+        parser=run_or_path,
+        help="A model file, the folder of a run, or `latest`, the newest run under runs/.",
+    ),
 ]
 DataOption = Annotated[
     list[str] | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from i2i.cli.latest import LATEST, run_or_path
 from i2i.cli.options import PluginOption, RecipeArgument, SetOption, UnsetOption, open_catalog
 from i2i.cli.streams import drop_output_when_full
 from i2i.errors import RecipeError
@@ -15,8 +16,22 @@ from i2i.errors import RecipeError
 def run(
     recipe: RecipeArgument,
     out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of the run; a new one under runs/ by default. Given again, it resumes; `latest` "
+            "resumes the newest.",
+        ),
+    ] = None,
+    init_from: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run; a new one under runs/ by default. Given again, it resumes."),
+        typer.Option(
+            "--init-from",
+            metavar="MODEL|RUN|latest",
+            parser=run_or_path,
+            help="Start from an earlier training: a run's folder, its newest one (`latest`) or a checkpoint "
+            "with the discriminators that fit, a model file without.",
+        ),
     ] = None,
     settings: SetOption = None,
     unset: UnsetOption = None,
@@ -46,6 +61,9 @@ def run(
 
     if extend is not None and (out is None or fresh):
         raise RecipeError("--extend makes the run in --out longer: give --out, and no --fresh.")
+    if fresh and out == LATEST:
+        raise RecipeError(f"--fresh removes the run that it starts over: name its folder, not `{LATEST}`.")
+    folder = None if out is None else run_or_path(out)
     catalog = open_catalog(plugin)
     loaded = load_recipe(
         recipe, set=settings or (), unset=unset or (), steps=steps, seed=seed, catalog=catalog
@@ -55,8 +73,17 @@ def run(
     if dry_run:
         for note in loaded.notes:
             observer.note(note)
-        for fact in rehearse(loaded, device=device, observer=observer):
+        for fact in rehearse(loaded, device=device, observer=observer, init_from=init_from):
             typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
         typer.echo(f"{loaded.source}: one batch went through train, evaluate, save and load.")
         return
-    loop.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, extend=extend, observer=observer)
+    loop.run(
+        loaded,
+        folder,
+        device=device,
+        fresh=fresh,
+        stop_at=stop_at,
+        extend=extend,
+        init_from=init_from,
+        observer=observer,
+    )

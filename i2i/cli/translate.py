@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from i2i.cli.options import PluginOption, open_catalog
+from i2i.cli.options import ModelArgument, PluginOption, open_catalog
 
 
 def translate(
-    model: Annotated[Path, typer.Argument(help="A run's folder, or a model file.")],
+    model: ModelArgument,
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image, or a folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A file or folder; names are kept.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other answers from dropout.")] = 0,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from i2i.building.earlier_training import start_from
 from i2i.building.probe import NetworkFacts, probe
 from i2i.data.opening import open_splits
 from i2i.engine.observer import Observer, Silent
@@ -22,14 +23,26 @@ from i2i.system.atomic import check_room, temporary_folder
 from i2i.system.device import Runtime, resolve
 
 
-def rehearse(recipe: Recipe, *, device: str = "auto", observer: Observer | None = None) -> list[NetworkFacts]:
+def rehearse(
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    observer: Observer | None = None,
+    init_from: str | Path | None = None,
+) -> list[NetworkFacts]:
     """Check all that a run of `recipe` will need, without leaving a trace, and return its networks' shapes.
 
-    Checks shapes on the meta device, then puts one batch through train, evaluate, save and load.
+    Checks shapes on the meta device, then puts one batch through train, evaluate, save and load. `init_from`
+    is that of `run`.
     """
     runtime = resolve(device, recipe.train.precision)
     with under(runtime, recipe):
-        data = open_splits(recipe, (observer or Silent()).note)
+        note = (observer or Silent()).note
+        data = open_splits(recipe, note)
+        if init_from is not None:
+            recipe, notes = start_from(recipe, data["train"].spec, Path(init_from))
+            for text in notes:
+                note(text)
         facts = probe(recipe, data["train"].spec)
         dry_pass(recipe, data, runtime)
     release_memory()

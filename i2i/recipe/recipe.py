@@ -7,7 +7,7 @@ with it comes out as one error that lists each problem with its place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from i2i.plugins.catalog import Catalog
 from i2i.recipe.crosschecks import cross_check, slot_for
 from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_settings
 from i2i.recipe.merge import Draft, read_draft
-from i2i.recipe.origins import Findings, dotted
+from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.resolve import resolve
 from i2i.recipe.slots import Slot, TrainSettings
 from i2i.recipe.toml_lines import KeyPath
@@ -83,6 +83,18 @@ class Recipe:
         if slot is not None:
             return slot.problem(message, hint, key=path[len(slot.path) + 1 :])
         return self._draft.origin(tuple(path.split("."))).problem(message, hint)
+
+    def started_from(self, files: Mapping[str, str], *, by: str) -> Recipe:
+        """Return the recipe with an `init_from` for these networks, by path, as if `by` had set it."""
+        slots, table = dict(self.slots), {**self.table}
+        for path, file in files.items():
+            slot = slots[path]
+            origin = Origin(f"{slot.origin().where}.init_from", by)
+            settings = replace(slot.settings, init_from=Path(file))
+            slots[path] = replace(slot, settings=settings, origins={**slot.origins, "init_from": origin})
+            networks = table[slot.section]
+            table[slot.section] = {**networks, slot.name: {**networks[slot.name], "init_from": file}}
+        return replace(self, slots=slots, table=table)
 
     def to_toml(self) -> str:
         """Return the resolved recipe as a TOML text that `load_recipe` reads back to the same table."""
