@@ -7,7 +7,7 @@ leaves the initial weights of all others as they were.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, SupportsFloat
 
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from i2i.building.blame import Named, Suspect, slot_at_fault
+from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
 from i2i.kinds import (
@@ -29,9 +30,6 @@ from i2i.kinds import (
 )
 from i2i.networks import Judge, Losses, LossTerm, Networks
 from i2i.recipe.recipe import Recipe, Slot
-from i2i.runs import weights
-from i2i.runs.folder import model_in
-from i2i.runs.header import ModelHeader
 from i2i.seeds import seeded
 from i2i.slot_keys import Place
 
@@ -84,14 +82,18 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
     roles = method_slots(recipe)
     generators, judges = {}, {}
     for slot in recipe.section("generators"):
-        generators[slot.name] = _network(recipe, slot, _generator_channels(roles, slot, spec), start)
+        generators[slot.name] = build_network(recipe, slot, spec, start=start)
     for slot in recipe.section("discriminators"):
-        module = _network(recipe, slot, judge_channels(roles, slot, spec), start)
+        module = build_network(recipe, slot, spec, start=start)
         judges[slot.name] = Judge(slot.name, module, is_conditional(roles, slot))
     return Networks(generators, judges)
 
 
-def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: bool) -> nn.Module:
+def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) -> nn.Module:
+    """Build and initialise one network; `start` is that of `build_networks`."""
+    roles = method_slots(recipe)
+    of_kind = _generator_channels if slot.kind == "generator" else judge_channels
+    channels = of_kind(roles, slot, spec)
     begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
     module = make(recipe, slot, fetch=begins, **channels)
     if not isinstance(module, nn.Module):
@@ -99,22 +101,7 @@ def _network(recipe: Recipe, slot: Slot, channels: Mapping[str, int], start: boo
     with seeded(recipe.seed, slot.path, "init"), _errors_placed(slot):
         initialise(module, slot.settings.init)
     if slot.settings.init_from is not None and start:
-        try:
-            path = model_in(slot.settings.init_from.expanduser())
-            file = weights.read(path)
-            header = ModelHeader.read(file.header, path=path)
-            if header.component == slot.entry.ref:
-                header.check(slot.entry, path=path)
-            section, _, name = slot.path.partition(".")
-            there, here = header.unlike(slot, recipe.table[section][name], channels)
-            source, target = (
-                f"{what} ({made})" if made else str(what)
-                for what, made in ((path, there), (slot.entry.ref, here))
-            )
-            weights.load_into(module, file.tensors, source=source, target=target)
-        except I2IError as error:
-            problem = slot.problem(error.problems[0].message, key="init_from")
-            raise type(error)(problem) from error
+        load_start(module, recipe, slot, channels)
     return module
 
 

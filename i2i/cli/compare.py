@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from i2i.cli.latest import run_or_path
 from i2i.cli.options import DeviceOption, JsonOption, PluginOption, QuietOption, open_catalog
 from i2i.cli.progress import interruptible, remarks
 from i2i.cli.render import print_json, print_table, toml_value
@@ -23,7 +24,11 @@ EXAMPLES = examples(
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN RUN…", help="Folders of finished runs; the first is the baseline."),
+        typer.Argument(
+            metavar="RUN RUN…",
+            parser=run_or_path,
+            help="Folders of finished runs, of which `latest` is the newest; the first is the baseline.",
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for results.json and report.html, with pictures.")

@@ -114,7 +114,7 @@ def _print(found: Evaluation, files: Sequence[Path]) -> None:
         return "-" if value is None else short(value)
 
     headers = ("figure", "mean", "deviation", "n", "better", "against copying the input")
-    rows = [
+    rows: list[tuple[str | Styled, ...]] = [
         (
             name,
             *map(text, (f.mean, f.deviation)),

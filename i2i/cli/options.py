@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from i2i.cli.latest import run_or_path
 from i2i.cli.render import print_note
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print errors and the last lines only, no progress, no remarks.")
 ]
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL|RUN", help="A model file, or the folder of a run.")
+    Path,
+    typer.Argument(
+        metavar="MODEL|RUN|latest",
+        parser=run_or_path,
+        help="A model file, the folder of a run, or `latest`, the newest run under runs/.",
+    ),
 ]
 DataOption = Annotated[
     list[str] | None,

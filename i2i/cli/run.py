@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from i2i._version import __version__
+from i2i.cli.latest import LATEST, run_or_path
 from i2i.cli.options import (
     JsonOption,
     PluginOption,
@@ -37,8 +38,22 @@ EXAMPLES = examples(
 def run(
     recipe: RecipeArgument,
     out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of the run; a new one under runs/ by default. Given again, it resumes; `latest` "
+            "resumes the newest.",
+        ),
+    ] = None,
+    init_from: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run; a new one under runs/ by default. Given again, it resumes."),
+        typer.Option(
+            "--init-from",
+            metavar="MODEL|RUN|latest",
+            parser=run_or_path,
+            help="Start from an earlier training: a run's folder, its newest one (`latest`) or a checkpoint "
+            "with the discriminators that fit, a model file without.",
+        ),
     ] = None,
     settings: SetOption = None,
     unset: UnsetOption = None,
@@ -76,6 +91,9 @@ def run(
         raise RecipeError("a run has one length: give --steps or --minutes.")
     if extend is not None and (out is None or fresh):
         raise RecipeError("--extend makes the run in --out longer: give --out, and no --fresh.")
+    if fresh and out == LATEST:
+        raise RecipeError(f"--fresh removes the run that it starts over: name its folder, not `{LATEST}`.")
+    folder = None if out is None else run_or_path(out)
     drop_output_when_full("stderr", *(() if json else ("stdout",)))
     screen = terminal(quiet=quiet, last_to_stderr=json)
     catalog = open_catalog(plugin)
@@ -97,12 +115,21 @@ def run(
             if dry_run:
                 for note in loaded.notes:
                     screen.note(note)
-                found = rehearse(loaded, device=device, observer=screen, where=out or Path("runs"))
+                found = rehearse(
+                    loaded, device=device, observer=screen, init_from=init_from, where=folder or Path("runs")
+                )
                 for note in found.notes:
                     screen.note(note)
             else:
                 result = loop.run(
-                    loaded, out, device=device, fresh=fresh, stop_at=stop_at, extend=extend, observer=screen
+                    loaded,
+                    folder,
+                    device=device,
+                    fresh=fresh,
+                    stop_at=stop_at,
+                    extend=extend,
+                    init_from=init_from,
+                    observer=screen,
                 )
     finally:
         screen.close()

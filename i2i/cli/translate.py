@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from i2i.cli.options import JsonOption, PluginOption, QuietOption, open_catalog
+from i2i.cli.options import JsonOption, ModelArgument, PluginOption, QuietOption, open_catalog
 from i2i.cli.progress import interruptible, remarks
 from i2i.cli.render import print_json
 from i2i.cli.usage import examples
@@ -24,7 +24,7 @@ EXAMPLES = examples(
 
 
 def translate(
-    model: Annotated[Path, typer.Argument(help="A run's folder, or a model file.")],
+    model: ModelArgument,
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image, or a folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A file or folder; names are kept.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other answers from dropout.")] = 0,

@@ -19,6 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
+from i2i.building.earlier_training import start_from
 from i2i.building.probe import NetworkFacts, probe
 from i2i.data.fingerprint import Fingerprint, fingerprints
 from i2i.data.opening import OpenData, open_splits
@@ -64,6 +65,7 @@ def run(
     stop_at: int | None = None,
     observer: Observer | None = None,
     extend: int | None = None,
+    init_from: str | Path | None = None,
     open_data: OpenData | None = None,
     rehearsed: bool = False,
 ) -> Result:
@@ -71,8 +73,9 @@ def run(
 
     A folder that holds an unfinished run of the same recipe is resumed from its newest checkpoint;
     `fresh` starts over. `stop_at` ends early after that step, to be resumed later; `extend` makes the run in
-    `out` so many steps longer than it was planned. `open_data` is for callers who have the data at hand;
-    `rehearsed` says that a dry pass was made already.
+    `out` so many steps longer than it was planned. `init_from`, a model file or the folder of a run or of a
+    checkpoint, starts the networks from those of an earlier training, as far as they fit. `open_data` is for
+    callers who have the data at hand; `rehearsed` says that a dry pass was made already.
 
     Raises RecipeError, DataError, ResourceError or PluginError for what can be mended, DivergedError
     when training left the finite numbers, Interrupted when a signal ended it after saving.
@@ -82,9 +85,9 @@ def run(
     for note in recipe.notes:
         observer.note(note)
     with RunFolder.held(Path(out)) if out is not None else RunFolder.new(recipe.name) as folder:
-        return _run_in(
-            folder, recipe, device, fresh, stop_at, extend, observer, open_data or open_splits, rehearsed
-        )
+        place = None if init_from is None else Path(init_from)
+        opening = open_data or open_splits
+        return _run_in(folder, recipe, device, fresh, stop_at, extend, place, observer, opening, rehearsed)
 
 
 def _run_in(
@@ -94,13 +97,14 @@ def _run_in(
     fresh: bool,
     stop_at: int | None,
     extend: int | None,
+    init_from: Path | None,
     observer: Observer,
     open_data: OpenData,
     rehearsed: bool,
 ) -> Result:
     begun: Resumption | None = None
     if folder.holds_run() and not fresh:
-        begun = resuming.take_up(folder, recipe, device=device, extend=extend)
+        begun = resuming.take_up(folder, recipe, device=device, extend=extend, init_from=init_from)
         recipe = begun.recipe
         if begun.finished:
             _tell_all(observer, begun.notes)
@@ -117,11 +121,16 @@ def _run_in(
         if begun:
             begun = resuming.lengthened(begun, folder, pairs=len(data["train"]), extend=extend)
             recipe = begun.recipe
+        elif init_from is not None:
+            recipe, notes = start_from(recipe, data["train"].spec, init_from)
+            _tell_all(observer, notes)
         observer.stage("building the networks")
         facts = probe(recipe, data["train"].spec, start=not begun)
         if begun:
             _tell_all(observer, [*begun.notes, *resuming.write_down(begun, folder, marks)])
         else:
+            if fresh:
+                resuming.check_start_is_kept(folder, recipe)
             if not rehearsed:
                 observer.stage("trying one batch: train, evaluate, save and load")
             recipe, runtime, about = _prepared(folder, recipe, data, runtime, observer, rehearsed)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from i2i.building.earlier_training import start_from
 from i2i.building.probe import NetworkFacts, probe
 from i2i.data.opening import open_splits
 from i2i.engine.cost import Cost, disk_bytes, measure
@@ -44,12 +45,18 @@ class Rehearsal:
 
 
 def rehearse(
-    recipe: Recipe, *, device: str = "auto", observer: Observer | None = None, where: Path | None = None
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    observer: Observer | None = None,
+    init_from: str | Path | None = None,
+    where: Path | None = None,
 ) -> Rehearsal:
     """Check all that a run of `recipe` will need, without leaving a trace, and return what it would cost.
 
     Checks shapes on the meta device, then puts one batch through train, evaluate, save and load, and times
-    it. There has to be room for what the run saves in the folder `where`, if that is given.
+    it. `init_from` is that of `run`; there has to be room for what the run saves in the folder `where`, if
+    that is given.
     """
     observer = observer or Silent()
     runtime = resolve(device, recipe.train.precision, recipe.train.threads)
@@ -57,6 +64,10 @@ def rehearse(
         observer.stage(f"opening the data: {recipe.data.entry.ref}")
         data = open_splits(recipe, observer.note)
         observer.stage("building the networks")
+        if init_from is not None:
+            recipe, notes = start_from(recipe, data["train"].spec, Path(init_from))
+            for text in notes:
+                observer.note(text)
         facts = probe(recipe, data["train"].spec)
         observer.stage("trying one batch: train, evaluate, save and load")
         found = try_out(recipe, data, runtime)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import safetensors
@@ -53,8 +54,17 @@ class Resumption:
     extension: Mapping[str, Any] | None = None
 
 
-def take_up(folder: RunFolder, recipe: Recipe, *, device: str, extend: int | None = None) -> Resumption:
+def take_up(
+    folder: RunFolder,
+    recipe: Recipe,
+    *,
+    device: str,
+    extend: int | None = None,
+    init_from: Path | None = None,
+) -> Resumption:
     """Return how the run in `folder` goes on by `recipe`; `extend` says that it shall train on if it is done.
+
+    What it was started from stays as it was, and an `init_from` for a start comes too late.
 
     Raises RecipeError for another recipe, and where there is no checkpoint to go on from though something
     was trained; ResourceError for what cannot be read for now. Then nothing was lost.
@@ -63,6 +73,8 @@ def take_up(folder: RunFolder, recipe: Recipe, *, device: str, extend: int | Non
     table = read_resolved(folder.root / RESOLVED)
     if recipe.train.threads is None and "threads" in table["train"]:
         recipe = recipe.computing_with(table["train"]["threads"])  # who does not say keeps what was chosen
+    started = _started_from(recipe, table)
+    recipe = recipe.started_from(started, by=str(folder.root / RESOLVED))
     harmless, others = changes(table, recipe)
     if _planned(about) == recipe.train.length:
         others = [change for change in others if change.key not in LENGTH]
@@ -70,6 +82,14 @@ def take_up(folder: RunFolder, recipe: Recipe, *, device: str, extend: int | Non
     if others:
         raise RecipeError(_of_another_recipe(folder, recipe, others))
     notes = [f"{change}: taken, for it {change.why}." for change in harmless]
+    if started:
+        told = ", ".join(f"{path} from {file}" for path, file in started.items())
+        notes.append(f"{folder.root} was started from an earlier training: {told}.")
+    if init_from is not None:
+        notes.append(
+            f"--init-from {init_from} is for the start of a run: the one that {folder.root} holds goes on "
+            "with its own weights."
+        )
     notes += folder.tidy()
     summary = folder.sound_summary()
     if (summary or {}).get("status") == "done" and extend is None:
@@ -186,7 +206,30 @@ def history(about: Mapping[str, Any]) -> dict[str, str]:
     return told
 
 
+def _started_from(recipe: Recipe, table: Mapping[str, Any]) -> dict[str, str]:
+    """Return the `init_from` of networks by path that the run of `table` began with and `recipe` leaves out.
+
+    It says how a run starts, which nobody has to repeat to go on with it.
+    """
+    networks = [*recipe.section("generators"), *recipe.section("discriminators")]
+    began = {slot.path: table.get(slot.section, {}).get(slot.name, {}).get("init_from") for slot in networks}
+    return {
+        slot.path: began[slot.path]
+        for slot in networks
+        if slot.settings.init_from is None and isinstance(began[slot.path], str)
+    }
+
+
 # --- refusing ---------------------------------------------------------------------------------------
+
+
+def check_start_is_kept(folder: RunFolder, recipe: Recipe) -> None:
+    """Raise RecipeError where starting over in `folder` would remove weights that `recipe` starts from."""
+    for slot in (*recipe.section("generators"), *recipe.section("discriminators")):
+        start = slot.settings.init_from
+        if start is not None and start.expanduser().resolve().is_relative_to(folder.root.resolve()):
+            message = f"--fresh would remove what the run is to start from, {start}: choose another --out."
+            raise RecipeError(slot.problem(message, key="init_from"))
 
 
 def _check_nothing_is_lost(folder: RunFolder, recipe: Recipe, damaged: Sequence[Any]) -> None:

@@ -32,6 +32,7 @@ from i2i.kinds import Data, Method
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.records import Batch, PairSpec, Pictures, Scale
 from i2i.runs import checkpoint, state, weights
+from i2i.runs.earlier import network_file
 from i2i.runs.header import ModelHeader, portable, shareable
 from i2i.system.device import Runtime
 
@@ -276,7 +277,7 @@ class Session:
         files = {}
         for path, module in self.networks.modules():
             header = self.describe(self.recipe.slots[path])
-            files[f"{_file_name(path)}.safetensors"] = weights.encode(module.state_dict(), header.entries())
+            files[network_file(path)] = weights.encode(module.state_dict(), header.entries())
         networks = [module for _, module in self.networks.modules()]
         whole = {
             "step": self.step,
@@ -322,8 +323,7 @@ class Session:
         """Return the files of the networks by path, and the state of all else, looked through."""
         try:
             networks = {
-                path: weights.read(folder / f"{_file_name(path)}.safetensors")
-                for path, _ in self.networks.modules()
+                path: weights.read(folder / network_file(path)) for path, _ in self.networks.modules()
             }
             for file in networks.values():
                 if not file.header.keys() >= {"component", "rev", "distribution", "version"}:
@@ -403,10 +403,6 @@ def length_of(recipe: Recipe, pairs: int) -> tuple[float, int]:
 def _held_out(data: Mapping[str, Data], scale: Scale, runtime: Runtime, count: int) -> Batch:
     """Return `count` validation pairs, spread evenly over the split, as one batch on the device."""
     return collate(HeldOutPairs(data["val"], scale=scale).spread(count)).moved(runtime.place)
-
-
-def _file_name(path: str) -> str:
-    return "generator" if path == "generators.main" else path
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> list[float]:

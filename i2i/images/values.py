@@ -12,6 +12,9 @@ from i2i.errors import DataError, Problem
 from i2i.images.reading import DEPTHS, DTYPES
 from i2i.records import ImageSpec, Part
 
+CONVERTIBLE = (1, 3, 4)
+"""Numbers of channels that stored integer images can be turned into each other: grey, RGB, RGBA."""
+
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
@@ -62,7 +65,7 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
     present = image.shape[0]
     if present == channels:
         return image
-    if image.is_floating_point() or present not in (1, 3, 4) or channels not in (1, 3, 4):
+    if image.is_floating_point() or present not in CONVERTIBLE or channels not in CONVERTIBLE:
         message = (
             f"an image with {present} channel(s) of {DEPTHS[image.dtype]} cannot be turned into {channels}."
         )

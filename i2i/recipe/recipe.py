@@ -18,7 +18,7 @@ from i2i.plugins.catalog import Catalog
 from i2i.recipe.crosschecks import cross_check, slot_for
 from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_settings
 from i2i.recipe.merge import Draft, read_draft
-from i2i.recipe.origins import Findings, dotted
+from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.resolve import resolve
 from i2i.recipe.slots import LENGTHS, Slot, TrainSettings
 from i2i.recipe.toml_lines import KeyPath
@@ -97,6 +97,18 @@ class Recipe:
         train = {**self.table["train"], **settings}
         train = {key: value for key, value in train.items() if value is not None}
         return replace(self, train=replace(self.train, **settings), table={**self.table, "train": train})
+
+    def started_from(self, files: Mapping[str, str], *, by: str) -> Recipe:
+        """Return the recipe with an `init_from` for these networks, by path, as if `by` had set it."""
+        slots, table = dict(self.slots), {**self.table}
+        for path, file in files.items():
+            slot = slots[path]
+            origin = Origin(f"{slot.origin().where}.init_from", by)
+            settings = replace(slot.settings, init_from=Path(file))
+            slots[path] = replace(slot, settings=settings, origins={**slot.origins, "init_from": origin})
+            networks = table[slot.section]
+            table[slot.section] = {**networks, slot.name: {**networks[slot.name], "init_from": file}}
+        return replace(self, slots=slots, table=table)
 
     def to_toml(self) -> str:
         """Return the resolved recipe as a TOML text that `load_recipe` reads back to the same table."""

@@ -81,20 +81,26 @@ class ModelHeader:
             raise DataError(f"{path} is not a model: its header describes no generator.")
         return self.pair_spec, self.test
 
-    def unlike(self, slot: Slot, table: Mapping[str, Any], channels: Mapping[str, int]) -> tuple[str, str]:
-        """Return in words what this network is made of and what a slot's is, where they differ.
+    def unlike(
+        self, slot: Slot, table: Mapping[str, Any], channels: Mapping[str, int]
+    ) -> dict[str, tuple[Any, Any]]:
+        """Return what this network and a slot's are made of where they differ: key -> (this, the slot's).
 
-        `table` is the slot's as the recipe has it, `channels` are those of its images.
+        `table` is the slot's as the recipe has it, `channels` are those of its images. Of another component
+        all keys differ that only one of the two has, and those have None for the other.
         """
         sides = (self.pair_spec.source, self.pair_spec.target) if self.pair_spec else ()
-        given = zip(("in_channels", "out_channels"), (side.channels for side in sides), strict=False)
-        here = {"use": slot.entry.ref, **{key: table[key] for key in table if key != "use"}, **channels}
-        there = {**self.slot, "use": self.component, **dict(given)}
-        keys = [
-            key for key in there if key in here and here[key] != there[key] and not key.startswith("init")
-        ]
-        one, other = (", ".join(f"{key} = {made[key]}" for key in keys) for made in (there, here))
-        return one, other
+        given = dict(zip(("in_channels", "out_channels"), (side.channels for side in sides), strict=False))
+        there = {"use": "", **self.slot, **given} | {"use": self.component}
+        here = {**table, **{key: channels[key] for key in given if key in channels}} | {"use": slot.entry.ref}
+        other = self.component != slot.entry.ref
+        return {
+            key: (there.get(key), here.get(key))
+            for key in {**there, **here}
+            if (other or (key in there and key in here))
+            and there.get(key) != here.get(key)
+            and not key.startswith("init")
+        }
 
     @property
     def written_with(self) -> str:
