@@ -271,6 +271,13 @@ def test_the_readme_leads_to_the_first_plug_in():
     assert "(docs/plugins/tutorial.md)" in own
 
 
+def test_the_citation_is_of_this_version_and_licence():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = text_of(ROOT / "CITATION.cff").splitlines()
+    assert {f"version: {project['version']}", f"license: {project['license']}"} <= set(lines)
+    assert "(CITATION.cff)" in README
+
+
 # --- how i2i itself is worked on -------------------------------------------------------------------
 
 
