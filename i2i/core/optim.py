@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
 
+import torch
 from annotated_types import Ge, Gt, Lt
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 Parameters = Iterable[nn.Parameter]
@@ -34,7 +36,7 @@ def adam(
         weight_decay: L2 penalty, added to the gradient.
     """
     params = list(params)
-    return Adam(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(params))
+    return _Adam(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(params))
 
 
 def adamw(
@@ -54,7 +56,7 @@ def adamw(
         weight_decay: share of each weight taken off at a step, times the learning rate.
     """
     params = list(params)
-    return AdamW(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(params))
+    return _AdamW(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(params))
 
 
 def sgd(
@@ -76,9 +78,71 @@ def sgd(
     if nesterov and momentum == 0:
         raise ValueError("nesterov needs a momentum above 0: set momentum, or leave nesterov out")
     params = list(params)
-    return SGD(
+    return _SGD(
         params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=_fused(params)
     )
+
+
+# --- on a CPU ---------------------------------------------------------------------------------------
+
+
+class _InMemoryOrder(Optimizer):
+    """An optimizer that treats each element alone, and so may step through weights as they lie in memory.
+
+    Torch's fused kernels of a CPU want contiguous tensors: of channels-last weights they copy everything
+    there and back, at three times the cost of the step itself. A channels-last tensor with its channels
+    moved to the end is contiguous, so no copy is made; the bits are the same.
+    """
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        with _channels_moved_last(self):
+            return super().step(closure)
+
+
+class _Adam(_InMemoryOrder, Adam): ...
+
+
+class _AdamW(_InMemoryOrder, AdamW): ...
+
+
+class _SGD(_InMemoryOrder, SGD): ...
+
+
+@contextmanager
+def _channels_moved_last(optimizer: Optimizer) -> Iterator[None]:
+    """Show channels-last weights, gradients and states of a CPU as contiguous tensors for a while."""
+    moved: list[tuple[nn.Parameter, Tensor, Tensor]] = []
+    try:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.is_cpu and _lies_channels_last(parameter, optimizer.state.get(parameter, {})):
+                    moved.append((parameter, parameter.data, parameter.grad))
+                    _permute(optimizer, parameter, (0, 2, 3, 1))
+        yield
+    finally:
+        for parameter, data, grad in moved:
+            _permute(optimizer, parameter, (0, 3, 1, 2))
+            parameter.grad = None
+            parameter.data, parameter.grad = data, grad
+
+
+def _lies_channels_last(parameter: nn.Parameter, state: dict[str, Any]) -> bool:
+    if parameter.grad is None or parameter.dim() != 4 or parameter.is_contiguous():
+        return False
+    alike = (v for v in state.values() if isinstance(v, Tensor) and v.shape == parameter.shape)
+    tensors = (parameter, parameter.grad, *alike)
+    return all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in tensors)
+
+
+def _permute(optimizer: Optimizer, parameter: nn.Parameter, order: tuple[int, ...]) -> None:
+    """Reorder the dimensions of a parameter, its gradient and its state, which stay where they are."""
+    state, shape, grad = optimizer.state.get(parameter, {}), parameter.shape, parameter.grad
+    for key, value in state.items():
+        if isinstance(value, Tensor) and value.shape == shape:
+            state[key] = value.permute(order)
+    parameter.grad = None  # for a moment, as it has to have the parameter's shape
+    parameter.data = parameter.data.permute(order)
+    parameter.grad = None if grad is None else grad.permute(order)
 
 
 def _fused(params: list[nn.Parameter]) -> Literal[True] | None:

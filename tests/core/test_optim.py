@@ -105,3 +105,48 @@ def contiguous(state: dict[str, Any]) -> dict[str, Any]:
         for index, entry in state["state"].items()
     }
     return {**state, "state": weights}
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 3, 3), (5, 3, 1, 1), (1, 7, 4, 4), (6,), (4, 3)])
+@pytest.mark.parametrize(
+    ("factory", "torchs_own"),
+    [
+        (adam, lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999), fused=True)),
+        (adamw, lambda p: torch.optim.AdamW(p, lr=2e-4, betas=(0.5, 0.999), fused=True)),
+        (sgd, lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9, fused=True)),
+    ],
+)
+def test_channels_last_weights_step_as_torchs_own_do_and_stay_as_they_lie(factory, torchs_own, shape) -> None:
+    layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+    mine, theirs = (
+        nn.Parameter(torch.linspace(-1, 1, torch.Size(shape).numel()).reshape(shape).to(memory_format=layout))
+        for _ in range(2)
+    )
+    before = mine.data_ptr()
+    optimizers = factory([mine], **({"momentum": 0.9} if factory is sgd else {})), torchs_own([theirs])
+    for optimizer, weight in zip(optimizers, (mine, theirs), strict=True):
+        train(optimizer, weight, range(5))
+    assert torch.equal(mine, theirs)
+    assert (mine.shape, mine.stride(), mine.data_ptr()) == (theirs.shape, theirs.stride(), before)
+    assert mine.grad is not None
+    assert mine.grad.shape == mine.shape
+    for key, value in optimizers[0].state[mine].items():
+        expected = optimizers[1].state[theirs][key]
+        assert torch.equal(value, expected)
+        assert (value.shape, value.stride()) == (expected.shape, expected.stride())
+
+
+def test_a_step_that_fails_leaves_weights_as_they_lie() -> None:
+    weight = start(torch.channels_last)
+    optimizer = adam([weight])
+    train(optimizer, weight, range(1))
+
+    def fails(*arguments: object) -> None:
+        raise RuntimeError("no step")
+
+    optimizer.register_step_pre_hook(fails)
+    with pytest.raises(RuntimeError, match="no step"):
+        train(optimizer, weight, range(1, 2))
+    assert weight.shape == (8, 4, 3, 3)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert optimizer.state[weight]["exp_avg"].shape == weight.shape
