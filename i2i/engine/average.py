@@ -21,11 +21,17 @@ class Average:
     def update(self) -> None:
         """Take the current weights into the average."""
         parameters = {id(p) for module in self._modules.values() for p in module.parameters()}
+        live = {True: list[Tensor](), False: list[Tensor]()}
+        shadow = {True: list[Tensor](), False: list[Tensor]()}
         for key, tensor in self._live().items():
-            if id(tensor) in parameters:
-                self._shadow[key].lerp_(tensor, 1 - self._decay)
-            else:
-                self._shadow[key].copy_(tensor)
+            learnt = id(tensor) in parameters
+            live[learnt].append(tensor)
+            shadow[learnt].append(self._shadow[key])
+        # All of them at once: on a GPU, starting a kernel for each would take longer than their work.
+        if live[True]:
+            torch._foreach_lerp_(shadow[True], live[True], 1 - self._decay)
+        if live[False]:
+            torch._foreach_copy_(shadow[False], live[False])
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
