@@ -13,10 +13,12 @@ import torch
 from i2i.building.earlier_training import start_from
 from i2i.building.probe import NetworkFacts, probe
 from i2i.data.opening import open_splits
-from i2i.engine.cost import Cost, disk_bytes, measure
+from i2i.engine.arithmetic import Tried, in_full, settle
+from i2i.engine.cost import SECONDS, SHARE, Cost, disk_bytes, measure
 from i2i.engine.observer import Observer, Silent
 from i2i.engine.session import Session
 from i2i.engine.surroundings import under
+from i2i.engine.threads import Threads
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
 from i2i.runs import checkpoint
@@ -86,28 +88,69 @@ def try_out(
     """
     planned = recipe.lasting(PROVISIONAL) if recipe.train.minutes is not None else recipe
     passed = dry_pass(planned, data, runtime, where=where)
-    cost, threads = measure(
+    cost, threads = _measured(passed, recipe)
+    runtime = replace(runtime, threads=threads.count)
+    notes = [threads.note]
+    steps = passed.session.total_steps
+    usual = Tried(runtime, passed.losses, cost.step)
+    # What trying another arithmetic takes: a session, its first step, and some to time.
+    takes = passed.build_seconds + 4 * cost.step + SECONDS
+    del passed
+    if _is_open(recipe, runtime) and takes < SHARE * cost.seconds(planned.train, steps=steps):
+        cost, runtime, note = _settled(planned, data, usual, cost, minutes=recipe.train.minutes)
+        notes.append(note)
+    if recipe.train.minutes is not None:
+        steps = cost.steps_within(recipe.train)
+        recipe = recipe.lasting(steps)
+        if where is not None:
+            _check_disk(where, cost.disk_bytes(recipe.train, steps=steps))
+    return Rehearsal(recipe, steps, runtime, cost, tuple(filter(None, notes)))
+
+
+def _is_open(recipe: Recipe, runtime: Runtime) -> bool:
+    """Whether another arithmetic than the hardware's usual one may be taken."""
+    return recipe.train.precision == "auto" and runtime.precision != "fp32"
+
+
+def _settled(
+    recipe: Recipe, data: Mapping[str, Data], usual: Tried, cost: Cost, *, minutes: float | None
+) -> tuple[Cost, Runtime, str]:
+    """Try float32 beside the `usual` arithmetic; return the cost and the runtime of what is taken, and why."""
+    release_memory()
+    with in_full(usual.runtime).active():
+        session = Session(recipe, data=data, runtime=in_full(usual.runtime), provenance={})
+        losses = _first_step(session)
+        full_cost, _ = measure(
+            session,
+            minutes=minutes,
+            save=cost.save,
+            state_bytes=cost.state_bytes,
+            model_bytes=cost.model_bytes,
+        )
+    taken, note = settle(usual, Tried(session.runtime, losses, full_cost.step))
+    return (cost if taken is usual else full_cost), taken.runtime, note
+
+
+def _measured(passed: DryPass, recipe: Recipe) -> tuple[Cost, Threads]:
+    return measure(
         passed.session,
         minutes=recipe.train.minutes,
         save=passed.save_seconds,
         state_bytes=passed.state_bytes,
         model_bytes=passed.model_bytes,
     )
-    steps = passed.session.total_steps
-    if recipe.train.minutes is not None:
-        steps = cost.steps_within(recipe.train)
-        recipe = recipe.lasting(steps)
-        if where is not None:
-            _check_disk(where, cost.disk_bytes(recipe.train, steps=steps))
-    notes = (threads.note,) if threads.note else ()
-    return Rehearsal(recipe, steps, replace(runtime, threads=threads.count), cost, notes)
 
 
 @dataclass(frozen=True)
 class DryPass:
-    """The session that took one batch through everything, one step on, and what its state takes to save."""
+    """The session that took one batch through everything, one step on, and what was seen on the way.
+
+    `losses` are those of its first step; `build_seconds` it took to build it, `save_seconds` to save it.
+    """
 
     session: Session
+    losses: Mapping[str, float]
+    build_seconds: float
     save_seconds: float
     state_bytes: int
     model_bytes: int
@@ -121,9 +164,10 @@ def dry_pass(
     It saves in the folder `where`, that of the run to come, for which there has to be room; without one,
     among the system's temporary files.
     """
+    begun = time.perf_counter()
     session = Session(recipe, data=data, runtime=runtime, provenance={})
-    batches = session.batches(last=session.accumulate)
-    session.advance([next(batches) for _ in range(session.accumulate)])
+    built = time.perf_counter() - begun
+    losses = _first_step(session)
     session.run.check_finite()
     session.try_metrics()
     begun = time.perf_counter()
@@ -135,7 +179,14 @@ def dry_pass(
         saved = checkpoint.save(folder, session.step, files)
         seconds = time.perf_counter() - begun
         session.load(saved.folder)
-    return DryPass(session, seconds, state_bytes, len(model))
+    return DryPass(session, losses, built, seconds, state_bytes, len(model))
+
+
+def _first_step(session: Session) -> dict[str, float]:
+    """Let a session make its first step; return its losses."""
+    batches = session.batches(last=session.accumulate)
+    logs = session.advance([next(batches) for _ in range(session.accumulate)])
+    return {name: float(value) for name, value in logs.items()}
 
 
 def _check_disk(where: Path, needed: int) -> None:
