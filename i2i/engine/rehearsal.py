@@ -115,9 +115,10 @@ def _is_open(recipe: Recipe, runtime: Runtime) -> bool:
 def _settled(
     recipe: Recipe, data: Mapping[str, Data], usual: Tried, cost: Cost, *, minutes: float | None
 ) -> tuple[Cost, Runtime, str]:
-    """Try float32 beside the `usual` arithmetic; return the cost and the runtime of what is taken, and why."""
+    """Try float32 beside the `usual` arithmetic; return cost and runtime of what is taken, and why."""
     release_memory()
     with in_full(usual.runtime).active():
+        recipe = recipe.computing_with(usual.runtime.threads)  # their number is settled
         session = Session(recipe, data=data, runtime=in_full(usual.runtime), provenance={})
         losses = _first_step(session)
         full_cost, _ = measure(
