@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 
 import pytest
@@ -65,9 +66,10 @@ def test_on_a_terminal_each_kind_has_a_heading(i2i, bits, monkeypatch):
     import sys
 
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "40")
-    lines = [line.rstrip() for line in i2i("components", "list", "generators").out.splitlines()]
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", i2i("components", "list", "generators").out)
+    lines = [line.rstrip() for line in printed.splitlines()]
     assert lines[0].startswith("generator  [generators.NAME]")
     assert any(line.startswith("bits/net") for line in lines)
     assert max(map(len, lines)) <= 40
