@@ -40,7 +40,7 @@ def test_a_stopped_run_is_resumed_and_ends_as_the_undisturbed_one_did(i2i, old):
 def test_a_finished_run_is_told_as_finished(i2i, old):
     ended = i2i("run", "small.toml", "--out", "whole")
     assert ended.code == 0
-    assert "finished already" in ended.out
+    assert "finished already" in ended.err
 
 
 def test_a_model_is_loaded_scored_and_compared(i2i, old):

@@ -91,6 +91,8 @@ class BenchmarkProgress:
         if event.status == "done":
             left = "" if self._live or self._ended == len(self._cells) else f", about {self._left()} left"
             self._say(f"{count}  {name}: done{left}")
+        elif event.status == "interrupted" and event.step:
+            self._say(f"{count}  {name}: interrupted after step {event.step:,}, its state is saved")
         else:
             self._say(f"{count}  {name}: {event.status}: {event.error.strip()}")
 

@@ -45,7 +45,7 @@ def calibrate(
 
     Dropout stays on if it does when the model translates.
     """
-    with interruptible(lambda: f"interrupted; {out} is not written") as check:
+    with interruptible(lambda: f"interrupted; {out} is not written") as check, watching(quiet=quiet) as watch:
         from i2i.models.calibrate import calibrated_file
         from i2i.models.trained import find_trained
         from i2i.system.atomic import write_bytes
@@ -63,7 +63,7 @@ def calibrate(
             device=device,
             dropout=dropout,
             note=remarks(quiet),
-            watch=watching(quiet=quiet),
+            watch=watch,
         )
     write_bytes(out, content, durable=True)
     if json:

@@ -50,7 +50,7 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Read every pair: how they were found, what they are, and each problem with its file."""
-    with interruptible(lambda: "interrupted; not all pairs were read"):
+    with interruptible(lambda: "interrupted; not all pairs were read"), watching(quiet=quiet) as watch:
         from i2i.data import survey
         from i2i.recipe.recipe import load_sections
 
@@ -61,7 +61,7 @@ def check(
             set=data_settings(data),
             catalog=open_catalog(plugin),
         )
-        report = survey.check(recipe, watch=watching(quiet=quiet))
+        report = survey.check(recipe, watch=watch)
     if json:
         print_json(report.record())
     else:

@@ -62,7 +62,11 @@ def evaluate(
 ) -> None:
     """Score a trained model on a split: mean, deviation over images, and what copying the input scores."""
     tell = remarks(quiet)
-    with interruptible(lambda: "interrupted; no figure is written") as check, log_passed_to(tell, tell):
+    with (
+        interruptible(lambda: "interrupted; no figure is written") as check,
+        log_passed_to(tell, tell),
+        watching(quiet=quiet) as watch,
+    ):
         from i2i.models.evaluation import evaluate_trained
         from i2i.models.trained import find_trained
 
@@ -86,7 +90,7 @@ def evaluate(
             device=device,
             draws=draws,
             note=tell,
-            watch=watching(quiet=quiet),
+            watch=watch,
         )
         for note in found.notes:
             tell(note)

@@ -10,7 +10,7 @@ import errno
 import io
 import os
 import sys
-from typing import Any, TextIO
+from typing import IO, Any
 
 
 class Unbreakable(io.RawIOBase):
@@ -81,7 +81,7 @@ def drop_output_when_full(*names: str) -> None:
             raw.drop_when_full()
 
 
-def write_at_once(stream: TextIO, text: str) -> None:
+def write_at_once(stream: IO[str], text: str) -> None:
     """Write `text` past the buffer of `stream`, as a signal handler has to: the buffer may be in use."""
     try:
         descriptor = stream.fileno()
@@ -89,4 +89,6 @@ def write_at_once(stream: TextIO, text: str) -> None:
         stream.write(text)
         return
     with contextlib.suppress(OSError):  # nobody reads it any more
-        os.write(descriptor, text.encode(stream.encoding or "utf-8", errors="backslashreplace"))
+        os.write(
+            descriptor, text.encode(getattr(stream, "encoding", None) or "utf-8", errors="backslashreplace")
+        )

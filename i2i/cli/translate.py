@@ -64,7 +64,10 @@ def translate(
     """
     tell = remarks(quiet)
     count = 0
-    with interruptible(lambda: f"interrupted; {_images(count)} translated to {target}") as check:
+    with (
+        interruptible(lambda: f"interrupted; {_images(count)} translated to {target}") as check,
+        watching(quiet=quiet) as watch,
+    ):
         from i2i.models.planning import plan
         from i2i.models.sizing import asked_size
         from i2i.models.translate import load_model, translate_all
@@ -83,7 +86,7 @@ def translate(
             loaded, planned.work, seed=seed, samples=samples, sizing=sizing, dropped=dropped
         )
         try:
-            for _ in watching(quiet=quiet)(written, len(planned.work), "translating"):
+            for _ in watch(written, len(planned.work), "translating"):
                 count += 1
         finally:
             for note in sizing.notes():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Protocol, TypeVar
 
 from i2i.cli.progress import error_console
@@ -16,13 +17,18 @@ class Watch(Protocol):
     def __call__(self, things: Iterable[T], count: int, what: str, /) -> Iterable[T]: ...
 
 
-def watching(*, quiet: bool = False) -> Watch:
-    """Return what passes things on with a bar on the terminal, if there is one."""
+@contextmanager
+def watching(*, quiet: bool = False) -> Iterator[Watch]:
+    """Give what passes things on with a bar on the terminal, if there is one; no bar outlives this."""
+    with ExitStack() as bars:
 
-    def watch(things: Iterable[T], count: int, what: str, /) -> Iterable[T]:
-        from rich.progress import track
+        def watch(things: Iterable[T], count: int, what: str, /) -> Iterable[T]:
+            from rich.progress import Progress
 
-        console = error_console(quiet=quiet)
-        return track(things, description=what, total=count, console=console, transient=True)
+            console = error_console(quiet=quiet)
+            progress = Progress(console=console, transient=True, disable=console.quiet)
+            bars.callback(progress.stop)  # where what goes by is left before its end
+            with progress:
+                yield from progress.track(things, total=count, description=what)
 
-    return watch
+        yield watch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 
 import pytest
@@ -32,6 +33,46 @@ def test_the_list_has_a_line_for_each_component(i2i, bits):
 def test_the_list_of_one_kind_or_section(i2i, bits, kind: str, refs: set[str]):
     listed = json.loads(i2i("components", "list", kind, "--json").out)["components"]
     assert {entry["ref"] for entry in listed if entry["namespace"] == "bits"} == refs
+
+
+@pytest.mark.parametrize(
+    ("text", "refs"),
+    [
+        ("NET", {"bits/net"}),
+        ("another", {"bits/other"}),
+        ("adversarial loss", {"bits/game"}),  # both words
+        ("bits/s", {"bits/squares", "bits/slope"}),
+    ],
+)
+def test_the_list_of_what_is_like_a_text(i2i, bits, text, refs):
+    listed = json.loads(i2i("components", "list", "--like", text, "--json").out)["components"]
+    assert {entry["ref"] for entry in listed if entry["namespace"] == "bits"} == refs
+
+
+def test_a_text_that_nothing_is_like_leads_to_the_nearest_word(i2i):
+    ended = i2i("components", "list", "--like", "frechat")
+    assert ended == (0, "no component is like 'frechat' - did you mean 'frechet'?\n", "")
+    assert json.loads(i2i("components", "list", "--like", "frechat", "--json").out) == {"components": []}
+
+
+def test_a_text_that_components_of_another_kind_are_like_names_them(i2i, bits):
+    ended = i2i("components", "list", "data", "--like", "plateau bits")
+    assert ended.out == "no component of the kind data is like 'plateau bits'; of other kinds: " + (
+        "bits/plateau (schedule)\n"
+    )
+
+
+def test_on_a_terminal_each_kind_has_a_heading(i2i, bits, monkeypatch):
+    import sys
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "40")
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", i2i("components", "list", "generators").out)
+    lines = [line.rstrip() for line in printed.splitlines()]
+    assert lines[0].startswith("generator  [generators.NAME]")
+    assert any(line.startswith("bits/net") for line in lines)
+    assert max(map(len, lines)) <= 40
 
 
 def test_an_unknown_kind(i2i):

@@ -424,6 +424,71 @@ def test_a_pipe_gets_plain_lines_even_where_colour_is_forced():
     assert done.stdout.endswith("report  r.html\n")
 
 
+def test_before_the_first_step_one_line_says_what_is_done():
+    observer = LiveView(console())
+    observer.stage("opening the data")
+    observer.note("a note")
+    observer.stage("building the networks")
+    assert Screen(printed(observer._console)).lines == ["a note", "building the networks …"]
+    start(observer, facts={})
+    assert "building" not in "\n".join(Screen(printed(observer._console)).lines)
+
+
+def test_an_error_before_the_first_step_leaves_no_status():
+    observer = LiveView(console())
+    observer.stage("opening the data")
+    observer.close()
+    assert "".join(Screen(printed(observer._console)).lines).strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("width", "told"),
+    [
+        (80, "stopping after this step; Ctrl-C again ends at once"),
+        (40, "stopping after this step"),
+        (12, "stopping af"),
+    ],
+)
+def test_the_answer_to_ctrl_c_is_there_at_once_and_in_the_next_frame(width, told):
+    observer = start(LiveView(console(width, 24), now=Clock()), facts={})
+    observer.progress(1, images_per_second=1.0, data_wait=0.0, epoch=0.0)
+    height = len(Screen(printed(observer._console)).lines)
+    observer.stopping("this step")
+    lines = Screen(printed(observer._console)).lines
+    assert (len(lines), lines[-1].rstrip()) == (height, told)
+    observer.progress(2, images_per_second=1.0, data_wait=0.0, epoch=0.0)  # no frame was due
+    text = [line.rstrip() for line in Screen(printed(observer._console)).lines]
+    assert text.count(told) == 1
+    assert text[-1] != told
+    observer.end(status="interrupted", lines=[])
+    assert told not in "\n".join(Screen(printed(observer._console)).lines)
+
+
+def test_the_frame_says_that_it_validates():
+    observer = start(LiveView(console(), now=Clock()), facts={})
+    observer.stage("validating")
+    assert "validating …" in [line.rstrip() for line in Screen(printed(observer._console)).lines]
+    observer.validation(val(10, 0.5))
+    assert "validating …" not in [line.rstrip() for line in Screen(printed(observer._console)).lines]
+
+
+def test_off_a_terminal_a_stage_is_a_line_where_it_takes_long():
+    observer, clock = plain()
+    observer.stage("opening the data")
+    clock.time += 9
+    observer.stage("rendering: 200 of 1,155")
+    assert lines_of(observer) == []
+    clock.time += 2
+    observer.stage("rendering: 400 of 1,155")
+    assert lines_of(observer) == ["rendering: 400 of 1,155"]
+
+
+def test_off_a_terminal_the_answer_to_ctrl_c_is_a_line():
+    observer, _ = plain()
+    observer.stopping("this validation")
+    assert lines_of(observer) == ["stopping after this validation; Ctrl-C again ends at once"]
+
+
 def test_silence_prints_nothing(capfd):
     observer = start(Silent())
     observer.note("a note")

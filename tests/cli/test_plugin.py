@@ -151,7 +151,7 @@ def test_a_plug_in_that_is_not_installed(i2i, shiny):
 def test_a_plug_in_that_is_switched_off(i2i, shiny, monkeypatch):
     monkeypatch.setenv("I2I_DISABLE", "shiny")
     ended = i2i("plugin", "check", "shiny", "--json")
-    assert (ended.code, ended.out) == (6, "")
+    assert (ended.code, json.loads(ended.out)["exit"]) == (6, 6)
     assert ended.err == "the plug-in 'shiny' cannot be checked: I2I_DISABLE switches it off.\n"
 
 

@@ -18,6 +18,9 @@ from i2i_openmoji.splits import split_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+LOGGED_EVERY = 200
+"""Pairs between two words on how far the rendering has come."""
+
 _log = logging.getLogger("i2i")
 
 
@@ -70,9 +73,12 @@ def _pairs(names: list[str], split: Split, size: int) -> Tensor:
     kept = cache.read_pairs(path, names, size)
     if kept is not None:
         return kept
-    _log.info("rendering %d OpenMoji pairs (%s) at %d px, once", len(names), split, size)
     pairs = torch.empty(len(names), 2, 3, size, size, dtype=torch.uint8)
     for index, name in enumerate(names):
+        if index % LOGGED_EVERY == 0:
+            _log.info(
+                "rendering OpenMoji pairs (%s) at %d px, once: %d of %d", split, size, index, len(names)
+            )
         pairs[index] = render_pair(name, size)
     cache.write_pairs(path, names, pairs)
     return pairs
