@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -59,4 +60,13 @@ def run(
             typer.echo(f"{fact.path}: {fact.ref}, {fact.parameters:,} parameters")
         typer.echo(f"{loaded.source}: one batch went through train, evaluate, save and load.")
         return
-    loop.run(loaded, out, device=device, fresh=fresh, stop_at=stop_at, extend=extend, observer=observer)
+    loop.run(
+        loaded,
+        out,
+        device=device,
+        fresh=fresh,
+        stop_at=stop_at,
+        extend=extend,
+        observer=observer,
+        command=sys.argv[1:],
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +60,14 @@ def run(
     extend: int | None = None,
     open_data: OpenData | None = None,
     rehearsed: bool = False,
+    command: Sequence[str] | None = None,
 ) -> Result:
     """Train what `recipe` describes in the folder `out` (a new one under runs/ without it).
 
     A folder that holds an unfinished run of the same recipe is resumed from its newest checkpoint;
     `fresh` starts over. `stop_at` ends early after that step, to be resumed later; `extend` makes the run in
     `out` so many steps longer than it was planned. `open_data` is for callers who have the data at hand;
-    `rehearsed` says that a dry pass was made already.
+    `rehearsed` says that a dry pass was made already; `command` is what a person typed, for the records.
 
     Raises RecipeError, DataError, ResourceError or PluginError for what can be mended, DivergedError
     when training left the finite numbers, Interrupted when a signal ended it after saving.
@@ -76,8 +77,9 @@ def run(
     for note in recipe.notes:
         observer.note(note)
     with RunFolder.held(Path(out)) if out is not None else RunFolder.new(recipe.name) as folder:
+        open_data = open_data or open_splits
         return _run_in(
-            folder, recipe, device, fresh, stop_at, extend, observer, open_data or open_splits, rehearsed
+            folder, recipe, device, fresh, stop_at, extend, observer, open_data, rehearsed, command
         )
 
 
@@ -91,6 +93,7 @@ def _run_in(
     observer: Observer,
     open_data: OpenData,
     rehearsed: bool,
+    command: Sequence[str] | None,
 ) -> Result:
     begun: Resumption | None = None
     if folder.holds_run() and not fresh:
@@ -118,7 +121,7 @@ def _run_in(
                 release_memory()
             if fresh:
                 folder.clear()
-            folder.start(recipe, provenance(recipe, runtime) | {"data": marks})
+            folder.start(recipe, provenance(recipe, runtime, command=command) | {"data": marks})
         with watched() as signals:
             training = _Training(recipe, data, runtime, folder, observer, signals, begun, marks)
             training.begin(facts)
@@ -278,13 +281,14 @@ class _Training:
             metrics, copied = session.evaluate()
             session.observe(metrics)
             self._recorder.validation(session, metrics, copied, self._throughput)
+            self._recorder.show_worst(session)
             best = session.is_best()
             if best:
                 write_bytes(self._folder.model, session.model_file(), durable=True)
             if best or self._recipe.train.save_best is None:
                 write_text(self._folder.images, session.scores.csv())
         self._tell("eval_end", dict(session.figures))
-        self._recorder.write_report()
+        self._recorder.write_report(session, self._throughput)
 
     def _save(self, duties: Duties | None = None, *, model: bool = True) -> None:
         """Save the step just made, before its `duties`, and the `model` unless a better one is kept."""
@@ -304,7 +308,7 @@ class _Training:
             if model and not session.best:
                 write_bytes(self._folder.model, session.model_file(), durable=True)
             _tell_all(self._observer, checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep))
-            self._recorder.write_report()
+            self._recorder.write_report(session, self._throughput)
 
     def _rescue(self, error: BaseException) -> None:
         """Save the last whole step after an error outside of it, with what it still asks for.
