@@ -66,7 +66,8 @@
     return { key, button, ends, down, right };
   });
   make("button", bar, "close (Esc)").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("keydown", (event) => {
+  document.addEventListener("keydown", (event) => {  // not the dialog: a button that was pressed may be disabled
+    if (!dialog.open) return;
     const pressed = buttons.find(({ key }) => key === event.key);
     if (!pressed) return;
     event.preventDefault();
