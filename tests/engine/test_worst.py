@@ -73,13 +73,14 @@ def test_a_record_that_is_not_whole_is_none(tmp_path):
 
 def test_a_run_keeps_the_images_that_its_last_validation_scored_worst(i2i, tmp_path):
     out = tmp_path / "run"
-    settings = ("--steps", "6", "--set", "train.eval_every=3", "--set", "data.count=12")
+    settings = ("--steps", "6", "--set", "train.eval_every=3", "--set", "data.count=120")
     ended = i2i("run", "shapes", "--out", str(out), *settings)
     assert ended.code == 0, ended.err
     found = json.loads((out / "worst" / "worst.json").read_text())
     table = [line.split(",") for line in (out / "val.csv").read_text().splitlines()]
     column = table[0].index(found["figure"])
     ranked = sorted(((float(row[column]), row[0]) for row in table[1:]), reverse=True)
+    assert len(ranked) > 6
     assert found["step"] == 6
     assert found["figure"] == "mae"
     assert [(image["value"], image["id"]) for image in found["images"]] == ranked[:6]
