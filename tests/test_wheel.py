@@ -57,6 +57,7 @@ def test_the_wheel_holds_what_a_run_needs(installed):
         "i2i/recipes/pix2pix.toml",
         "i2i/recipes/l1-only.toml",
         "i2i/pages/templates/report.html.j2",
+        "i2i/pages/templates/report.js",
     } <= files
     assert "i2i/py.typed" in files
     assert {f"i2i/plugins/templates/{name}.txt" for name in ("package/init.py", "kinds/data.py")} <= files

@@ -118,14 +118,14 @@ def _print(found: Evaluation, files: Sequence[Path]) -> None:
         return "-" if value is None else short(value)
 
     headers = ("figure", "mean", "deviation", "n", "better", "against copying the input")
-    rows: list[tuple[str | Styled, ...]] = [
-        (
+    rows: list[list[str | Styled]] = [
+        [
             name,
             *map(text, (f.mean, f.deviation)),
             f"{f.n:,}",
             BETTER[f.better],
             Styled(beside_copying(f.against_copying, f.copy_input) or "-", AGAINST_STYLES[f.against_copying]),
-        )
+        ]
         for name, f in found.figures.items()
     ]
     print_table(headers, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -130,6 +131,7 @@ def run(
                     extend=extend,
                     init_from=init_from,
                     observer=screen,
+                    command=sys.argv[1:],
                 )
     finally:
         screen.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,6 +68,7 @@ def run(
     init_from: str | Path | None = None,
     open_data: OpenData | None = None,
     rehearsed: bool = False,
+    command: Sequence[str] | None = None,
 ) -> Result:
     """Train what `recipe` describes in the folder `out` (a new one under runs/ without it).
 
@@ -75,7 +76,8 @@ def run(
     `fresh` starts over. `stop_at` ends early after that step, to be resumed later; `extend` makes the run in
     `out` so many steps longer than it was planned. `init_from`, a model file or the folder of a run or of a
     checkpoint, starts the networks from those of an earlier training, as far as they fit. `open_data` is for
-    callers who have the data at hand; `rehearsed` says that a dry pass was made already.
+    callers who have the data at hand; `rehearsed` says that a dry pass was made already; `command` is what a
+    person typed, for the records.
 
     Raises RecipeError, DataError, ResourceError or PluginError for what can be mended, DivergedError
     when training left the finite numbers, Interrupted when a signal ended it after saving.
@@ -87,7 +89,9 @@ def run(
     with RunFolder.held(Path(out)) if out is not None else RunFolder.new(recipe.name) as folder:
         place = None if init_from is None else Path(init_from)
         opening = open_data or open_splits
-        return _run_in(folder, recipe, device, fresh, stop_at, extend, place, observer, opening, rehearsed)
+        return _run_in(
+            folder, recipe, device, fresh, stop_at, extend, place, observer, opening, rehearsed, command
+        )
 
 
 def _run_in(
@@ -101,6 +105,7 @@ def _run_in(
     observer: Observer,
     open_data: OpenData,
     rehearsed: bool,
+    command: Sequence[str] | None,
 ) -> Result:
     begun: Resumption | None = None
     if folder.holds_run() and not fresh:
@@ -136,7 +141,7 @@ def _run_in(
             recipe, runtime, about = _prepared(folder, recipe, data, runtime, observer, rehearsed)
             if fresh:
                 folder.clear()
-            folder.start(recipe, provenance(recipe, runtime) | about | {"data": marks})
+            folder.start(recipe, provenance(recipe, runtime, command=command) | about | {"data": marks})
     with under(runtime, recipe), watched() as signals:
         training = _Training(recipe, data, runtime, folder, observer, signals, begun, marks)
         training.begin(facts)
@@ -344,13 +349,14 @@ class _Training:
             metrics, copied = session.evaluate()
             session.observe(metrics)
             self._recorder.validation(session, metrics, copied, self._throughput)
+            self._recorder.show_worst(session)
             best = session.is_best()
             if best:
                 write_bytes(self._folder.model, session.model_file(), durable=True)
             if best or self._recipe.train.save_best is None:
                 write_text(self._folder.images, session.scores.csv())
         self._tell("eval_end", dict(session.figures))
-        self._recorder.write_report()
+        self._recorder.write_report(session, self._throughput)
 
     def _save(self, duties: Duties | None = None, *, model: bool = True) -> None:
         """Save the step just made, before its `duties`, and the `model` unless a better one is kept."""
@@ -370,7 +376,7 @@ class _Training:
             if model and not session.best:
                 write_bytes(self._folder.model, session.model_file(), durable=True)
             _tell_all(self._observer, checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep))
-            self._recorder.write_report()
+            self._recorder.write_report(session, self._throughput)
 
     def _rescue(self, error: BaseException) -> None:
         """Save the last whole step after an error outside of it, with what it still asks for.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from i2i.building.probe import NetworkFacts
 from i2i.engine.cost import Cost
+from i2i.engine.next_commands import as_typed, next_commands
 from i2i.engine.observer import Observer, RunStart, Status
 from i2i.engine.resuming import history
 from i2i.engine.session import Session
@@ -18,8 +19,10 @@ from i2i.kinds import Data
 from i2i.pages.report import Report
 from i2i.recipe.recipe import Recipe
 from i2i.records import Batch
-from i2i.runs.folder import RunFolder
+from i2i.runs import worst
+from i2i.runs.folder import RunFolder, file_name_of, now
 from i2i.runs.metrics_log import METRICS
+from i2i.runs.worst import WorstImage, WorstImages
 from i2i.system.atomic import write_bytes
 from i2i.system.device import peak_memory_mb
 
@@ -54,7 +57,10 @@ class Recorder:
             credits=[credit] if credit else [],
             total_steps=session.total_steps,
             directions=session.scorer.directions,
+            command=as_typed(about["command"]) if about.get("command") else "",
+            started=about.get("started", ""),
         )
+        self._command: list[str] = about.get("command", [])
         records, notes = self._folder.rewind(session.step, validated=validated)
         if session.step and not records:
             notes.append(
@@ -67,6 +73,12 @@ class Recorder:
                 self._report.add_strips(shown_at, strips)
             except (OSError, ValueError) as error:
                 notes.append(f"pictures of step {shown_at} are left out of the report: {error}")
+        shown = worst.read(self._folder.worst, upto=session.step if validated else session.step - 1)
+        if shown:
+            try:
+                self._report_worst(shown)
+            except (OSError, ValueError) as error:
+                notes.append(f"the worst images of step {shown.step} are left out of the report: {error}")
         return notes
 
     def sync(self) -> None:
@@ -139,8 +151,31 @@ class Recorder:
             paths.append(path)
         self._report.add_strips(step, paths)
 
-    def write_report(self) -> None:
+    def show_worst(self, session: Session) -> None:
+        """Keep the held-out images that the last validation scored worst, in files and in the report."""
+        figure, spec = session.worst.figure, self._data["train"].spec
+        if figure is None:
+            return
+        images, strips = [], dict[str, bytes]()
+        for place, image in enumerate(session.worst.images, start=1):
+            name = f"{place}-{file_name_of(image.id)}.png"
+            copied = worst.number(session.copied(figure, image.id))
+            images.append(WorstImage(image.id, worst.number(image.value), copied, name))
+            strips[name] = strip_png(image.source, image.fake, image.target, spec)
+        found = WorstImages(session.step, figure, images)
+        worst.write(self._folder.worst, found, strips)
+        self._report_worst(found)
+
+    def _report_worst(self, found: WorstImages) -> None:
+        strips = [
+            (self._folder.worst / image.file, image.id, image.value, image.copied) for image in found.images
+        ]
+        self._report.show_worst(found.step, found.figure, strips)
+
+    def write_report(self, session: Session, throughput: Throughput, *, status: str = "running") -> None:
         """Bring report.html up to date."""
+        self._report.reach(session.step, throughput.seconds)
+        self._report.suggest(next_commands(self._folder, status, self._command))
         self._report.write()
 
     def end(
@@ -152,6 +187,7 @@ class Recorder:
         summary: dict[str, Any] = {
             "status": status,
             "steps": session.step,
+            "ended": now(),
             "seconds": round(seconds, 3),
             "images_per_second": round(throughput.overall, 2),
             "peak_memory_mb": None if memory is None else round(memory, 1),
@@ -168,8 +204,8 @@ class Recorder:
             facts["peak memory"] = f"{memory:,.0f} MB"
         if error:
             facts["error"] = error
-        self._report.set_status(status, facts)
-        self._report.write()
+        self._report.set_status(status, facts, ended=summary["ended"])
+        self.write_report(session, throughput, status=status)
         seen: Status = _SEEN_AS.get(status, "failed")
         self._observer.end(status=seen, lines=self._folder.last_lines())
         return summary

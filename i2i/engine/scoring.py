@@ -24,6 +24,9 @@ from i2i.system.device import Runtime
 
 Translate = Callable[[Tensor], Tensor]
 
+Spectator = Callable[[Batch, Tensor, Mapping[str, list[float]]], None]
+"""Sees each batch as it is scored: its answers, and each figure of its images."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -78,8 +81,10 @@ class Scorer:
         return Scorer(metrics, self._spec, self._runtime, seed=self._seed, draws=self._draws)
 
     @torch.no_grad()
-    def score(self, translate: Translate, batches: Iterable[Batch]) -> Scores:
-        """Return every figure, by its name, over all batches.
+    def score(
+        self, translate: Translate, batches: Iterable[Batch], *, spectator: Spectator | None = None
+    ) -> Scores:
+        """Return every figure, by its name, over all batches; a `spectator` sees the first answer to each.
 
         Each answer is drawn under a seed of its own, so that two evaluations of the same weights agree.
         """
@@ -91,17 +96,22 @@ class Scorer:
             source = self._runtime.place(batch.source)
             real = as_saved(batch.target, self._spec.target)
             seen = as_saved(batch.source, self._spec.source)
-            answers = []
+            answers, figures = [], dict[str, list[float]]()
+            first = batch.source
             for draw in range(most):
                 with seeded(self._seed, "evaluate", number, draw):
-                    answers.append(as_saved(translate(source).cpu(), self._spec.target))
+                    answer = translate(source).cpu()
+                first = answer if draw == 0 else first
+                answers.append(as_saved(answer, self._spec.target))
             scores.ids.extend(batch.ids)
             for name, metric in self.metrics.items():
                 draws = self._draws[name]
                 fake = torch.stack(answers[:draws]) if draws > 1 else answers[0]
                 for figure, values in (metric.update(seen, fake, real, batch.ids) or {}).items():
-                    own = scores.images.setdefault(figure, [])
-                    own.extend(_one_each(name, figure, values, len(batch.ids)))
+                    figures[figure] = _one_each(name, figure, values, len(batch.ids))
+                    scores.images.setdefault(figure, []).extend(figures[figure])
+            if spectator is not None:
+                spectator(batch, first, figures)
         for name, metric in self.metrics.items():
             scores.figures.update(_figures(name, metric))
         return scores

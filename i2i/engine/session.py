@@ -26,7 +26,8 @@ from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, tra
 from i2i.data.views import First
 from i2i.engine.average import Average
 from i2i.engine.exported_model import Exported
-from i2i.engine.scoring import Scorer, Scores
+from i2i.engine.scoring import Scorer, Scores, Spectator
+from i2i.engine.worst import Worst
 from i2i.errors import DataError, PluginError, RecipeError, ResourceError, in_a_line
 from i2i.kinds import Data, Method
 from i2i.recipe.recipe import Recipe, Slot
@@ -37,6 +38,9 @@ from i2i.runs.header import ModelHeader, portable, shareable
 from i2i.system.device import Runtime
 
 TRAINER = "trainer.safetensors"
+
+WORST_SHOWN = 6
+"""Held-out images that are kept for their bad scores."""
 
 FEW = 4
 """Training pairs that a metric is prepared on in a rehearsal."""
@@ -112,8 +116,9 @@ class Session:
         multiple = getattr(exported, "size_multiple", 1)
         self.exported = Exported(self.method, self.average, runtime, size_multiple=multiple)
         self.scores = Scores()
+        self.worst = Worst(WORST_SHOWN, self.scorer.directions)
         self.best: dict[str, float] = {}
-        self._copied: dict[str, float] | None = None
+        self._copied: Scores | None = None
         self._prepared = False
         self.waited = 0
         self.run = run(
@@ -190,10 +195,16 @@ class Session:
                 metric.prepare(self.data["train"])
             self._prepared = True
         if self._copied is None:
-            self._copied = self.scorer.copy_input(self._held_out_batches()).figures
-        self.scores = self._scored(self.scorer)
+            self._copied = self.scorer.copy_input(self._held_out_batches())
+        self.worst = Worst(WORST_SHOWN, self.scorer.directions)
+        self.scores = self._scored(self.scorer, spectator=self.worst)
         self.figures = self.scores.figures
-        return self.figures, self._copied
+        return self.figures, self._copied.figures
+
+    def copied(self, figure: str, image: str) -> float | None:
+        """Return what copying the input scores on one validation image, if that is known."""
+        values = self._copied.images.get(figure) if self._copied else None
+        return None if values is None else values[self.scores.ids.index(image)]
 
     def try_metrics(self) -> None:
         """Score the first held-out batch, for a rehearsal.
@@ -210,9 +221,11 @@ class Session:
             self.scores = self._scored(scorer, limit)
             self.figures = self.scores.figures
 
-    def _scored(self, scorer: Scorer, limit: int | None = None) -> Scores:
+    def _scored(
+        self, scorer: Scorer, limit: int | None = None, *, spectator: Spectator | None = None
+    ) -> Scores:
         with self.exported() as translate:
-            return scorer.score(translate, self._held_out_batches(limit))
+            return scorer.score(translate, self._held_out_batches(limit), spectator=spectator)
 
     def _held_out_batches(self, limit: int | None = None) -> Iterator[Batch]:
         settings = self.recipe.data.settings

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from i2i.pages.charts import Axis, Box, Reading, strips, with_air
-from i2i.pages.numbers import Standings, Thinned, short
+from i2i.pages.numbers import Standings, Thinned, against_copying, beside_copying, short
 from i2i.pages.pictures import Picture
 from i2i.pages.template import template
 from i2i.system.atomic import write_text
@@ -48,6 +48,8 @@ class Report:
         credits: Attributions of data and weights, a sentence each.
         total_steps: How many steps the whole run has.
         directions: For each metric which way is better; without it no value is called best.
+        command: What was typed to start the run; nothing for one made from Python.
+        started: When it began, as ``2026-01-31T09:30:00+0100``.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Report:
         credits: Sequence[str],  # noqa: A002
         total_steps: int,
         directions: Mapping[str, Direction] | None = None,
+        command: str = "",
+        started: str = "",
     ) -> None:
         self._path = path
         self._fixed = {
@@ -70,12 +74,17 @@ class Report:
             "plugins": [dict(plugin) for plugin in plugins],
             "credits": list(credits),
             "total_steps": total_steps,
+            "command": command,
+            "started": started,
         }
-        self._status, self._facts = "running", dict[str, str]()
+        self._status, self._facts, self._ended = "running", dict[str, str](), ""
+        self._commands: Sequence[tuple[str, str]] = ()
         self._step, self._seconds = 0, 0.0
         self._losses: dict[str, Thinned[Point]] = {}
         self._metrics: dict[str, Thinned[Point]] = {}
-        self._standings = Standings(directions or {})
+        self._directions = directions or {}
+        self._standings = Standings(self._directions)
+        self._worst = Worst()
         self._rows: dict[str, Row] = {}
         self._columns: Thinned[Column] = Thinned(MOST_COLUMNS)
         self._template = template("report.html.j2")
@@ -105,12 +114,36 @@ class Report:
                     self._rows[strip.stem] = Row(strip.stem, _embedded(source), _embedded(target))
         self._columns.add(Column(step, outputs))
 
-    def set_status(self, status: str, facts: Mapping[str, str]) -> None:
+    def show_worst(
+        self, step: int, figure: str, strips: Sequence[tuple[Path, str, float | None, float | None]]
+    ) -> None:
+        """Take the images that scored worst at `step` by `figure`, in place of those before.
+
+        Each comes as the file of its strip, its id, its figure, and that of copying its input.
+        """
+        images = []
+        for path, name, value, copied in strips:
+            source, output, target = map(_embedded, _thirds(path))
+            against = against_copying(value, copied, self._directions.get(figure))
+            text = f"{figure} {'not a number' if value is None else short(value)}"
+            beside = beside_copying(against, copied)
+            images.append(WorstImage(Row(name, source, target), output, text, against or "", beside))
+        self._worst = Worst(step, figure, images)
+
+    def reach(self, step: int, seconds: float) -> None:
+        """Say how far the run has come, which no record may tell yet."""
+        self._step, self._seconds = step, seconds
+
+    def suggest(self, commands: Sequence[tuple[str, str]]) -> None:
+        """Take what may be typed next: what it does, and the command."""
+        self._commands = commands
+
+    def set_status(self, status: str, facts: Mapping[str, str], *, ended: str = "") -> None:
         """Say how the run stands ("running", "done", "stopped", "failed"), with label and text of facts.
 
-        The fact "error" is a sentence and is shown as such.
+        The fact "error" is a sentence and is shown as such; `ended` is when the run came to that.
         """
-        self._status, self._facts = status, dict(facts)
+        self._status, self._facts, self._ended = status, dict(facts), ended
 
     def write(self) -> None:
         """Write the page; whoever reads the file sees the old one or the new one, never a part."""
@@ -124,6 +157,10 @@ class Report:
             status=self._status,
             facts={label: text for label, text in self._facts.items() if label != "error"},
             error=self._facts.get("error", ""),
+            ended=self._ended,
+            commands=self._commands,
+            clauses=self._standings.clauses(),
+            worst=self._worst,
             step=self._step,
             seconds=self._seconds,
             scores=list(self._standings),
@@ -162,6 +199,26 @@ class Column:
 
     step: int
     outputs: Mapping[str, Picture]
+
+
+@dataclass(frozen=True)
+class WorstImage:
+    """A held-out image that scored badly: what came out, and its figure beside that of copying its input."""
+
+    row: Row
+    output: Picture
+    text: str
+    against: str
+    beside: str
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The images that scored worst at one validation, from the worst on."""
+
+    step: int = 0
+    figure: str = ""
+    images: Sequence[WorstImage] = ()
 
 
 def _thirds(strip: Path) -> tuple[Image, Image, Image]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -29,7 +33,23 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(short=short, clock=clock, pieces=pieces)
+    environment.globals["script"] = script
     return environment
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script's text, and its hash as a page's policy names it: no other script runs there."""
+
+    text: str
+    hash: str
+
+
+@cache
+def script(name: str) -> Script:
+    """Return one of i2i's scripts, by its file's name beside the templates."""
+    text = files("i2i.pages").joinpath("templates", name).read_text(encoding="utf-8")
+    return Script(text, f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}")
 
 
 def pieces(name: str) -> list[str]:

@@ -8,9 +8,8 @@ import math
 import os
 import platform
 import shutil
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -48,7 +47,7 @@ OWN_FILES = (
 LONGEST_STEM = 120
 """Bytes of an image's id that its picture's name keeps."""
 
-OWN_FOLDERS = ("samples", "checkpoints", "eval", "diverged")
+OWN_FOLDERS = ("samples", "worst", "checkpoints", "eval", "diverged")
 
 _IN_PROVENANCE = {"recipe", "seed", "i2i", "python", "torch", "platform", "processor", "device"}
 _IN_PROVENANCE |= {"runtime", "plugins"}
@@ -132,6 +131,11 @@ class RunFolder:
         """Where the picture input | output | target of one image stands."""
         return self.root / "samples" / f"{step:06d}" / f"{file_name_of(name)}.png"
 
+    @property
+    def worst(self) -> Path:
+        """Where the held-out images that scored worst at the last validation stand."""
+        return self.root / "worst"
+
     def bytes_saved(self) -> int:
         """Return how many bytes the checkpoints and the model take."""
         return sum(
@@ -165,7 +169,7 @@ class RunFolder:
     def tidy(self) -> list[str]:
         """Remove what processes that were killed left half-written; return notes on what stays."""
         notes = checkpoint.tidy(self.checkpoints)
-        for place in (self.root, *(folder for folder, _ in self._pictures())):
+        for place in (self.root, self.worst, *(folder for folder, _ in self._pictures())):
             for leftover in place.glob(f"{TEMPORARY}*"):
                 try:
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -322,8 +326,16 @@ def model_in(path: Path) -> Path:
     return run.model
 
 
-def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
-    """Return what a reader must know to repeat or to doubt a run."""
+def now() -> str:
+    """Return the time as the records of a run have it: ``2026-01-31T09:30:00+0100``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def provenance(recipe: Recipe, runtime: Runtime, *, command: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return what a reader must know to repeat or to doubt a run.
+
+    `command` is what a person typed to start it, after the program's name; None for a run made from Python.
+    """
     plugins = {
         (slot.entry.namespace, slot.entry.distribution, slot.entry.version) for slot in recipe.slots.values()
     }
@@ -342,8 +354,8 @@ def provenance(recipe: Recipe, runtime: Runtime) -> dict[str, Any]:
             {"namespace": namespace, "distribution": distribution, "version": version}
             for namespace, distribution, version in sorted(plugins)
         ],
-        "command": sys.argv[1:],
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        **({} if command is None else {"command": list(command)}),
+        "started": now(),
     }
 
 

@@ -136,8 +136,7 @@ def test_the_table_of_a_benchmark_says_how_each_figure_stands_to_copying_the_inp
     print_results(read_results(written))
     head, *lines = capsys.readouterr().out.splitlines()
     assert "against copying the input" in head
-    for row, words, line in zip(
-        written["table"], ("worse than copying", "beats copying"), lines, strict=False
-    ):
+    for row, line in zip(written["table"], lines, strict=False):
+        words = row["metrics"]["mae"]["against_copying"]
         assert line.startswith(row["variant"])
         assert line.count(f"{words} (") == len(row["metrics"]) == 2

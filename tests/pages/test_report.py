@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import math
 import re
@@ -42,7 +43,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open[-1:] != ["style"] and data.strip():
+        if self.open[-1:] not in (["style"], ["script"]) and data.strip():
             self.texts.append(data.strip())
 
     def all(self, tag, **wanted):
@@ -93,6 +94,10 @@ def strip(folder, name, colours=("red", "lime", "blue"), size=(8, 6)):
     return folder / f"{name}.png"
 
 
+def hash_of(script):
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
 def decoded(address):
     kind, data = re.fullmatch(r"data:image/(png|jpeg);base64,(.+)", address).groups()
     image = Image.open(io.BytesIO(base64.b64decode(data)))
@@ -117,11 +122,14 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):
     report.add_strips(2, [strip(tmp_path, "a")])
     page = written(report, tmp_path / "report.html")
     assert {a["src"].split(":")[0] for a in page.all("img")} == {"data"}
-    assert page.all("script") == page.all("iframe") == page.all("a") == []
+    assert page.all("iframe") == page.all("a") == []
     assert [a["href"] for a in page.all("link")] == ["data:,"]
     (policy,) = page.all("meta", **{"http-equiv": "Content-Security-Policy"})
     assert policy["content"].startswith("default-src 'none'")
+    assert page.all("script") == [{}]  # in the page, and the only one that its policy lets run
     text = (tmp_path / "report.html").read_text()
+    script = re.search(r"<script>(.*)</script>", text, re.S).group(1)
+    assert f"script-src '{hash_of(script)}'" in policy["content"]
     assert "url(" not in text
     assert "@import" not in text
     assert "http:" not in text
@@ -137,6 +145,8 @@ def test_everything_from_outside_is_escaped(tmp_path):
         plugins=[{"namespace": NASTY, "distribution": NASTY, "version": NASTY}],
         credits=[NASTY],
         directions={NASTY: "min"},
+        command=NASTY,
+        started=NASTY,
     )
     for step in (1, 2):
         report.add(train(step, **{NASTY: 1.0}))
@@ -145,10 +155,12 @@ def test_everything_from_outside_is_escaped(tmp_path):
     file = file.rename(tmp_path / "<script>alert('x')<&\">.png")
     report.add_strips(2, [file])
     report.set_status(NASTY, {"error": NASTY, NASTY: NASTY})
+    report.show_worst(2, NASTY, [(file, NASTY, 1.0, 1.0)])
+    report.suggest([(NASTY, NASTY)])
     page = written(report, tmp_path / "report.html")
-    assert page.all("script") == []
-    assert page.texts.count(NASTY) >= 12
-    assert "<script" not in (tmp_path / "report.html").read_text()
+    assert page.all("script") == [{}]
+    assert page.texts.count(NASTY) >= 16
+    assert (tmp_path / "report.html").read_text().count("<script") == 1
 
 
 def test_status_error_and_facts_are_shown(tmp_path):
@@ -170,7 +182,21 @@ def test_a_metric_stands_beside_its_best_and_copying_the_input(tmp_path):
         report.add(val(step, mae, copied=0.0604))
     page = written(report, tmp_path / "report.html")
     text = " ".join(page.texts)
-    assert "mae ↓ lower is better 0.04480 best 0.04330 at step 200 copying the input 0.06040" in text
+    assert "mae ↓ lower is better 0.04480 best 0.04330 at step 200 beats copying (0.06040)" in text
+    assert "It beats copying the input on mae ." in text
+    assert page.all("span", **{"class": "against", "data-against": "beats copying"})
+
+
+def test_what_is_worse_than_copying_the_input_is_said_so_and_marked(tmp_path):
+    report = make(tmp_path / "report.html", directions={"mae": "min", "psnr": "max"})
+    found = {"metrics": {"mae": 0.0704, "psnr": 15.0}, "copy_input": {"mae": 0.0604, "psnr": 15.0}}
+    report.add(val(100, 0.0704) | found)
+    page = written(report, tmp_path / "report.html")
+    text = " ".join(page.texts)
+    assert "worse than copying (0.06040)" in text
+    assert "is as good as copying the input on psnr ; is worse than copying the input on mae ." in text
+    marks = [a["data-against"] for a in page.all("span", class_="against")]
+    assert set(marks) == {"worse than copying", "as good as copying"}
 
 
 def test_without_a_direction_or_copying_nothing_is_claimed(tmp_path):
@@ -201,6 +227,27 @@ def test_the_recipe_is_there_to_the_letter(tmp_path):
     make(tmp_path / "report.html", recipe=recipe).write()
     text = (tmp_path / "report.html").read_text()
     assert "[data]\nuse = &#34;a&lt;b&gt;&#34;\n\n[train]\nsteps = 10\n</pre>" in text
+    assert Page(text).all("details") == [{}]  # folded
+
+
+def test_the_page_says_when_it_began_and_ended_by_what_command_and_what_to_type_next(tmp_path):
+    report = make(tmp_path / "report.html", command="i2i run pix2pix", started="2026-01-31T09:30:00+0100")
+    report.add(train(40))
+    report.reach(45, 6.0)
+    report.suggest([("go on to the end", "i2i run r/resolved.toml --out r")])
+    report.set_status("interrupted", {}, ended="2026-01-31T09:31:00+0100")
+    page = written(report, tmp_path / "report.html")
+    assert "Step 45 of 1,000, after 0:06." in page.texts
+    text = " ".join(page.texts)
+    assert "started 2026-01-31 09:30:00+0100 ended 2026-01-31 09:31:00+0100" in text
+    assert "made by i2i run pix2pix go on to the end i2i run r/resolved.toml --out r" in text
+    assert len(page.all("code", class_="command")) == 2
+
+
+def test_a_run_from_python_shows_no_command(tmp_path):
+    page = written(make(tmp_path / "report.html"), tmp_path / "report.html")
+    assert "made by" not in page.texts
+    assert page.all("code") == []
 
 
 def test_no_attribution_means_no_heading_for_it(tmp_path):
@@ -302,6 +349,25 @@ def test_rows_and_columns_stay_few_with_the_first_and_the_last_step(tmp_path):
     assert steps == sorted(set(steps))
     assert len(page.all("img", alt="Input of image-07")) == 1
     assert len(page.all("img", alt="Input of image-08")) == 0
+
+
+def test_the_worst_images_are_shown_with_their_figures_in_place_of_those_before(tmp_path):
+    report = make(tmp_path / "report.html")
+    report.show_worst(100, "mae", [(strip(tmp_path, "old"), "old", 0.5, None)])
+    found = [
+        (strip(tmp_path, "a"), "dark", 0.4, 0.3),
+        (strip(tmp_path, "b"), "light", 0.2, 0.3),
+        (strip(tmp_path, "c"), "lost", None, None),
+    ]
+    report.show_worst(200, "mae", found)
+    page = written(report, tmp_path / "report.html")
+    text = " ".join(page.texts)
+    assert "Those with the worst mae at step 200, from the worst on." in text
+    assert "dark mae 0.4000, worse than copying (0.3000)" in text
+    assert "light mae 0.2000, beats copying (0.3000)" in text
+    assert "lost mae not a number" in text
+    assert "old" not in page.texts
+    assert [a["alt"] for a in page.all("img")[:3]] == ["Input of dark", "Output for dark", "Target of dark"]
 
 
 # --- curves -----------------------------------------------------------------------------------------
