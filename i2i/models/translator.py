@@ -46,8 +46,8 @@ class Translator:
     them it is (H,W) where the picture was. A colour profile and what else a picture says beside its pixels
     is not carried on.
 
-    Pictures are read as files are: turned upright as their EXIF says; grey, RGB and RGBA become what the model
-    takes, with transparency laid over white; palettes become RGB, and 16 bits 8 or 8 bits 16.
+    Pictures are read as files are: turned upright as their EXIF says; grey, RGB and RGBA become what the
+    model takes, with transparency laid over white; palettes become RGB, and 16 bits 8 or 8 bits 16.
 
     Args:
         model: a model file, or the folder of a run.
