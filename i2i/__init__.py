@@ -14,11 +14,13 @@ from i2i.hookspecs import hookimpl
 if TYPE_CHECKING:
     from i2i.engine.loop import run
     from i2i.models.translate import load_generator
+    from i2i.models.translator import Translator
     from i2i.recipe.recipe import load_recipe
 
-__all__ = ["__version__", "hookimpl", "load_generator", "load_recipe", "run"]
+__all__ = ["Translator", "__version__", "hookimpl", "load_generator", "load_recipe", "run"]
 
 _WHERE = {
+    "Translator": "i2i.models.translator",
     "load_generator": "i2i.models.translate",
     "load_recipe": "i2i.recipe.recipe",
     "run": "i2i.engine.loop",

@@ -51,6 +51,9 @@ READABLE_SUFFIXES = tuple(sorted((*IMAGE_SUFFIXES, *READ_ONLY)))
 LOSSY_SUFFIXES = (".jfif", ".jpe", ".jpeg", ".jpg", ".webp")
 """Suffixes of files whose colours may be a little off what was once stored."""
 
+LOSSY_FORMATS = tuple(sorted({FORMATS[suffix].name for suffix in LOSSY_SUFFIXES}))
+"""Pillow's names of the same formats."""
+
 _CAPABLE = (".png", ".tif")
 """Suffixes to fall back on: between them they hold everything."""
 

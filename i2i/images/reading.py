@@ -57,9 +57,44 @@ def read_image(path: Path, *, indices: bool = False, nan: bool = False) -> Tenso
 
 def decode(data: bytes, *, name: str, indices: bool = False, nan: bool = False) -> Tensor:
     """Return the image in the bytes of a file, as `read_image` does; errors say `name`."""
+    with _decoding(name):
+        return _as_stored(_planes(data, name, indices), name, indices, nan)
+
+
+def from_pillow(picture: Image.Image, *, name: str, indices: bool = False) -> Tensor:
+    """Return a picture of Pillow's as `read_image` does the file that it would come from.
+
+    Raises DataError where it cannot be decoded, and where Pillow would drop half of its 16 bits.
+    """
+    with _decoding(name):
+        if _deep_channels(picture, name):
+            message = "of a picture with 16 bits for each of several channels, Pillow keeps 8."
+            hint = "give an array of uint16, or the file to `i2i translate`"
+            raise DataError(Problem(message, file=name, hint=hint))
+        return _as_stored(_of_pillow(picture, indices), name, indices)
+
+
+def from_array(array: np.ndarray[Any, Any], *, name: str) -> Tensor:
+    """Return an array (H,W) or (H,W,C) of uint8, uint16 or floats as (C,H,W), floats as float32.
+
+    Raises DataError for any other, and for values that are not finite.
+    """
+    kind = array.dtype
+    if (
+        array.ndim not in (2, 3)
+        or 0 in array.shape
+        or not (kind.kind == "f" or kind in (np.uint8, np.uint16))
+    ):
+        message = f"an array of {kind} with the shape {array.shape} is no picture."
+        raise DataError(Problem(message, file=name, hint="(H,W) or (H,W,C) of uint8, uint16 or floats"))
+    return _as_stored(array[None] if array.ndim == 2 else array.transpose(2, 0, 1), name, indices=False)
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """Turn what a decoder raises into a DataError about the file or picture `name`."""
     try:
-        planes = _planes(data, name, indices)
-        return torch.from_numpy(np.array(_stored(planes, name, indices, nan), order="C"))
+        yield
     except DataError:
         raise
     except MemoryError as error:
@@ -72,6 +107,11 @@ def decode(data: bytes, *, name: str, indices: bool = False, nan: bool = False) 
         message = f"the image cannot be decoded: {str(error).rstrip('.')}."
         hint = "the file may be damaged or cut short: replace or remove it"
         raise DataError(Problem(message, file=name, hint=hint)) from error
+
+
+def _as_stored(planes: np.ndarray[Any, Any], name: str, indices: bool, nan: bool = False) -> Tensor:
+    """Return (C,H,W) at one of the three depths, as a tensor of its own."""
+    return torch.from_numpy(np.array(_stored(planes, name, indices, nan), order="C"))
 
 
 def image_spec(image: Tensor, *, span: tuple[float, float] | None = None) -> ImageSpec:
@@ -123,7 +163,11 @@ def _planes(data: bytes, name: str, indices: bool) -> np.ndarray[Any, Any]:
             image.load()  # the orientation may stand behind the pixels
             array = deep_png.decode(data, height=image.height, width=image.width, channels=channels)
             return _turned(array.transpose(2, 0, 1), image.getexif().get(_ORIENTATION, 1))
-        array = np.array(_upright(image, indices))
+        return _of_pillow(image, indices)
+
+
+def _of_pillow(image: Image.Image, indices: bool) -> np.ndarray[Any, Any]:
+    array = np.array(_upright(image, indices))
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 

@@ -22,6 +22,9 @@ from i2i.images.values import quantise
 from i2i.records import Colour, ImageSpec
 from i2i.system.atomic import write_bytes
 
+_CHANNELS = (3, 4)
+"""How many channels Pillow's pictures of several have here: colours, with or without alpha."""
+
 
 def write_image(path: Path, image: Tensor, *, spec: ImageSpec, beside: Beside = NOTHING) -> None:
     """Write `image` (C,H,W) in the format of the suffix, in one step: a reader never sees half of it.
@@ -34,11 +37,30 @@ def write_image(path: Path, image: Tensor, *, spec: ImageSpec, beside: Beside = 
     if image.is_floating_point() and not image.isfinite().all():
         raise DataError(Problem("the image has values that are not finite: not written.", file=str(path)))
     form = format_for(path, replace(spec, channels=image.shape[0]))
-    stored = quantise(image, spec)
-    if spec.one_hot:
-        stored = stored.argmax(dim=0, keepdim=True).to(DTYPES[index_depth(spec.channels)])
+    stored = as_stored(image, spec)
     beside = replace(beside, profile=beside.profile_for(spec))
     write_bytes(path, _encode(stored, form, spec.palette, beside))
+
+
+def as_stored(image: Tensor, spec: ImageSpec) -> Tensor:
+    """Return an image (C,H,W) in [-1,1] as its file holds it: at its depth, classes as indices (1,H,W)."""
+    stored = quantise(image, spec)
+    if not spec.one_hot:
+        return stored
+    return stored.argmax(dim=0, keepdim=True).to(DTYPES[index_depth(spec.channels)])
+
+
+def to_pillow(image: Tensor, spec: ImageSpec) -> Image.Image:
+    """Return an image (C,H,W) in [-1,1] as a picture of Pillow's at the depth of `spec`.
+
+    A map of classes is one of indices, with the palette of `spec` if it has one. Raises DataError where
+    Pillow has no pictures of that kind.
+    """
+    array = _array(as_stored(image, spec))
+    if array.ndim == 3 and (array.dtype != np.uint8 or array.shape[2] not in _CHANNELS):
+        message = f"Pillow has no pictures with {array.shape[2]} channel(s) of {array.dtype}."
+        raise DataError(Problem(message, hint="give an array, and the answer is one"))
+    return _pillow(array, spec.palette)
 
 
 def png_bytes(image: Tensor) -> bytes:
@@ -50,8 +72,7 @@ def png_bytes(image: Tensor) -> bytes:
 
 
 def _encode(image: Tensor, form: Format, palette: Sequence[Colour] = (), beside: Beside = NOTHING) -> bytes:
-    planes = image.detach().cpu().numpy()
-    array = np.ascontiguousarray(planes[0] if planes.shape[0] == 1 else planes.transpose(1, 2, 0))
+    array = _array(image)
     if form.name == "TIFF":
         return tiff.encode(array, resolution=beside.resolution, profile=beside.profile, tags=beside.tags)
     if form.name == "NPY":
@@ -61,14 +82,24 @@ def _encode(image: Tensor, form: Format, palette: Sequence[Colour] = (), beside:
     return _with_pillow(array, form, palette, beside)
 
 
+def _array(image: Tensor) -> np.ndarray[Any, Any]:
+    """Return (C,H,W) as (H,W) or (H,W,C)."""
+    planes = image.detach().cpu().numpy()
+    return np.ascontiguousarray(planes[0] if planes.shape[0] == 1 else planes.transpose(1, 2, 0))
+
+
+def _pillow(array: np.ndarray[Any, Any], palette: Sequence[Colour]) -> Image.Image:
+    image = Image.fromarray(array)
+    if palette and array.dtype == np.uint8:
+        image.putpalette([value for colour in palette for value in colour])  # which makes grey an index
+    return image
+
+
 def _with_pillow(
     array: np.ndarray[Any, Any], form: Format, palette: Sequence[Colour], beside: Beside
 ) -> bytes:
     buffer = io.BytesIO()
-    image = Image.fromarray(array)
-    if palette and array.dtype == np.uint8:
-        image.putpalette([value for colour in palette for value in colour])  # which makes grey an index
     dots, profile = beside.dots(), beside.profile
     carried = ({"dpi": dots} if dots else {}) | ({"icc_profile": profile} if profile else {})
-    image.save(buffer, form.name, **form.options, **carried)
+    _pillow(array, palette).save(buffer, form.name, **form.options, **carried)
     return buffer.getvalue()

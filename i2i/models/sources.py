@@ -35,8 +35,10 @@ def read_source(files: Files, spec: ImageSpec) -> Tensor:
     Raises DataError, naming the file, where it cannot be that.
     """
     if isinstance(files, Path):
-        return _labels(files, spec) if spec.one_hot else _values(files, spec)
-    images = [_values(file, part) for file, part in zip(files, spec.parts, strict=True)]
+        with naming(files):
+            image = read_image(files, indices=takes_indices(spec))
+            return source_of(image, spec, lossy=files.suffix.lower() in LOSSY_SUFFIXES)
+    images = [_part(file, part) for file, part in zip(files, spec.parts, strict=True)]
     sizes = [f"{image.shape[2]}x{image.shape[1]}" for image in images]
     if len(set(sizes)) > 1:
         message = f"the images of one source have different sizes: {', '.join(sizes)}."
@@ -68,27 +70,45 @@ def parts_in(folder: Path, spec: ImageSpec) -> list[tuple[Path, ...]]:
     return found
 
 
-def _labels(path: Path, spec: ImageSpec) -> Tensor:
-    with naming(path):
-        image = read_image(path, indices=not spec.palette)
-        return normalise(one_hot(image, spec, lossy=path.suffix.lower() in LOSSY_SUFFIXES), spec)
+def takes_indices(spec: ImageSpec) -> bool:
+    """Whether sources of `spec` are classes by index, so that a picture's palette says nothing."""
+    return spec.one_hot and not spec.palette
 
 
-def _values(path: Path, wanted: ImageSpec | Part) -> Tensor:
+def source_of(image: Tensor, spec: ImageSpec, *, lossy: bool = False) -> Tensor:
+    """Return a decoded image (C,H,W), `lossy` or not, as a source of `spec`; DataError where it cannot be."""
+    if spec.one_hot:
+        return normalise(one_hot(image, spec, lossy=lossy), spec)
+    if spec.parts and image.shape[0] != spec.channels:
+        names = ", ".join(part.name for part in spec.parts)
+        message = f"one image of {image.shape[0]} channel(s) cannot stand for a source stacked from {names}."
+        raise DataError(Problem(message, hint="give the folder that holds a folder for each"))
+    return _values(image, spec)
+
+
+def source_of_shares(image: Tensor, spec: ImageSpec) -> Tensor:
+    """Return an image of floats (C,H,W), shares of the range from 0 to 1, as a source of `spec`.
+
+    `spec` is one of integers. Raises DataError for other values and for other channels.
+    """
+    least, most = (float(bound) for bound in torch.aminmax(image))
+    if least < 0 or most > 1:
+        message = f"floats stand for values from 0 to 1 here, and these go from {least:.4g} to {most:.4g}."
+        raise DataError(Problem(message, hint="divide them, or give uint8 or uint16"))
+    return to_channels(image, spec.channels) * 2 - 1
+
+
+def _part(path: Path, part: Part) -> Tensor:
     with naming(path):
-        image = read_image(path)
-        parts = wanted.parts if isinstance(wanted, ImageSpec) else ()
-        if parts and image.shape[0] != wanted.channels:
-            names = ", ".join(part.name for part in parts)
-            message = (
-                f"one image of {image.shape[0]} channel(s) cannot stand for a source stacked from {names}."
-            )
-            raise DataError(Problem(message, hint="give the folder that holds a folder for each"))
-        stored = to_channels(image, wanted.channels)
-        depth = DEPTHS[stored.dtype]
-        if depth == wanted.depth:
-            return normalise(stored, wanted)
-        if "float32" in (depth, wanted.depth):
-            trained = f"{wanted.depth} from {wanted.low:g} to {wanted.high:g}"
-            raise DataError(f"the image holds {depth}, and the model was trained on {trained}.")
-        return normalise(stored, image_spec(stored))
+        return _values(read_image(path), part)
+
+
+def _values(image: Tensor, wanted: ImageSpec | Part) -> Tensor:
+    stored = to_channels(image, wanted.channels)
+    depth = DEPTHS[stored.dtype]
+    if depth == wanted.depth:
+        return normalise(stored, wanted)
+    if "float32" in (depth, wanted.depth):
+        trained = f"{wanted.depth} from {wanted.low:g} to {wanted.high:g}"
+        raise DataError(f"the image holds {depth}, and the model was trained on {trained}.")
+    return normalise(stored, image_spec(stored))

@@ -176,6 +176,26 @@ def translate_at(model: Model, source: Tensor, size: tuple[int, int]) -> Tensor:
     return resize(answer, (height, width), labels=model.spec.target.labels)
 
 
+def draw(
+    model: Model, source: Tensor, size: tuple[int, int], *, seed: int, name: str, samples: int = 1
+) -> list[Tensor]:
+    """Return `samples` answers to one image (C,H,W) at `size`, of its own size again, or to a batch of such.
+
+    Dropout is drawn from `seed` and `name`, which is that of the image's file. Raises RecipeError for samples
+    that are all equal.
+    """
+    answers = []
+    for number in range(samples):
+        with seeded(seed, "translate", name, *([number] if number else [])):
+            answers.append(translate_at(model, source, size))
+    if samples > 1 and torch.equal(answers[0], answers[1]):
+        raise RecipeError(
+            f"this model draws nothing at random, so {samples} samples would be equal; "
+            "leave --samples out, or, if it has dropout, turn that on with --dropout."
+        )
+    return answers
+
+
 def translate_file(
     model: Model,
     source: Files,
@@ -198,15 +218,7 @@ def translate_file(
     first = source if isinstance(source, Path) else source[0]
     image = read_source(source, model.spec.source)
     size = (sizing or model.sizing()).size((image.shape[-2], image.shape[-1]), str(first))
-    answers = []
-    for number in range(samples):
-        with seeded(seed, "translate", first.name, *([number] if number else [])):
-            answers.append(translate_at(model, image, size))
-    if samples > 1 and torch.equal(answers[0], answers[1]):
-        raise RecipeError(
-            f"this model draws nothing at random, so {samples} samples would be equal; "
-            "leave --samples out, or, if it has dropout, turn that on with --dropout."
-        )
+    answers = draw(model, image, size, seed=seed, name=first.name, samples=samples)
     beside = read_beside(first)
     for path, answer in zip(written(target, samples), answers, strict=True):
         write_image(path, answer, spec=model.spec.target, beside=beside)

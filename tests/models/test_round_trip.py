@@ -14,56 +14,19 @@ from PIL import Image
 
 from i2i.images import read_image, write_image
 from i2i.images.metadata import Beside
-from i2i.kinds import Colour, ImageSpec, PairSpec, Part, TestSettings
-from i2i.runs import weights
+from i2i.kinds import Colour, ImageSpec, PairSpec, Part
 
-IDENTITY = """
-import torch
-
-from i2i import hookimpl
-
-i2i_api = 1
-
-
-@hookimpl
-def i2i_register(registry):
-    registry.generator("identity", ":Identity", "what goes in comes out")
-
-
-class Identity(torch.nn.Module):
-    size_multiple = 8
-
-    def __init__(self, *, in_channels: int, out_channels: int):
-        super().__init__()
-        self.one = torch.nn.Parameter(torch.ones(()))
-
-    def forward(self, source):
-        return source * self.one
-"""
 PALETTE: tuple[Colour, ...] = ((0, 0, 0), (200, 10, 10), (10, 200, 10), (10, 10, 200))
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 203, 301
 
 
 @pytest.fixture
-def translate(distribution, tmp_path, i2i):
+def translate(identity, i2i):
     """Return a function that writes an identity model for images of a spec and translates with it."""
-    distribution("i2i-same", "1.0", "same", {"i2i_same.py": IDENTITY})
 
     def run(source: Path, target: Path, spec: ImageSpec):
-        header = {
-            "component": "same/identity",
-            "rev": 1,
-            "distribution": "i2i-same",
-            "version": "1.0",
-            "slot": {"use": "same/identity"},
-            "pair_spec": asdict(PairSpec(spec, spec)),
-            "test": asdict(TestSettings()),
-            "provenance": {},
-        }
-        model = tmp_path / "model.safetensors"
-        model.write_bytes(weights.encode({"one": torch.ones(())}, header))
-        return i2i("translate", str(model), str(source), str(target), "--device", "cpu")
+        return i2i("translate", str(identity(spec)), str(source), str(target), "--device", "cpu")
 
     return run
 
