@@ -45,8 +45,9 @@ def test_off_a_terminal_what_goes_by_is_dated_on_stderr_and_the_last_lines_are_o
     assert all(lines), ended.err
     assert all(datetime.fromisoformat(line[1]).tzinfo for line in lines)
     assert any(line[2].startswith("step 2 of 2") for line in lines)
-    first, *files = ended.out.splitlines()
+    first, verdict, *files = ended.out.splitlines()
     assert first.startswith("done at step 2 of 2")
+    assert re.search(r"mae .* (beats|as good as|worse than) copying", verdict)
     assert files == ["report  out/report.html", "model   out/model.safetensors"]
 
 
@@ -61,7 +62,7 @@ def test_with_json_a_run_is_one_object(i2i, short):
 def test_quiet_leaves_the_last_lines(i2i, short):
     ended = i2i(*short, "--quiet")
     assert (ended.code, ended.err) == (0, "")
-    assert [line.split()[0] for line in ended.out.splitlines()] == ["done", "report", "model"]
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["done", "validation", "report", "model"]
 
 
 def test_quiet_and_json_leave_the_object(i2i, short):
