@@ -47,7 +47,9 @@ def test_off_a_terminal_what_goes_by_is_dated_on_stderr_and_the_last_lines_are_o
     assert any(line[2].startswith("step 2 of 2") for line in lines)
     first, verdict, *files = ended.out.splitlines()
     assert first.startswith("done at step 2 of 2")
-    assert re.search(r"mae .* (beats|as good as|worse than) copying", verdict)
+    assert re.fullmatch(
+        r"validation at step 2: (beats|as good as|worse than) copying the input on mae", verdict
+    )
     assert files == ["report  out/report.html", "model   out/model.safetensors"]
 
 
