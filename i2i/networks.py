@@ -6,6 +6,7 @@ The networks stay plain modules; `Judge` adds what a discriminator is shown besi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -19,11 +20,15 @@ from i2i.maps import as_features, as_maps
 
 @dataclass(frozen=True)
 class Judge:
-    """A discriminator under its name; a conditional one sees the condition first, then the image."""
+    """A discriminator under its name; a conditional one sees the condition first, then the image.
+
+    `eagerly` is the context in which a module that is compiled runs as it is written.
+    """
 
     name: str
     module: nn.Module
     conditional: bool
+    eagerly: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def look(self, image: Tensor, condition: Tensor | None = None) -> Any:
         """Return the module's own output for `image`, beside `condition` if it is conditional."""
@@ -42,8 +47,13 @@ class Judge:
         return as_features(self.look(image, condition))
 
     def given(self, condition: Tensor | None = None) -> Callable[[Tensor], list[Tensor]]:
-        """Return the judge as a function of the image alone, as penalties want it."""
-        return lambda image: self.maps(image, condition)
+        """Return the judge as a function of the image alone, as penalties want it: never compiled."""
+
+        def judge(image: Tensor) -> list[Tensor]:
+            with self.eagerly():
+                return self.maps(image, condition)
+
+        return judge
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, SupportsFloat
 
 import torch
 from torch import nn
 
 from i2i.building.blame import Named, Suspect, slot_at_fault
+from i2i.building.compiled import eager
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
@@ -85,7 +87,7 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
         generators[slot.name] = build_network(recipe, slot, spec, start=start)
     for slot in recipe.section("discriminators"):
         module = build_network(recipe, slot, spec, start=start)
-        judges[slot.name] = Judge(slot.name, module, is_conditional(roles, slot))
+        judges[slot.name] = Judge(slot.name, module, is_conditional(roles, slot), partial(eager, recipe))
     return Networks(generators, judges)
 
 

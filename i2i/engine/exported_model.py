@@ -6,7 +6,7 @@ Images come padded to the size that the generator takes, and their answers are c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from torch import Tensor
 
@@ -20,15 +20,22 @@ class Exported:
     """Called, it gives for a while the function that the exported model will be."""
 
     def __init__(
-        self, method: Method, average: Average | None, runtime: Runtime, *, size_multiple: int
+        self,
+        method: Method,
+        average: Average | None,
+        runtime: Runtime,
+        *,
+        size_multiple: int,
+        eagerly: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self._method, self._average, self._runtime = method, average, runtime
+        self._eagerly = eagerly
         self._multiple = size_multiple
 
     @contextmanager
     def __call__(self) -> Iterator[Callable[[Tensor], Tensor]]:
         """Put the averaged weights in place, if there are any, and yield (B,Cin,H,W) -> (B,Cout,H,W)."""
-        with self._average.swapped() if self._average else nullcontext():
+        with self._average.swapped() if self._average else nullcontext(), self._eagerly():
             yield self._translate
 
     def _translate(self, source: Tensor) -> Tensor:

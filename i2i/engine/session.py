@@ -20,6 +20,7 @@ from torch import Tensor
 from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
 from i2i.building import components
+from i2i.building.compiled import compile_networks, eager
 from i2i.context import Run, Show
 from i2i.data.scale import pictures_of, scale_of
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, training_batches
@@ -91,6 +92,7 @@ class Session:
         for _, module in self.networks.modules():
             module.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
             module.train()
+        compile_networks(recipe, self.networks)
         self.losses = components.build_losses(recipe, runtime.device)
         self.method: Method = components.make(
             recipe,
@@ -114,7 +116,9 @@ class Session:
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None
         exported = self.networks.generators[components.method_slots(recipe).exported]
         multiple = getattr(exported, "size_multiple", 1)
-        self.exported = Exported(self.method, self.average, runtime, size_multiple=multiple)
+        self.exported = Exported(
+            self.method, self.average, runtime, size_multiple=multiple, eagerly=partial(eager, recipe)
+        )
         self.scores = Scores()
         self.worst = Worst(WORST_SHOWN, self.scorer.directions)
         self.best: dict[str, float] = {}

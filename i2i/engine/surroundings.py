@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from i2i.building.blame import components_blamed
+from i2i.building.compiled import compiler_told
 from i2i.errors import PluginError, ResourceError, ran_out_of_memory
 from i2i.recipe.recipe import Recipe
 from i2i.system.device import Runtime
@@ -22,7 +23,7 @@ def under(runtime: Runtime, recipe: Recipe) -> Iterator[None]:
     """
     state = torch.get_rng_state()  # a run seeds it at every step
     try:
-        with runtime.active(), components_blamed(recipe):
+        with runtime.active(), compiler_told(recipe), components_blamed(recipe):
             yield
     except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):

@@ -81,6 +81,7 @@ class TrainSettings:
         epochs: how often to go through the data instead.
         minutes: as many steps instead as this machine makes in that time, settled once at the start.
         patience: end after so many validations without a better `save_best` figure.
+        compile: a mode of torch.compile, like "default", in which each network is compiled; "no": none is.
         threads: threads that compute on a CPU; left out, all cores, or fewer where that is much faster.
         precision: the arithmetic of the forward pass; "auto" picks what this machine does well.
         log_every: write the losses each so many steps.
@@ -97,6 +98,7 @@ class TrainSettings:
     epochs: Annotated[float, Gt(0), Le(10**6)] | None = None
     minutes: Annotated[float, Gt(0), Le(10**6)] | None = None
     patience: Count | None = None
+    compile: str | None = None
     threads: Annotated[int, Ge(1), Le(1024)] | None = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     log_every: Count = 10

@@ -1,0 +1,65 @@
+"""Networks compiled by torch: each one by itself, never the step around them.
+
+`nn.Module.compile` leaves a module the object that it is: its weights, names and hooks stay, and copies of it
+are not compiled. What needs a second derivative (a penalty), and what is no training, runs eagerly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+from i2i.errors import RecipeError, ResourceError, did_you_mean, in_a_line
+from i2i.networks import Networks
+from i2i.recipe.recipe import Recipe
+
+NO = (None, "no")
+"""Values of `train.compile` with which nothing is compiled."""
+
+
+def compile_networks(recipe: Recipe, networks: Networks) -> None:
+    """Let torch compile each network, when it is first called, in the recipe's mode, if it names one.
+
+    Raises RecipeError for a mode that this torch does not have.
+    """
+    mode = recipe.train.compile
+    if mode is None or mode in NO:
+        return
+    modes = ["default", *torch._inductor.list_mode_options()]
+    if mode not in modes:
+        message = f"torch {torch.__version__} has no mode '{mode}' to compile in{did_you_mean(mode, modes)}"
+        known = f"modes: {', '.join(dict.fromkeys(['no', *modes]))}"
+        raise RecipeError(recipe.problem("train.compile", message, known))
+    for _, module in networks.modules():
+        module.compile(mode=mode, dynamic=False)
+
+
+def eager(recipe: Recipe) -> AbstractContextManager[object]:
+    """Return the context in which networks of `recipe` run as they are written, compiled or not."""
+    if recipe.train.compile in NO:
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+@contextmanager
+def compiler_told(recipe: Recipe) -> Iterator[None]:
+    """Tell in a sentence that torch cannot compile here. Raises ResourceError."""
+    try:
+        yield
+    except Exception as error:
+        at_fault: BaseException | None = error
+        while at_fault is not None and not _of_the_compiler(at_fault):
+            at_fault = at_fault.__cause__
+        if recipe.train.compile in NO or at_fault is None:
+            raise
+        raise ResourceError(
+            f"train.compile = '{recipe.train.compile}': torch cannot compile a network of this recipe here "
+            f"({in_a_line(at_fault)}); leave it out, or install what torch asks for."
+        ) from error
+
+
+def _of_the_compiler(error: BaseException) -> bool:
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
