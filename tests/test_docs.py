@@ -18,7 +18,9 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from i2i import hookspecs, testing
 from i2i.kinds import CALLBACK_EVENTS, KINDS, PROTOCOLS
@@ -205,14 +207,12 @@ def i2i_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def own_pairs(tmp_path: Path) -> Path:
     """The README's recipe for one's own pairs, at a size that trains in a second."""
-    from PIL import Image
-
     for split in ("train", "val"):
         folder = tmp_path / "pairs" / split
         folder.mkdir(parents=True)
         for index in range(2):
             Image.effect_noise((32, 16), 80).convert("RGB").save(folder / f"{index}.png")
-    text = next(block for block in blocks(README, "toml") if 'extends = "pix2pix"' in block)
+    text = next(block for block in blocks(README, "toml") if 'name = "mine-256"' in block)
     text = text.replace('"my-pairs"', f'"{tmp_path / "pairs"}"').replace("[256, 256]", "[16, 16]")
     text = text.replace("depth = 8", "depth = 3").replace("width = 64", "width = 4").replace("286", "18")
     text = text.replace("[discriminators.patch]", "[discriminators.patch]\nreceptive_field = 16")
@@ -226,6 +226,29 @@ def test_the_readmes_recipe_for_own_pairs_trains(i2i, own_pairs):
     assert done.code == 0, done.err
     model = str(own_pairs.parent / "out" / "model.safetensors")
     assert done.out.rstrip().splitlines()[-1].split() == ["model", model]
+
+
+def test_the_readmes_recipe_for_few_pairs_starts_from_a_model_and_is_used_from_python(
+    i2i, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for split, count in (("train", 10), ("val", 2)):
+        Path("my-pairs", split).mkdir(parents=True)
+        for index in range(count):
+            Image.effect_noise((128, 64), 80).save(f"my-pairs/{split}/{index}.png")
+    Path("mine.toml").write_text(next(b for b in blocks(README, "toml") if 'name = "mine"' in b))
+    small = ("--set", "generator.width=4", "--set", "discriminators.patch.width=4")
+    first = i2i("run", "mine.toml", "--steps", "2", "--out", "runs/short", *small)
+    assert first.code == 0, first.err
+    tuned = i2i("run", "mine.toml", "--steps", "2", "--init-from", "latest", *small)
+    assert tuned.code == 0, tuned.err
+    assert "Started from an earlier training: generators.main from runs/short/model.safetensors" in tuned.err
+    Image.effect_noise((64, 64), 80).save("drawing.png")
+    array = np.array(Image.open("drawing.png").convert("RGB"))
+    known = {"array": array, "other_array": array}
+    exec(next(block for block in blocks(README, "python") if "Translator(" in block), known)
+    assert known["coloured"].size == (64, 64)
+    assert [len(known["several"]), len(known["four"])] == [2, 4]
 
 
 def test_with_the_first_plug_in_of_the_book_it_trains_too_and_the_model_translates(own_pairs):
