@@ -1,4 +1,4 @@
-"""What a person sees of a run while it trains: a live view on a terminal, plain lines anywhere else.
+"""What a person sees of a run while it trains: a live view on a terminal, plain lines (`lines`) elsewhere.
 
 The engine reports to an `Observer` and knows nothing of screens. Nothing is drawn between reports, no
 thread runs, and rich is imported only when an observer is made. What goes by is for standard error; how the
@@ -8,13 +8,14 @@ run ended, and which files it wrote, for standard output.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from i2i.cli.progress import AGAIN, StatusLine, fitting, stamp
+from i2i.cli.lines import LastLines, Lines
+from i2i.cli.progress import StatusLine, fitting, stamp
 from i2i.cli.render import AGAINST_STYLES
-from i2i.cli.streams import write_at_once
-from i2i.engine.observer import Observer, Record, RunStart, Silent, Status
+from i2i.cli.run_words import headline, last_sentence, pace, pace_of, packed, print_last, stopping
+from i2i.engine.observer import Observer, Record, RunStart, Status
 from i2i.errors import printable
 from i2i.pages.numbers import Standings, Trend, clock, short
 
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from i2i.pages.numbers import Standing
 
-SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_FRAMES = 0.5
 TREND_WIDTH = 12
 
@@ -61,120 +60,6 @@ def _plain_where_no_terminal(console: Console) -> Console:
     from rich.console import Console
 
     return console if console.file.isatty() else Console(stderr=console.stderr, force_terminal=False)
-
-
-# --- plain lines ----------------------------------------------------------------------------------
-
-
-class Lines:
-    """One line a report, without colour or control codes; train records at most every ten seconds.
-
-    The first and the last train record are always printed.
-    """
-
-    def __init__(
-        self,
-        console: Console,
-        *,
-        now: Callable[[], float] = time.monotonic,
-        last: Console | None = None,
-        stamp: Callable[[], str] = str,
-    ) -> None:
-        self.started = False
-        self._console, self._last = console, last or console
-        self._now = now
-        self._stamp = stamp
-        self._standings = Standings({})
-        self._total = 0
-        self._step = 0
-        self._started = self._staged = now()
-        self._printed: float | None = None
-        self._waiting: Record | None = None
-
-    def start(self, run: RunStart) -> None:
-        self.started = True
-        self._started, self._step, self._total = self._now(), run.first_step, run.total_steps
-        self._standings = Standings(run.directions)
-        self._say(_headline(run))
-        for label, text in _aligned([("folder", str(run.folder)), *run.facts.items()]):
-            self._say(f"  {label}  {text}")
-
-    def note(self, text: str) -> None:
-        self._say(text)
-
-    def stage(self, text: str) -> None:
-        if self._now() - self._staged >= SECONDS_BETWEEN_LINES:  # else something was said a moment ago
-            self._staged = self._now()
-            self._say(text)
-
-    def stopping(self, waits_for: str) -> None:
-        write_at_once(self._console.file, f"{self._stamp()}{_stopping(waits_for)}\n")
-
-    def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
-        self._step = step
-
-    def train(self, record: Record) -> None:
-        now = self._now()
-        self._step, self._waiting = record["step"], record
-        due = self._printed is None or now - self._printed >= SECONDS_BETWEEN_LINES
-        if due or record["step"] >= self._total:
-            self._printed = now
-            self._print_waiting()
-
-    def validation(self, record: Record) -> None:
-        self._standings.add(record)
-        scores = [_told(score, record["step"]) for score in self._standings]
-        self._say("  ".join([f"validation at step {record['step']:,}", *scores]))
-
-    def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
-        self._print_waiting()
-        sentence = _last_sentence(status, self._step, self._total, self._now() - self._started)
-        _print_last(self._last, [sentence] if self._total else [], lines, self._standings)
-
-    def close(self) -> None: ...
-
-    def _print_waiting(self) -> None:
-        if self._waiting is not None:
-            record, self._waiting = self._waiting, None
-            losses = [f"{name} {short(value)}" for name, value in record["losses"].items()]
-            self._say("  ".join([f"step {record['step']:,} of {self._total:,}", *_pace_of(record), *losses]))
-
-    def _say(self, text: str) -> None:
-        _print_whole(self._console, f"{self._stamp()}{text}")
-
-
-class LastLines(Silent):
-    """What `--quiet` leaves: how the run ended, and that it is about to."""
-
-    def __init__(self, console: Console, last: Console, *, now: Callable[[], float] = time.monotonic) -> None:
-        self.started = False
-        self._console, self._last, self._now = console, last, now
-        self._total = self._step = 0
-        self._started = now()
-        self._standings = Standings({})
-
-    def start(self, run: RunStart) -> None:
-        self.started = True
-        self._started, self._step, self._total = self._now(), run.first_step, run.total_steps
-        self._standings = Standings(run.directions)
-
-    def validation(self, record: Record) -> None:
-        self._standings.add(record)
-
-    def stopping(self, waits_for: str) -> None:
-        write_at_once(self._console.file, f"{_stopping(waits_for)}\n")
-
-    def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
-        self._step = step
-
-    def end(self, *, status: Status, lines: Sequence[tuple[str, str]]) -> None:
-        sentence = _last_sentence(status, self._step, self._total, self._now() - self._started)
-        _print_last(self._last, [sentence] if self._total else [], lines, self._standings)
-
-    def close(self) -> None: ...
-
-
-# --- the live view --------------------------------------------------------------------------------
 
 
 class LiveView:
@@ -214,7 +99,7 @@ class LiveView:
         self._started, self._doing = self._now(), ""
         self._first, self._step, self._total = run.first_step, run.first_step, run.total_steps
         self._standings = Standings(run.directions)
-        self._console.print(Text(printable(_headline(run)), style="bold"))
+        self._console.print(Text(printable(headline(run)), style="bold"))
         grid = Table.grid(padding=(0, 2, 0, 0))
         for label, text in [("folder", str(run.folder)), *run.facts.items()]:
             grid.add_row(Text(printable(label), style="dim"), Text(printable(text), overflow="fold"))
@@ -237,17 +122,17 @@ class LiveView:
             self._draw()
 
     def stopping(self, waits_for: str) -> None:
-        self._stopping = _stopping(waits_for)
+        self._stopping = stopping(waits_for)
         self._status.show_at_once(self._stopping)  # over the last line of the frame, until the next one
 
     def progress(self, step: int, *, images_per_second: float, data_wait: float, epoch: float) -> None:
         self._step, self._doing = step, ""
         if self._frame_is_due() or self._stopping:
-            self._pace = _pace(images_per_second, data_wait, epoch)
+            self._pace = pace(images_per_second, data_wait, epoch)
             self._draw()
 
     def train(self, record: Record) -> None:
-        self._step, self._pace = record["step"], _pace_of(record)
+        self._step, self._pace = record["step"], pace_of(record)
         for name, value in record["losses"].items():
             self._losses.setdefault(name, Trend(2 * TREND_WIDTH)).add(value)
         if self._frame_is_due():
@@ -266,8 +151,8 @@ class LiveView:
             live, self._live = self._live, None
             live.stop()
             self._console.print()
-            sentences = [_last_sentence(status, self._step, self._total, self._now() - self._started)]
-        _print_last(self._last, sentences, lines, self._standings, style="bold")
+            sentences = [last_sentence(status, self._step, self._total, self._now() - self._started)]
+        print_last(self._last, sentences, lines, self._standings, style="bold")
 
     def close(self) -> None:
         self._status.clear()
@@ -302,7 +187,7 @@ class LiveView:
         top: list[RenderableType] = [
             Text(fitting(doing, width), style="bold"),
             bar,
-            *(Text(line) for line in _packed(pieces, dot, width)),
+            *(Text(line) for line in packed(pieces, dot, width)),
         ]
 
         wide = width >= 140  # room for both tables side by side
@@ -382,90 +267,7 @@ class LiveView:
         return table
 
 
-# --- words ------------------------------------------------------------------------------------------
-
-
-def _headline(run: RunStart) -> str:
-    if run.first_step:
-        return f"{run.name}: resumed after step {run.first_step:,} of {run.total_steps:,}"
-    return f"{run.name}: {run.total_steps:,} steps"
-
-
-def _last_sentence(status: Status, step: int, total: int, seconds: float) -> str:
-    return f"{status} at step {step:,} of {total:,} after {clock(seconds)}"
-
-
-def _stopping(waits_for: str) -> str:
-    return f"stopping after {waits_for}; {AGAIN}"
-
-
-def _pace(images_per_second: float, data_wait: float, epoch: float) -> tuple[str, ...]:
-    return f"epoch {epoch:.1f}", f"{images_per_second:,.1f} images/s", f"data wait {data_wait:.0%}"
-
-
-def _pace_of(record: Record) -> tuple[str, ...]:
-    return _pace(record["images_per_second"], record["data_wait"], record["epoch"])
-
-
-def _told(score: Standing, step: int) -> str:
-    """Return the last value of a metric beside what it is to be compared with."""
-    parts = [f"{score.name} {short(score.last)}", score.beside]
-    if score.best is not None:
-        newest = score.best_step == step
-        parts.append("best so far" if newest else f"best {short(score.best)} at step {score.best_step:,}")
-    return ", ".join(filter(None, parts))
-
-
-def _verdict(standings: Standings) -> Text:
-    """Return how the last validation stands to copying the input."""
-    from rich.text import Text
-
-    clauses = [Text(printable(clause), AGAINST_STYLES[words]) for words, clause in standings.clauses()]
-    return Text(f"validation at step {standings.step:,}: ") + Text("; ").join(clauses)
-
-
-def _aligned(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    rows = list(pairs)
-    width = max((len(label) for label, _ in rows), default=0)
-    return [(label.ljust(width), text) for label, text in rows]
-
-
-def _packed(pieces: Sequence[str], dot: str, width: int) -> list[str]:
-    """Return `pieces`, joined by `dot`, on as few lines as they need, none of them broken."""
-    lines: list[str] = []
-    for piece in pieces:
-        if lines and len(lines[-1] + dot + piece) <= width:
-            lines[-1] += dot + piece
-        else:
-            lines.append(piece)
-    return lines
-
-
 def _cell(text: str) -> Text:
     from rich.text import Text
 
     return Text(printable(text))
-
-
-def _print_whole(console: Console, text: str, style: str = "") -> None:
-    """Print `text` without breaking or cutting it, however narrow the terminal."""
-    from rich.text import Text
-
-    console.print(Text(printable(text), style=style), soft_wrap=True)
-
-
-def _print_last(
-    console: Console,
-    sentences: Sequence[str],
-    lines: Sequence[tuple[str, str]],
-    standings: Standings,
-    *,
-    style: str = "",
-) -> None:
-    """Print how a run ended, how its last validation stands to copying the input, and the files it wrote."""
-    for sentence in sentences:
-        _print_whole(console, sentence, style)
-    if standings.clauses():
-        console.print(_verdict(standings), soft_wrap=not console.is_terminal)
-    for label, text in _aligned(lines):
-        _print_whole(console, f"{label}  {text}")

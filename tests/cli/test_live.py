@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from i2i.cli.live import Lines, LiveView, terminal
+from i2i.cli.lines import Lines
+from i2i.cli.live import LiveView, terminal
 from i2i.engine.observer import RunStart, Silent
 
 FOLDER = Path("runs/pix2pix-0001")
