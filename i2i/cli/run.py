@@ -21,7 +21,7 @@ from i2i.cli.options import (
     open_catalog,
 )
 from i2i.cli.progress import interruptible, log_passed_to
-from i2i.cli.render import print_json
+from i2i.cli.render import print_json, print_table
 from i2i.cli.streams import drop_output_when_full
 from i2i.cli.usage import examples
 from i2i.errors import RecipeError
@@ -29,6 +29,7 @@ from i2i.errors import RecipeError
 if TYPE_CHECKING:
     from i2i.cli.live import Screen
     from i2i.engine.loop import Result
+    from i2i.engine.profiling import Profile
     from i2i.engine.rehearsal import Rehearsal
 
 EXAMPLES = examples(
@@ -81,6 +82,14 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything with one batch, train nothing, write nothing.")
     ] = False,
+    profile: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            help="Time so many steps instead: where they go, and a trace of some.",
+        ),
+    ] = None,
     plugin: PluginOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -113,7 +122,14 @@ def run(
 
             check()
             loaded = load_recipe(recipe, set=given, **changes)
-            if dry_run:
+            if profile is not None:
+                from i2i.engine.profiling import profile_steps
+
+                trace = (folder or Path()) / f"{loaded.name}-trace.json"
+                timed = profile_steps(
+                    loaded, profile, trace=trace, device=device, observer=screen, init_from=init_from
+                )
+            elif dry_run:
                 for note in loaded.notes:
                     screen.note(note)
                 found = rehearse(
@@ -135,7 +151,9 @@ def run(
                 )
     finally:
         screen.close()
-    if dry_run:
+    if profile is not None:
+        _print_profile(timed, json=json)
+    elif dry_run:
         _print_rehearsal(found, json=json)
     elif json:
         print_json(_record(result))
@@ -155,6 +173,22 @@ def _greet(screen: Screen, recipe: str, settings: Sequence[str], changes: Mappin
 
 def _ended(screen: Screen) -> str:
     return "interrupted" if screen.started else "interrupted before any step was made; nothing is lost."
+
+
+def _print_profile(found: Profile, *, json: bool) -> None:
+    if json:
+        print_json(vars(found))
+        return
+    whole = sum(found.parts.values())
+    rows = [
+        (name, f"{1000 * seconds:,.2f} ms", f"{seconds / whole:.1%}") for name, seconds in found.parts.items()
+    ]
+    print_table(("part of a step", "time", "share"), rows)
+    typer.echo(
+        f"a step: {1000 * found.step_seconds:,.1f} ms, and {1000 * whole:,.1f} ms with its parts timed "
+        f"(means of {found.steps:,} steps)"
+    )
+    typer.echo(f"trace  {found.trace}  (open it at ui.perfetto.dev or in chrome://tracing)")
 
 
 def _print_rehearsal(found: Rehearsal, *, json: bool) -> None:
