@@ -196,9 +196,8 @@ def _networks_timed(session: Session, clock: _Clock) -> Iterator[None]:
 
 def _write_trace(session: Session, batches: Iterator[Any], steps: int, path: Path) -> None:
     """Trace some steps with torch's profiler, and write what it found for a viewer such as Perfetto."""
-    os.environ.setdefault(
-        "KINETO_LOG_LEVEL", "5"
-    )  # it tells of itself on standard error, in lines of its own
+    # Else the profiler tells of itself on standard error.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
     activities = [ProfilerActivity.CPU]
     if torch.device(session.runtime.device).type == "cuda":
         activities.append(ProfilerActivity.CUDA)
