@@ -127,15 +127,18 @@ def dry_pass(
     session.run.check_finite()
     session.try_metrics()
     begun = time.perf_counter()
-    files, model = session.files(), session.model_file()
-    state_bytes = sum(map(len, files.values()))
+    files = session.files()
+    model_bytes = session.model_file(files).size
+    state_bytes = sum(file.size for file in files.values())
     if where is not None:
-        _check_disk(where, disk_bytes(recipe.train, session.total_steps, state=state_bytes, model=len(model)))
+        _check_disk(
+            where, disk_bytes(recipe.train, session.total_steps, state=state_bytes, model=model_bytes)
+        )
     with temporary_folder(where) as folder:
         saved = checkpoint.save(folder, session.step, files)
         seconds = time.perf_counter() - begun
         session.load(saved.folder)
-    return DryPass(session, seconds, state_bytes, len(model))
+    return DryPass(session, seconds, state_bytes, model_bytes)
 
 
 def _check_disk(where: Path, needed: int) -> None:

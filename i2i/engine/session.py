@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
@@ -268,16 +268,14 @@ class Session:
 
     # --- writing down and reading back -----------------------------------------------------------
 
-    def files(self, duties: Duties | None = None) -> dict[str, bytes]:
+    def files(self, duties: Duties | None = None) -> dict[str, weights.Snapshot]:
         """Return the whole state as the files of a checkpoint, with the `duties` that its step still has.
+
+        They are copies: training may go on before they are written.
 
         Raises PluginError for what cannot be saved, DivergedError for networks that are not finite.
         """
         self.run.check_finite(self.networks.modules())
-        files = {}
-        for path, module in self.networks.modules():
-            header = self.describe(self.recipe.slots[path])
-            files[network_file(path)] = weights.encode(module.state_dict(), header.entries())
         networks = [module for _, module in self.networks.modules()]
         whole = {
             "step": self.step,
@@ -289,11 +287,15 @@ class Session:
             "duties": asdict(duties) if duties else None,
         }
         try:
+            files = {network_file(path): self._network(path, m) for path, m in self.networks.modules()}
             tensors, skeleton = state.pack(whole)
+            files[TRAINER] = weights.Snapshot(tensors, {"trainer": skeleton})
         except TypeError as error:
             raise PluginError(f"a checkpoint cannot be written: {error}.") from error
-        files[TRAINER] = weights.encode(tensors, {"trainer": skeleton})
         return files
+
+    def _network(self, path: str, module: nn.Module) -> weights.Snapshot:
+        return weights.Snapshot(module.state_dict(), self.describe(self.recipe.slots[path]).entries())
 
     def load(self, folder: Path) -> tuple[Duties, list[str]]:
         """Read the whole state back from a checkpoint's folder; return its duties, and notes for the person.
@@ -349,13 +351,17 @@ class Session:
             raise checkpoint.DamagedError(f"{folder} is damaged: {in_a_line(error)}.") from error
         return networks, trainer
 
-    def model_file(self) -> bytes:
-        """Return the exported generator as a self-describing weights file."""
+    def model_file(self, files: Mapping[str, weights.Snapshot] = {}) -> weights.Snapshot:
+        """Return the exported generator as a self-describing weights file.
+
+        Of the `files` of this step it is that of the generator, unless weights are averaged.
+        """
         name = components.method_slots(self.recipe).exported
-        module = self.networks.generators[name]
+        path = f"generators.{name}"
+        if self.average is None and network_file(path) in files:
+            return files[network_file(path)]
         with self.average.swapped() if self.average else nullcontext():
-            header = self.describe(self.recipe.slots[f"generators.{name}"])
-            return weights.encode(module.state_dict(), header.entries())
+            return self._network(path, self.networks.generators[name])
 
     def describe(self, slot: Slot) -> ModelHeader:
         """Return the header of a network's weights file: all that is needed to build and run it."""

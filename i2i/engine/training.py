@@ -32,7 +32,7 @@ from i2i.recipe.recipe import Recipe
 from i2i.records import Batch
 from i2i.runs import checkpoint
 from i2i.runs.folder import RunFolder
-from i2i.system.atomic import write_bytes, write_text
+from i2i.system.atomic import write_text
 from i2i.system.device import Runtime
 from i2i.system.signals import Signals
 
@@ -218,7 +218,7 @@ class Training:
             self._recorder.validation(session, metrics, copied, self._throughput)
             best = session.is_best()
             if best:
-                write_bytes(self._folder.model, session.model_file(), durable=True)
+                session.model_file().replace(self._folder.model)
             if best or self._recipe.train.save_best is None:
                 write_text(self._folder.images, session.scores.csv())
         self._tell("eval_end", dict(session.figures))
@@ -231,16 +231,17 @@ class Training:
             self._recorder.sync()
             # The checkpoint first: a model that stands alone could not be told from one whose run was lost.
             # Where the run is killed in between, the next start writes the model.
+            files = session.files(duties)
             checkpoint.save(
                 self._folder.checkpoints,
                 session.step,
-                session.files(duties),
+                files,
                 seconds=self._throughput.seconds,
                 facts={"data": self._marks},
             )
             self._saved_at = session.step
             if model and not session.best:
-                write_bytes(self._folder.model, session.model_file(), durable=True)
+                session.model_file(files).replace(self._folder.model)
             for note in checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep):
                 self._observer.note(note)
             self._recorder.write_report()
@@ -271,7 +272,7 @@ class Training:
         """
         for name, content in self._session.files().items():
             if name != TRAINER:
-                write_bytes(self._folder.diverged / name, content, durable=True)
+                content.replace(self._folder.diverged / name)
         last = (
             f"the last checkpoint is of step {self._saved_at:,}"
             if self._saved_at
