@@ -23,6 +23,7 @@ from i2i.engine.cost import COST, cost_from
 from i2i.engine.observer import Observer
 from i2i.engine.recorder import Recorder
 from i2i.engine.resuming import Resumption
+from i2i.engine.saving import Saver
 from i2i.engine.session import TRAINER, Duties, Session
 from i2i.engine.slowdown import Slowdown
 from i2i.engine.throughput import Throughput
@@ -30,7 +31,6 @@ from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, ran_ou
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
 from i2i.records import Batch
-from i2i.runs import checkpoint
 from i2i.runs.folder import RunFolder
 from i2i.system.atomic import write_text
 from i2i.system.device import Runtime
@@ -72,7 +72,7 @@ class Training:
             show=self._recorder.show,
         )
         self._duties = Duties()
-        self._saved_at = 0  # no state is worth keeping before the first step
+        self._saver = Saver(folder, keep=recipe.train.keep, facts={"data": marks}, note=observer.note)
         self._steps_whole = True  # False while a step is being made
 
     def begin(self, facts: list[NetworkFacts]) -> None:
@@ -80,7 +80,7 @@ class Training:
         session, seconds, notes = self._session, 0.0, list[str]()
         if self._begun and (found := resuming.load(session, self._folder, self._begun, notes)):
             seconds, self._duties = found
-            self._saved_at = session.step
+            self._saver.saved_at = session.step
             if self._begun.extension:
                 session.waited = 0  # who extends a run is patient again
         notes += self._recorder.open(session, validated=not self._duties.validation)
@@ -104,6 +104,7 @@ class Training:
                 self._settle()
                 self._save(model=False)  # the one that is there is of this step, or newer
             self._train(stop)
+            self._saver.wait()
             self._tell_of_patience()
         except BaseException as caught:
             error = caught
@@ -119,8 +120,10 @@ class Training:
         session, throughput = self._session, self._throughput
         images = self._recipe.data.settings.batch_size * session.accumulate
         batches = session.batches(last=stop * session.accumulate)
+        self._saver.wait()  # the first batch forks the workers, which is to be where no thread writes
         throughput.restart()
         while session.step < stop and not session.is_over:
+            self._saver.look()
             begun = time.perf_counter()
             with throughput.waiting():
                 chosen = self._next(batches)
@@ -156,6 +159,8 @@ class Training:
             raise self._interrupted(self._signals.received) from None
 
     def _interrupted(self, signal: int) -> Interrupted:
+        """Return what ends the run as the signal asks, once what is being saved is on the disk."""
+        self._saver.wait()
         return Interrupted(
             signal,
             f"interrupted after step {self._session.step:,}; the state is saved. "
@@ -218,32 +223,24 @@ class Training:
             self._recorder.validation(session, metrics, copied, self._throughput)
             best = session.is_best()
             if best:
-                session.model_file().replace(self._folder.model)
+                self._saver.wait()
+                self._saver.start_model(session.model_file())
             if best or self._recipe.train.save_best is None:
                 write_text(self._folder.images, session.scores.csv())
         self._tell("eval_end", dict(session.figures))
         self._recorder.write_report()
 
     def _save(self, duties: Duties | None = None, *, model: bool = True) -> None:
-        """Save the step just made, before its `duties`, and the `model` unless a better one is kept."""
+        """Begin to save the step just made, before its `duties`, and the `model` unless a better one is kept.
+
+        Training pauses for the save before this one, if that is still being written, and for the copies.
+        """
         session = self._session
         with self._throughput.paused():
-            self._recorder.sync()
-            # The checkpoint first: a model that stands alone could not be told from one whose run was lost.
-            # Where the run is killed in between, the next start writes the model.
+            self._saver.wait()
             files = session.files(duties)
-            checkpoint.save(
-                self._folder.checkpoints,
-                session.step,
-                files,
-                seconds=self._throughput.seconds,
-                facts={"data": self._marks},
-            )
-            self._saved_at = session.step
-            if model and not session.best:
-                session.model_file(files).replace(self._folder.model)
-            for note in checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep):
-                self._observer.note(note)
+            exported = session.model_file(files) if model and not session.best else None
+            self._saver.start(session.step, files, exported, seconds=self._throughput.seconds)
             self._recorder.write_report()
 
     def _rescue(self, error: BaseException) -> None:
@@ -251,16 +248,25 @@ class Training:
 
         Someone who asks a second time for an end wants it at once.
         """
-        step, owed = self._session.step, self._session.step > self._saved_at
-        if owed and isinstance(error, KeyboardInterrupt):
-            self._observer.note(f"Ended at once: what came after step {self._saved_at:,} is not saved.")
-        if not owed or not self._steps_whole or isinstance(error, KeyboardInterrupt):
+        step = self._session.step
+        if isinstance(error, KeyboardInterrupt):
+            self._saver.give_up()
+            if step > self._saver.saved_at:
+                told = f"Ended at once: what came after step {self._saver.saved_at:,} is not saved."
+                self._observer.note(told)
+            return
+        try:
+            self._saver.wait()
+        except (I2IError, OSError) as other:
+            self._observer.note(f"Beside that, what was being saved could not be written: {other}")
+        if step <= self._saver.saved_at or not self._steps_whole:
             return
         try:
             if isinstance(error, DivergedError):
                 self._keep_networks()
             else:
                 self._save(self._duties)
+                self._saver.wait()
                 self._observer.note(f"The state after step {step:,} is saved.")
         except (I2IError, OSError) as later:
             self._observer.note(f"After that, step {step:,} could not be saved: {later}")
@@ -273,11 +279,8 @@ class Training:
         for name, content in self._session.files().items():
             if name != TRAINER:
                 content.replace(self._folder.diverged / name)
-        last = (
-            f"the last checkpoint is of step {self._saved_at:,}"
-            if self._saved_at
-            else "there is no checkpoint"
-        )
+        saved_at = self._saver.saved_at
+        last = f"the last checkpoint is of step {saved_at:,}" if saved_at else "there is no checkpoint"
         self._observer.note(
             f"The networks as they were before that are in {self._folder.diverged}, for init_from; {last}."
         )
