@@ -107,7 +107,7 @@ class Snapshot:
         file.write(self._head or bytes(8 + len(self._text)))
         for tensor in self._tensors.values():
             going_on()
-            data = memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
+            data = tensor.reshape(-1).view(torch.uint8).numpy().data
             file.write(data)
             if self._head is None:
                 digest.update(data)
