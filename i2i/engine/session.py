@@ -38,6 +38,8 @@ from i2i.system.device import Runtime
 
 TRAINER = "trainer.safetensors"
 
+Read = Callable[[Path], weights.WeightsFile]
+
 FEW = 4
 """Training pairs that a metric is prepared on in a rehearsal."""
 
@@ -297,13 +299,15 @@ class Session:
     def _network(self, path: str, module: nn.Module) -> weights.Snapshot:
         return weights.Snapshot(module.state_dict(), self.describe(self.recipe.slots[path]).entries())
 
-    def load(self, folder: Path) -> tuple[Duties, list[str]]:
-        """Read the whole state back from a checkpoint's folder; return its duties, and notes for the person.
+    def load(self, folder: Path, *, read: Read = weights.read) -> tuple[Duties, list[str]]:
+        """Take the whole state back from a checkpoint's folder; return its duties, and notes for the person.
+
+        `read` gives a file of it, from the disk or from anywhere else.
 
         Raises DamagedError when its files are not the state of a run, RecipeError when a component's
         revision or parameters have changed since.
         """
-        networks, trainer = self._read(folder)
+        networks, trainer = self._read(folder, read)
         notes: list[str] = []
         for path, module in self.networks.modules():
             file, slot = networks[path], self.recipe.slots[path]
@@ -321,16 +325,14 @@ class Session:
             state.restore(part, trainer["parts"][name])
         return trainer["duties"], notes
 
-    def _read(self, folder: Path) -> tuple[dict[str, weights.WeightsFile], dict[str, Any]]:
+    def _read(self, folder: Path, read: Read) -> tuple[dict[str, weights.WeightsFile], dict[str, Any]]:
         """Return the files of the networks by path, and the state of all else, looked through."""
         try:
-            networks = {
-                path: weights.read(folder / network_file(path)) for path, _ in self.networks.modules()
-            }
+            networks = {path: read(folder / network_file(path)) for path, _ in self.networks.modules()}
             for file in networks.values():
                 if not file.header.keys() >= {"component", "rev", "distribution", "version"}:
                     raise ValueError(f"{file.path.name} does not say what it holds")
-            file = weights.read(folder / TRAINER)
+            file = read(folder / TRAINER)
             trainer = state.unpack(file.tensors, file.header["trainer"])
             if type(trainer["step"]) is not int or folder.name != f"{trainer['step']:06d}":
                 raise ValueError(f"it holds the step {trainer['step']}")

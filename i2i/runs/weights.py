@@ -92,10 +92,10 @@ class Snapshot:
         entries = {key: json.dumps(value, sort_keys=True) for key, value in header.items()}
         entries |= {"format_version": FORMAT, "sha256": _BLANK, "checksum": _BLANK}
         self._text = _header_text(tensors, order, entries)
-        self._tensors = {name: _copied(tensors[name]) for name in order}
+        self.tensors = {name: _copied(tensors[name]) for name in order}
         self._head: bytes | None = None
         self.header = header
-        self.size = 8 + len(self._text) + sum(tensor.nbytes for tensor in self._tensors.values())
+        self.size = 8 + len(self._text) + sum(tensor.nbytes for tensor in self.tensors.values())
 
     def write(self, file: BinaryIO, going_on: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Write it all into an empty file, and return what proves that one to be whole, for a manifest.
@@ -105,7 +105,7 @@ class Snapshot:
         """
         digest = hashlib.sha256()
         file.write(self._head or bytes(8 + len(self._text)))
-        for tensor in self._tensors.values():
+        for tensor in self.tensors.values():
             going_on()
             data = tensor.reshape(-1).view(torch.uint8).numpy().data
             file.write(data)
@@ -124,6 +124,11 @@ class Snapshot:
         Raises ResourceError when the folder cannot be written or the disk is full.
         """
         write_with(path, lambda file: self.write(file, going_on), needed=self.size, durable=True)
+
+    def read(self, path: Path) -> WeightsFile:
+        """Return what a reader would find in it, were it the file `path`; the tensors are the same ones."""
+        entries = json.loads(self._text)["__metadata__"]
+        return WeightsFile(path, dict(self.tensors), _decoded(entries))
 
 
 def encode(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
@@ -195,10 +200,14 @@ def read(path: Path) -> WeightsFile:
     if raw[8 : 8 + len(text)] != text or _digest_after(raw, len(text)) != entries.get("sha256"):
         raise DataError(f"{path} is damaged: its tensors do not match their checksum.")
     try:
-        header = {key: value if key in OWN else json.loads(value) for key, value in entries.items()}
+        header = _decoded(entries)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: its header does not parse.") from error
     return WeightsFile(path, tensors, header)
+
+
+def _decoded(entries: Mapping[str, str]) -> dict[str, Any]:
+    return {key: value if key in OWN else json.loads(value) for key, value in entries.items()}
 
 
 def _header(path: Path) -> tuple[bytes, dict[str, str]]:
