@@ -24,6 +24,9 @@ from i2i.recipe.slots import TrainSettings
 from i2i.records import Batch
 from i2i.system.device import peak_memory_mb
 
+COST = "cost"
+"""Where provenance.json keeps what was measured."""
+
 SECONDS = 0.7
 """How long each thing is timed, at least; less in a run that is short itself."""
 

@@ -1,50 +1,33 @@
-"""Running a recipe: rehearse, train, save, validate, report; resumable to the bit.
+"""How a run starts: in a new folder or where one is gone on with, rehearsed first, refused where it must be.
 
-The loop knows nothing of GANs: a method takes the step. What is written down at a step is a function
-of the recipe and of that step alone, so a run that was killed and resumed ends where an undisturbed
-one would. A step's state is saved before callbacks and validation, so that nothing that fails there
-costs any training.
+The training itself is in `engine/training`.
 """
 
 from __future__ import annotations
 
 import os
-import time
-import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from i2i.building.earlier_training import start_from
-from i2i.building.probe import NetworkFacts, probe
-from i2i.data.fingerprint import Fingerprint, fingerprints
+from i2i.building.probe import probe
+from i2i.data.fingerprint import fingerprints
 from i2i.data.opening import OpenData, open_splits
 from i2i.engine import resuming
-from i2i.engine.cost import cost_from
+from i2i.engine.cost import COST
 from i2i.engine.observer import Observer, Silent
-from i2i.engine.recorder import Recorder
 from i2i.engine.rehearsal import release_memory, try_out
 from i2i.engine.resuming import PLANNED, Resumption
-from i2i.engine.session import TRAINER, Duties, Session
-from i2i.engine.slowdown import Slowdown
 from i2i.engine.surroundings import under
-from i2i.engine.throughput import Throughput
-from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, RecipeError, ran_out_of_memory
+from i2i.engine.training import Training
+from i2i.errors import RecipeError
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
-from i2i.records import Batch
-from i2i.runs import checkpoint
 from i2i.runs.folder import RunFolder, provenance
-from i2i.system.atomic import write_bytes, write_text
 from i2i.system.device import Runtime, resolve
-from i2i.system.signals import Signals, watched
-
-COST = "cost"
-"""Where provenance.json keeps what the rehearsal measured."""
+from i2i.system.signals import watched
 
 
 @dataclass(frozen=True)
@@ -143,9 +126,9 @@ def _run_in(
                 folder.clear()
             folder.start(recipe, provenance(recipe, runtime, command=command) | about | {"data": marks})
     with under(runtime, recipe), watched() as signals:
-        training = _Training(recipe, data, runtime, folder, observer, signals, begun, marks)
+        training = Training(recipe, data, runtime, folder, observer, signals, begun, marks)
         training.begin(facts)
-        return training.run(stop_at)
+        return Result(folder.root, *training.run(stop_at))
 
 
 def _prepared(
@@ -174,278 +157,6 @@ def _tell_all(observer: Observer, notes: Iterable[str]) -> None:
         observer.note(note)
 
 
-class _Training:
-    """The loop, and what it holds on to from one step to the next."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Mapping[str, Data],
-        runtime: Runtime,
-        folder: RunFolder,
-        observer: Observer,
-        signals: Signals,
-        begun: Resumption | None,
-        marks: Mapping[str, Fingerprint],
-    ) -> None:
-        self._recipe, self._folder, self._observer, self._signals = recipe, folder, observer, signals
-        self._begun, self._marks = begun, marks
-        self._doing = "this step"  # what a signal has to wait for
-        signals.tell = lambda: observer.stopping(self._doing)
-        self._recorder = Recorder(recipe, folder, observer, data)
-        about = folder.provenance()
-        self._cost = cost_from(about.get(COST))
-        self._slowdown = Slowdown(folder.root, threads=runtime.threads, on_cpu=runtime.device == "cpu")
-        self._session = Session(
-            recipe,
-            data=data,
-            runtime=runtime,
-            provenance={
-                **{key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
-                "data": marks,
-            },
-            folder=folder.root,
-            start=begun is None or begun.found.sound is None,
-            show=self._recorder.show,
-        )
-        self._duties = Duties()
-        self._saved_at = 0  # no state is worth keeping before the first step
-        self._steps_whole = True  # False while a step is being made
-
-    def begin(self, facts: list[NetworkFacts]) -> None:
-        """Go on from the newest checkpoint, if there is one, and say so."""
-        session, seconds, notes = self._session, 0.0, list[str]()
-        if self._begun and (found := resuming.load(session, self._folder, self._begun, notes)):
-            seconds, self._duties = found
-            self._saved_at = session.step
-            if self._begun.extension:
-                session.waited = 0  # who extends a run is patient again
-        notes += self._recorder.open(session, validated=not self._duties.validation)
-        _tell_all(self._observer, notes)
-        self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
-        self._throughput = Throughput(seconds)
-        self._recorder.begin(session, facts, self._cost)
-
-    def run(self, stop_at: int | None) -> Result:
-        """Train to the end, or to `stop_at`, and close the books whatever happens."""
-        session = self._session
-        stop = min(stop_at or session.total_steps, session.total_steps)
-        error: BaseException | None = None
-        try:
-            self._tell("run_start")
-            if self._duties:
-                self._settle()
-                self._save(model=False)  # the one that is there is of this step, or newer
-            self._train(stop)
-            self._tell_of_patience()
-        except BaseException as caught:
-            error = caught
-            self._rescue(caught)
-            self._keep_traceback(caught)
-            raise
-        finally:
-            status = _status(error, finished=session.is_over)
-            summary = self._close(status, error)
-        return Result(self._folder.root, status, summary)
-
-    def _train(self, stop: int) -> None:
-        session, throughput = self._session, self._throughput
-        images = self._recipe.data.settings.batch_size * session.accumulate
-        batches = session.batches(last=stop * session.accumulate)
-        throughput.restart()
-        while session.step < stop and not session.is_over:
-            begun = time.perf_counter()
-            with throughput.waiting():
-                chosen = self._next(batches)
-            loaded = time.perf_counter()
-            self._steps_whole = False
-            logs = session.advance(chosen)
-            # Before anything that can fail: what is saved of this step holds what it still asks for.
-            self._duties = self._due(logs)
-            self._steps_whole = True
-            throughput.add(images)
-            if told := self._slowdown.add(time.perf_counter() - begun, waited=loaded - begun):
-                self._observer.note(told)
-            self._follow_up(logs, stop)
-
-    def _tell_of_patience(self) -> None:
-        """Say why training ended before its last step, if it did."""
-        session, train = self._session, self._recipe.train
-        if session.out_of_patience and session.step < session.total_steps:
-            figure = str(train.save_best).partition(":")[0]
-            count = "validation has" if train.patience == 1 else f"{train.patience} validations have"
-            self._observer.note(
-                f"Ended early, as {count} found no better {figure} than {session.best[figure]:.4g}: "
-                "that model is the one that is kept."
-            )
-
-    def _next(self, batches: Iterator[Batch]) -> list[Batch]:
-        """Return the batches of the next step; where a signal has ended the workers too, end as it asks."""
-        try:
-            return [next(batches) for _ in range(self._session.accumulate)]
-        except RuntimeError:
-            if self._signals.received is None:
-                raise
-            raise self._interrupted(self._signals.received) from None
-
-    def _interrupted(self, signal: int) -> Interrupted:
-        return Interrupted(
-            signal,
-            f"interrupted after step {self._session.step:,}; the state is saved. "
-            f"To go on, run the same recipe with --out {self._folder.root}",
-        )
-
-    def _due(self, logs: Mapping[str, Tensor]) -> Duties:
-        """Return what the step just made asks for: the callbacks whose turn it is, a validation."""
-        step, last = self._session.step, self._session.step == self._session.total_steps
-        return Duties(
-            [s.name for s in self._recipe.section("callbacks") if step % s.settings.every == 0],
-            validation=last or step % self._recipe.train.eval_every == 0,
-            logs=logs,
-        )
-
-    def _follow_up(self, logs: Mapping[str, Tensor], stop: int) -> None:
-        """Do what is due after a step: log it, save it, tell the callbacks, validate."""
-        session, train = self._session, self._recipe.train
-        step, last = session.step, session.step == session.total_steps
-        logged = step == 1 or last or step % train.log_every == 0
-        if logged or session.run.watches_for_free:
-            session.run.check_finite()
-        if logged:
-            self._recorder.train(session, logs, self._throughput)
-        self._recorder.progress(session, self._throughput)
-        if logged:
-            self._throughput.close()
-        signal = self._signals.received
-        ends = step == stop or signal is not None
-        if ends or self._duties.validation or step % train.save_every == 0:
-            self._save(self._duties)
-        if signal is not None and not last:
-            raise self._interrupted(signal)
-        owed = bool(self._duties)
-        self._settle()
-        signal = self._signals.received  # one may have come meanwhile
-        if owed and (ends or signal is not None or session.is_over):
-            self._save()  # with nothing left to do: whoever resumes here does none of it again
-        if owed and signal is not None and not session.is_over:
-            raise self._interrupted(signal)
-
-    def _settle(self) -> None:
-        """Do what the step just made still asks for, in the order of `Duties`."""
-        duties = self._duties
-        while duties.callbacks:
-            self._tell("step_end", duties.logs, only=duties.callbacks[0])
-            del duties.callbacks[0]
-        if duties.validation:
-            self._doing = "this validation"
-            with self._throughput.paused():
-                self._validate()
-            duties.validation, self._doing = False, "this step"
-
-    def _validate(self) -> None:
-        session = self._session  # which is finite: it was saved before this
-        if session.scorer.metrics:
-            self._observer.stage("validating")
-            metrics, copied = session.evaluate()
-            session.observe(metrics)
-            self._recorder.validation(session, metrics, copied, self._throughput)
-            self._recorder.show_worst(session)
-            best = session.is_best()
-            if best:
-                write_bytes(self._folder.model, session.model_file(), durable=True)
-            if best or self._recipe.train.save_best is None:
-                write_text(self._folder.images, session.scores.csv())
-        self._tell("eval_end", dict(session.figures))
-        self._recorder.write_report(session, self._throughput)
-
-    def _save(self, duties: Duties | None = None, *, model: bool = True) -> None:
-        """Save the step just made, before its `duties`, and the `model` unless a better one is kept."""
-        session = self._session
-        with self._throughput.paused():
-            self._recorder.sync()
-            # The checkpoint first: a model that stands alone could not be told from one whose run was lost.
-            # Where the run is killed in between, the next start writes the model.
-            checkpoint.save(
-                self._folder.checkpoints,
-                session.step,
-                session.files(duties),
-                seconds=self._throughput.seconds,
-                facts={"data": self._marks},
-            )
-            self._saved_at = session.step
-            if model and not session.best:
-                write_bytes(self._folder.model, session.model_file(), durable=True)
-            _tell_all(self._observer, checkpoint.prune(self._folder.checkpoints, self._recipe.train.keep))
-            self._recorder.write_report(session, self._throughput)
-
-    def _rescue(self, error: BaseException) -> None:
-        """Save the last whole step after an error outside of it, with what it still asks for.
-
-        Someone who asks a second time for an end wants it at once.
-        """
-        step, owed = self._session.step, self._session.step > self._saved_at
-        if owed and isinstance(error, KeyboardInterrupt):
-            self._observer.note(f"Ended at once: what came after step {self._saved_at:,} is not saved.")
-        if not owed or not self._steps_whole or isinstance(error, KeyboardInterrupt):
-            return
-        try:
-            if isinstance(error, DivergedError):
-                self._keep_networks()
-            else:
-                self._save(self._duties)
-                self._observer.note(f"The state after step {step:,} is saved.")
-        except (I2IError, OSError) as later:
-            self._observer.note(f"After that, step {step:,} could not be saved: {later}")
-
-    def _keep_networks(self) -> None:
-        """Keep the networks as they were before the update that was left out.
-
-        They are no checkpoint: a step without one of its updates is none that a run goes on from.
-        """
-        for name, content in self._session.files().items():
-            if name != TRAINER:
-                write_bytes(self._folder.diverged / name, content, durable=True)
-        last = (
-            f"the last checkpoint is of step {self._saved_at:,}"
-            if self._saved_at
-            else "there is no checkpoint"
-        )
-        self._observer.note(
-            f"The networks as they were before that are in {self._folder.diverged}, for init_from; {last}."
-        )
-
-    def _tell(self, event: str, *details: Any, only: str | None = None) -> None:
-        """Call `event` on the callbacks that have it."""
-        for name, callback in self._session.callbacks.items():
-            if only in (None, name) and hasattr(callback, event):
-                getattr(callback, event)(self._session.run, *details)
-
-    def _close(self, status: str, error: BaseException | None) -> dict[str, Any]:
-        """Write the summary and the report; what goes wrong here does not hide `error`."""
-        try:
-            try:
-                self._tell("run_end", error)
-            finally:
-                summary = self._recorder.end(self._session, status, self._throughput, error=_sentence(error))
-        except Exception as later:
-            if error is None:
-                self._keep_traceback(later)
-                raise
-            self._observer.note(f"After that, {type(later).__name__}: {later}")
-            return {}
-        return summary
-
-    def _keep_traceback(self, error: BaseException) -> None:
-        """Leave the whole story of what nobody foresaw in the folder, for whoever mends it."""
-        told = isinstance(error, I2IError) and not _raised_by_a_component(error)
-        foreseen = told or not isinstance(error, Exception) or ran_out_of_memory(error)
-        if foreseen:
-            return
-        with suppress(I2IError, OSError):  # a full disk must not hide `error`
-            write_text(self._folder.traceback, "".join(traceback.format_exception(error)))
-            self._observer.note(f"The whole traceback is in {self._folder.traceback}")
-
-
 def _refuse_several_processes() -> None:
     """Each process of a launcher would train the same run again, side by side.
 
@@ -472,22 +183,3 @@ def _recorded(folder: RunFolder, recipe: Recipe, device: str) -> Runtime:
         )
     resolve(recorded.device, recorded.precision)  # raises when that device is gone
     return replace(recorded, threads=recipe.train.threads or recorded.threads)
-
-
-def _raised_by_a_component(error: I2IError) -> bool:
-    """Whether there is another exception behind `error`, which its component's author wants to see."""
-    return isinstance(error, PluginError) and error.__cause__ is not None
-
-
-def _status(error: BaseException | None, *, finished: bool) -> str:
-    if error is None:
-        return "done" if finished else "stopped"
-    if isinstance(error, (Interrupted, KeyboardInterrupt)):
-        return "interrupted"
-    return "diverged" if isinstance(error, DivergedError) else "failed"
-
-
-def _sentence(error: BaseException | None) -> str:
-    if error is None or isinstance(error, Interrupted):
-        return ""
-    return str(error) or type(error).__name__

@@ -81,10 +81,6 @@ class Recorder:
                 notes.append(f"the worst images of step {shown.step} are left out of the report: {error}")
         return notes
 
-    def sync(self) -> None:
-        """Wait until the records so far are on the disk."""
-        self._folder.sync()
-
     def begin(self, session: Session, facts: Sequence[NetworkFacts], cost: Cost | None) -> None:
         """Tell the observer what is about to run, and what that will cost, as far as it was measured."""
         runtime, pairs = session.runtime, len(self._data["train"])

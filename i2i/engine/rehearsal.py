@@ -19,12 +19,17 @@ from i2i.engine.observer import Observer, Silent
 from i2i.engine.session import Session
 from i2i.engine.surroundings import under
 from i2i.engine.threads import Threads
+from i2i.errors import ResourceError
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
-from i2i.runs import checkpoint
+from i2i.runs import checkpoint, weights
 from i2i.runs.folder import RunFolder
+from i2i.runs.weights import Snapshot
 from i2i.system.atomic import check_room, temporary_folder
 from i2i.system.device import Runtime, resolve
+
+SAMPLE = 16 * 2**20
+"""Bytes of a state that a rehearsal writes, of which there may be hundreds of megabytes."""
 
 PROVISIONAL = 1000
 """Steps that a rehearsal plans with, where only minutes are given: its steps say how many these are."""
@@ -82,7 +87,7 @@ def rehearse(
 def try_out(
     recipe: Recipe, data: Mapping[str, Data], runtime: Runtime, *, where: Path | None = None
 ) -> Rehearsal:
-    """Make a dry pass, which saves in the folder `where`, and measure what the run will cost.
+    """Make a dry pass, which tries to save in the folder `where`, and measure what the run will cost.
 
     Raises RecipeError for minutes that are too few for a step.
     """
@@ -162,8 +167,9 @@ def dry_pass(
 ) -> DryPass:
     """Take one batch through train, evaluate, save and load.
 
-    It saves in the folder `where`, that of the run to come, for which there has to be room; without one,
-    among the system's temporary files.
+    The whole state is copied as for a checkpoint, and taken back from the copies. A part of it is written in
+    the folder `where`, that of the run to come, for which there has to be room; without one, among the
+    system's temporary files.
     """
     begun = time.perf_counter()
     session = Session(recipe, data=data, runtime=runtime, provenance={})
@@ -172,15 +178,39 @@ def dry_pass(
     session.run.check_finite()
     session.try_metrics()
     begun = time.perf_counter()
-    files, model = session.files(), session.model_file()
-    state_bytes = sum(map(len, files.values()))
+    files = session.files()
+    model = session.model_file(files)
+    seconds = time.perf_counter() - begun
+    state_bytes = sum(file.size for file in files.values())
     if where is not None:
-        _check_disk(where, disk_bytes(recipe.train, session.total_steps, state=state_bytes, model=len(model)))
+        needed = disk_bytes(recipe.train, session.total_steps, state=state_bytes, model=model.size)
+        _check_disk(where, needed)
+    session.load(Path(f"{session.step:06d}"), read=lambda path: files[path.name].read(path))
+    seconds += _try_to_save(files, where) * (state_bytes + model.size)
+    return DryPass(session, losses, built, seconds, state_bytes, model.size)
+
+
+def _try_to_save(files: Mapping[str, Snapshot], where: Path | None) -> float:
+    """Save as much of the tensors as a `SAMPLE` holds, and return the seconds that a byte takes.
+
+    Raises ResourceError where the disk takes no checkpoint, or does not give back what it took.
+    """
+    left, sample = SAMPLE, dict[str, Snapshot]()
+    for name, file in files.items():
+        chosen = {}
+        for key, tensor in file.tensors.items():
+            chosen[key] = tensor.flatten()[: left // tensor.itemsize]
+            left -= chosen[key].nbytes
+        sample[name] = Snapshot(chosen, file.header)
     with temporary_folder(where) as folder:
-        saved = checkpoint.save(folder, session.step, files)
+        begun = time.perf_counter()
+        saved = checkpoint.save(folder, 1, sample)
         seconds = time.perf_counter() - begun
-        session.load(saved.folder)
-    return DryPass(session, losses, built, seconds, state_bytes, len(model))
+        if checkpoint.verified(saved.folder) is None:
+            raise ResourceError(f"{folder.parent} does not give back what is written: try another disk.")
+        for name in sample:
+            weights.read(saved.folder / name)
+    return seconds / sum(file.size for file in sample.values())
 
 
 def _first_step(session: Session) -> dict[str, float]:

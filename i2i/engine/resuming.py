@@ -25,7 +25,6 @@ from i2i.runs.changes import LENGTH, THREADS, Change, changes
 from i2i.runs.checkpoint import DamagedError, Found
 from i2i.runs.folder import SUMMARY, RunFolder, provenance
 from i2i.runs.metrics_log import METRICS, read_records
-from i2i.system.atomic import write_bytes
 from i2i.system.device import resolve
 
 EXTENDED, CHANGED, OTHER_DATA = "extended", "changed", "other_data"
@@ -187,7 +186,7 @@ def load(
         aside = checkpoint.set_aside(place)
         notes.append(f"{place} is damaged and was set aside as {aside.name}; going on from before it.")
     if not session.best and not _is_model_from(folder, found.step):
-        write_bytes(folder.model, session.model_file(), durable=True)
+        session.model_file().replace(folder.model)
     return found.seconds, duties
 
 

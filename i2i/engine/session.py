@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
@@ -42,6 +42,8 @@ TRAINER = "trainer.safetensors"
 
 WORST_SHOWN = 6
 """Held-out images that are kept for their bad scores."""
+
+Read = Callable[[Path], weights.WeightsFile]
 
 FEW = 4
 """Training pairs that a metric is prepared on in a rehearsal."""
@@ -285,16 +287,14 @@ class Session:
 
     # --- writing down and reading back -----------------------------------------------------------
 
-    def files(self, duties: Duties | None = None) -> dict[str, bytes]:
+    def files(self, duties: Duties | None = None) -> dict[str, weights.Snapshot]:
         """Return the whole state as the files of a checkpoint, with the `duties` that its step still has.
+
+        They are copies: training may go on before they are written.
 
         Raises PluginError for what cannot be saved, DivergedError for networks that are not finite.
         """
         self.run.check_finite(self.networks.modules())
-        files = {}
-        for path, module in self.networks.modules():
-            header = self.describe(self.recipe.slots[path])
-            files[network_file(path)] = weights.encode(module.state_dict(), header.entries())
         networks = [module for _, module in self.networks.modules()]
         whole = {
             "step": self.step,
@@ -306,19 +306,25 @@ class Session:
             "duties": asdict(duties) if duties else None,
         }
         try:
+            files = {network_file(path): self._network(path, m) for path, m in self.networks.modules()}
             tensors, skeleton = state.pack(whole)
+            files[TRAINER] = weights.Snapshot(tensors, {"trainer": skeleton})
         except TypeError as error:
             raise PluginError(f"a checkpoint cannot be written: {error}.") from error
-        files[TRAINER] = weights.encode(tensors, {"trainer": skeleton})
         return files
 
-    def load(self, folder: Path) -> tuple[Duties, list[str]]:
-        """Read the whole state back from a checkpoint's folder; return its duties, and notes for the person.
+    def _network(self, path: str, module: nn.Module) -> weights.Snapshot:
+        return weights.Snapshot(module.state_dict(), self.describe(self.recipe.slots[path]).entries())
+
+    def load(self, folder: Path, *, read: Read = weights.read) -> tuple[Duties, list[str]]:
+        """Take the whole state back from a checkpoint's folder; return its duties, and notes for the person.
+
+        `read` gives a file of it, from the disk or from anywhere else.
 
         Raises DamagedError when its files are not the state of a run, RecipeError when a component's
         revision or parameters have changed since.
         """
-        networks, trainer = self._read(folder)
+        networks, trainer = self._read(folder, read)
         notes: list[str] = []
         for path, module in self.networks.modules():
             file, slot = networks[path], self.recipe.slots[path]
@@ -336,16 +342,14 @@ class Session:
             state.restore(part, trainer["parts"][name])
         return trainer["duties"], notes
 
-    def _read(self, folder: Path) -> tuple[dict[str, weights.WeightsFile], dict[str, Any]]:
+    def _read(self, folder: Path, read: Read) -> tuple[dict[str, weights.WeightsFile], dict[str, Any]]:
         """Return the files of the networks by path, and the state of all else, looked through."""
         try:
-            networks = {
-                path: weights.read(folder / network_file(path)) for path, _ in self.networks.modules()
-            }
+            networks = {path: read(folder / network_file(path)) for path, _ in self.networks.modules()}
             for file in networks.values():
                 if not file.header.keys() >= {"component", "rev", "distribution", "version"}:
                     raise ValueError(f"{file.path.name} does not say what it holds")
-            file = weights.read(folder / TRAINER)
+            file = read(folder / TRAINER)
             trainer = state.unpack(file.tensors, file.header["trainer"])
             if type(trainer["step"]) is not int or folder.name != f"{trainer['step']:06d}":
                 raise ValueError(f"it holds the step {trainer['step']}")
@@ -366,13 +370,17 @@ class Session:
             raise checkpoint.DamagedError(f"{folder} is damaged: {in_a_line(error)}.") from error
         return networks, trainer
 
-    def model_file(self) -> bytes:
-        """Return the exported generator as a self-describing weights file."""
+    def model_file(self, files: Mapping[str, weights.Snapshot] = {}) -> weights.Snapshot:
+        """Return the exported generator as a self-describing weights file.
+
+        Of the `files` of this step it is that of the generator, unless weights are averaged.
+        """
         name = components.method_slots(self.recipe).exported
-        module = self.networks.generators[name]
+        path = f"generators.{name}"
+        if self.average is None and network_file(path) in files:
+            return files[network_file(path)]
         with self.average.swapped() if self.average else nullcontext():
-            header = self.describe(self.recipe.slots[f"generators.{name}"])
-            return weights.encode(module.state_dict(), header.entries())
+            return self._network(path, self.networks.generators[name])
 
     def describe(self, slot: Slot) -> ModelHeader:
         """Return the header of a network's weights file: all that is needed to build and run it."""

@@ -1,9 +1,9 @@
 """Checkpoints that are whole or not there: written aside, synced, then renamed into place.
 
-A checkpoint is a folder named by its step; its manifest, written last, holds the size and sha256 of every
-file, and a sha256 of itself. Readers take the newest folder that agrees with its manifest. One that does
-not is damaged: it is passed over and set aside, never removed. One that cannot be read for now is neither
-sound nor damaged: that is a ResourceError, and nothing is touched.
+A checkpoint is a folder named by its step; its manifest, written last, holds what proves every file to be
+whole (`runs/proof`), and a sha256 of itself. Readers take the newest folder that agrees with its manifest.
+One that does not is damaged: it is passed over and set aside, never removed. One that cannot be read for now
+is neither sound nor damaged: that is a ResourceError, and nothing is touched.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Protocol
 
 from i2i.errors import DataError, ResourceError
+from i2i.runs import proof
 from i2i.system.atomic import cannot_write, sync_folder, write_new
 
 MANIFEST = "manifest.json"
@@ -32,6 +34,19 @@ _FIRST_KEYS = {"step", "seconds", "files"}
 
 _OF_DAMAGE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 """Why a file cannot be read that is not what was written; all other reasons may pass."""
+
+
+class Unwritten(Protocol):
+    """A file that is yet to be written, such as a `weights.Snapshot`."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it will have."""
+        ...
+
+    def write(self, file: BinaryIO, going_on: Callable[[], None]) -> Mapping[str, Any]:
+        """Write it all, and return what proves it, as `runs/proof` reads it."""
+        ...
 
 
 class DamagedError(DataError):
@@ -59,32 +74,35 @@ class Found:
 def save(
     root: Path,
     step: int,
-    files: Mapping[str, bytes],
+    files: Mapping[str, Unwritten],
     *,
     seconds: float = 0.0,
     facts: Mapping[str, Any] | None = None,
+    going_on: Callable[[], None] = lambda: None,
 ) -> Checkpoint:
     """Commit `files` as the checkpoint of `step` under `root`, replacing one of the same step.
 
     `seconds`, the time taken so far, and `facts`, JSON, stand in the manifest, so that equal runs make
-    equal files. Raises ResourceError; what stood there before is there still.
+    equal files. `going_on` is called again and again, and may end it by an exception. Raises ResourceError;
+    what stood there before is there still.
     """
     final = root / f"{step:06d}"
     aside = root / f"{final.name}{_UNFINISHED}"
-    about: dict[str, Any] = {"step": step, "seconds": seconds, "facts": dict(facts or {})}
-    about["files"] = {name: {"size": len(data), "sha256": _digest(data)} for name, data in files.items()}
-    manifest = json.dumps(about | {"sha256": _of_manifest(about)}, indent=2).encode()
+    about: dict[str, Any] = {"step": step, "seconds": seconds, "facts": dict(facts or {}), "files": {}}
     try:
         shutil.rmtree(aside, ignore_errors=True)
         _make_root(root)
         aside.mkdir()
-        for name, data in (*files.items(), (MANIFEST, manifest)):
-            write_new(aside / name, data)
+        for name, content in files.items():
+            about["files"][name] = write_new(aside / name, partial(content.write, going_on=going_on))
+        manifest = json.dumps(about | {"sha256": _of_manifest(about)}, indent=2).encode()
+        write_new(aside / MANIFEST, lambda file: file.write(manifest))
         sync_folder(aside)
+        going_on()
         _put_in_place(aside, final)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)  # first, for the bytes that it takes are free then
-        needed = sum(map(len, files.values()))
+        needed = sum(content.size for content in files.values())
         raise cannot_write(final, error, needed=needed, what="checkpoint ") from error
     return Checkpoint(step, final, seconds, about["facts"])
 
@@ -122,10 +140,8 @@ def verified(folder: Path) -> Checkpoint | None:
             return None
         for name, listed in about["files"].items():
             path = folder / name
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                if (file.tell(), digest) != (listed["size"], listed["sha256"]):
-                    return None
+            if not proof.holds(listed, path):
+                return None
     except OSError as error:
         if error.errno in _OF_DAMAGE:
             return None
@@ -249,8 +265,5 @@ def _cannot_read(path: Path, error: OSError) -> ResourceError:
 
 def _of_manifest(about: Mapping[str, Any]) -> str:
     """Return the checksum of what a manifest says, however it is laid out."""
-    return _digest(json.dumps(about, sort_keys=True, separators=(",", ":")).encode())
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    text = json.dumps(about, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

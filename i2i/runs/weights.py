@@ -7,19 +7,23 @@ of the header itself; callers add what a reader needs, such as `header.ModelHead
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from i2i.errors import DataError, Problem, RecipeError, ResourceError
-from i2i.system.atomic import write_bytes
+from i2i.runs import proof
+from i2i.system.atomic import write_with
 
 FORMAT = "2"
 READ = ("1", FORMAT)
@@ -33,6 +37,30 @@ LONGEST_HEADER = 10_000_000
 
 _BLANK = "0" * 64
 
+_CODES = {
+    torch.uint64: "U64",
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.complex64: "C64",
+    torch.float32: "F32",
+    torch.uint32: "U32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.uint16: "U16",
+    torch.int16: "I16",
+    torch.float8_e5m2fnuz: "F8_E5M2FNUZ",
+    torch.float8_e4m3fnuz: "F8_E4M3FNUZ",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""The kinds of numbers by safetensors' names, in the order in which it lays out its tensors."""
+
+_PLACES = {dtype: place for place, dtype in enumerate(_CODES)}
+
 
 @dataclass(frozen=True)
 class WeightsFile:
@@ -43,34 +71,107 @@ class WeightsFile:
     header: dict[str, Any]
 
 
-def encode(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
-    """Return a safetensors file as bytes; every header value is stored as JSON.
+class Snapshot:
+    """A weights file that is yet to be written: its header, and copies of its tensors on the CPU, in order.
 
-    `sha256` covers the tensor bytes alone, so that equal weights are known by it whatever their header;
-    `checksum` covers the header with `sha256` in it, and so the whole file.
-
-    Raises ResourceError for a header that no reader would take.
+    Taking one is cheap and the originals may change afterwards; every header value is stored as JSON. The
+    file is safetensors': the length of the header in eight bytes, the header, the tensors one after another.
     """
-    # safetensors refuses channels-last and shared memory, hence the plain copies.
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    raw = safetensors.torch.save(plain)
-    length = int.from_bytes(raw[:8], "little")
-    index, data = json.loads(raw[8 : 8 + length]), raw[8 + length :]
-    entries = {key: json.dumps(value, sort_keys=True) for key, value in header.items()}
-    entries |= {"format_version": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), "checksum": _BLANK}
-    index["__metadata__"] = entries
-    text = json.dumps(index, sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the format wants its data aligned to eight bytes
-    if len(text) > LONGEST_HEADER:
-        raise ResourceError(f"{_mb(len(text))} beside the tensors are too much for the header of a file.")
-    checksum = hashlib.sha256(text).hexdigest()
-    text = text.replace(_entry(_BLANK), _entry(checksum), 1)
-    return len(text).to_bytes(8, "little") + text + data
+
+    def __init__(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Copy `tensors`.
+
+        Raises ResourceError for a header that no reader would take, TypeError for a tensor that the format
+        has no place for.
+        """
+        for name, tensor in tensors.items():
+            if tensor.dtype not in _CODES or tensor.layout != torch.strided:
+                kind = f"{tensor.layout}, {tensor.dtype}".replace("torch.", "")
+                raise TypeError(f"a weights file has no place for '{name}' ({kind})")
+        order = sorted(tensors, key=lambda name: (_PLACES[tensors[name].dtype], name))
+        entries = {key: json.dumps(value, sort_keys=True) for key, value in header.items()}
+        entries |= {"format_version": FORMAT, "sha256": _BLANK, "checksum": _BLANK}
+        self._text = _header_text(tensors, order, entries)
+        self.tensors = {name: _copied(tensors[name]) for name in order}
+        self._head: bytes | None = None
+        self.header = header
+        self.size = 8 + len(self._text) + sum(tensor.nbytes for tensor in self.tensors.values())
+
+    def write(self, file: BinaryIO, going_on: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Write it all into an empty file, and return what proves that one to be whole, for a manifest.
+
+        The data are hashed as they are written for the first time. `going_on` is called before each tensor,
+        and may end it by an exception.
+        """
+        digest = hashlib.sha256()
+        file.write(self._head or bytes(8 + len(self._text)))
+        for tensor in self.tensors.values():
+            going_on()
+            data = tensor.reshape(-1).view(torch.uint8).numpy().data
+            file.write(data)
+            if self._head is None:
+                digest.update(data)
+        if self._head is None:
+            self._head = _sealed(self._text, digest.hexdigest())
+            file.seek(0)
+            file.write(self._head)
+            file.seek(0, os.SEEK_END)
+        return proof.of_weights(self._head, self.size)
+
+    def replace(self, path: Path, going_on: Callable[[], None] = lambda: None) -> None:
+        """Write it as the file `path` in one step, and wait until it is on the disk.
+
+        Raises ResourceError when the folder cannot be written or the disk is full.
+        """
+        write_with(path, lambda file: self.write(file, going_on), needed=self.size, durable=True)
+
+    def read(self, path: Path) -> WeightsFile:
+        """Return what a reader would find in it, were it the file `path`; the tensors are the same ones."""
+        entries = json.loads(self._text)["__metadata__"]
+        return WeightsFile(path, dict(self.tensors), _decoded(entries))
+
+
+def encode(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
+    """Return a weights file as bytes; see `Snapshot`."""
+    file = io.BytesIO()
+    Snapshot(tensors, header).write(file)
+    return file.getvalue()
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write a weights file in one step."""
-    write_bytes(path, encode(tensors, header), durable=True)
+    Snapshot(tensors, header).replace(path)
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    # safetensors has neither channels-last nor shared memory, hence a plain copy of each.
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu").copy_(tensor.detach())
+
+
+def _header_text(tensors: Mapping[str, Tensor], order: Sequence[str], entries: Mapping[str, str]) -> bytes:
+    """Return the header as it will stand in the file, but for the two checksums, which are blank."""
+    index: dict[str, Any] = {"__metadata__": entries}
+    end = 0
+    for name in order:
+        begin, end = end, end + tensors[name].nbytes
+        code, shape = _CODES[tensors[name].dtype], list(tensors[name].shape)
+        index[name] = {"dtype": code, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(index, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format wants its data aligned to eight bytes
+    if len(text) > LONGEST_HEADER:
+        raise ResourceError(f"{_mb(len(text))} beside the tensors are too much for the header of a file.")
+    return text
+
+
+def _sealed(text: bytes, sha256: str) -> bytes:
+    """Return the length of a header and the header, with the checksum of its data and its own.
+
+    `sha256` covers the tensor bytes alone, so that equal weights are known by it whatever their header;
+    `checksum` covers the header with `sha256` in it, and so the whole file.
+    """
+    text = text.replace(_entry(_BLANK, of="sha256"), _entry(sha256, of="sha256"), 1)
+    text = text.replace(_entry(_BLANK), _entry(hashlib.sha256(text).hexdigest()), 1)
+    return len(text).to_bytes(8, "little") + text
 
 
 def read(path: Path) -> WeightsFile:
@@ -99,10 +200,14 @@ def read(path: Path) -> WeightsFile:
     if raw[8 : 8 + len(text)] != text or _digest_after(raw, len(text)) != entries.get("sha256"):
         raise DataError(f"{path} is damaged: its tensors do not match their checksum.")
     try:
-        header = {key: value if key in OWN else json.loads(value) for key, value in entries.items()}
+        header = _decoded(entries)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: its header does not parse.") from error
     return WeightsFile(path, tensors, header)
+
+
+def _decoded(entries: Mapping[str, str]) -> dict[str, Any]:
+    return {key: value if key in OWN else json.loads(value) for key, value in entries.items()}
 
 
 def _header(path: Path) -> tuple[bytes, dict[str, str]]:
@@ -142,8 +247,8 @@ def _verified(text: bytes, checksum: str) -> bool:
     return hashlib.sha256(blank).hexdigest() == checksum
 
 
-def _entry(checksum: str) -> bytes:
-    return f'"checksum":"{checksum}"'.encode()
+def _entry(checksum: str, *, of: str = "checksum") -> bytes:
+    return f'"{of}":"{checksum}"'.encode()
 
 
 def _digest_after(raw: bytes, header: int) -> str:

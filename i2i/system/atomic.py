@@ -6,15 +6,17 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 from i2i.errors import ResourceError
 
 TEMPORARY = ".i2i-"
 """How the names of unfinished files begin."""
 
+_Returned = TypeVar("_Returned")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -23,15 +25,20 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
 
     Raises ResourceError when the folder cannot be written or the disk is full.
     """
+    write_with(path, lambda file: file.write(data), needed=len(data), durable=durable)
+
+
+def write_with(path: Path, fill: Callable[[BinaryIO], object], *, needed: int, durable: bool = False) -> None:
+    """Replace `path` in one step with what `fill` writes, which are so many bytes; as `write_bytes`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
     except OSError as error:
-        raise cannot_write(path, error, needed=len(data)) from error
+        raise cannot_write(path, error, needed=needed) from error
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            fill(file)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -41,7 +48,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
             sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise cannot_write(path, error, needed=len(data)) from error
+        raise cannot_write(path, error, needed=needed) from error
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
@@ -49,12 +56,13 @@ def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     write_bytes(path, text.encode(), durable=durable)
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that nobody reads yet, and wait until it is on the disk; raises OSError."""
+def write_new(path: Path, fill: Callable[[BinaryIO], _Returned]) -> _Returned:
+    """Let `fill` write a file that nobody reads yet, and wait until it is on the disk; raises OSError."""
     with path.open("xb") as file:
-        file.write(data)
+        returned = fill(file)
         file.flush()
         os.fsync(file.fileno())
+    return returned
 
 
 def cannot_write(path: Path, error: OSError, *, needed: int, what: str = "") -> ResourceError:

@@ -92,10 +92,10 @@ def test_a_run_cut_before_its_first_checkpoint_starts_over_by_itself(load, tmp_p
 
 def rewritten(folder: Path, change) -> None:
     """Save the checkpoint in `folder` again with another trainer state, as one that verifies."""
-    files = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
-    file = weights.read(folder / "trainer.safetensors")
-    header = {key: value for key, value in file.header.items() if key not in ("format_version", "sha256")}
-    files["trainer.safetensors"] = weights.encode(file.tensors, change(header))
+    read = {path.name: weights.read(path) for path in folder.glob("*.safetensors")}
+    headers = {name: dict(file.header) for name, file in read.items()}
+    headers["trainer.safetensors"] = change(headers["trainer.safetensors"])
+    files = {name: weights.Snapshot(file.tensors, headers[name]) for name, file in read.items()}
     checkpoint.save(folder.parent, int(folder.name), files)
 
 

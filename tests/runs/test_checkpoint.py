@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from i2i.errors import ResourceError
 from i2i.runs import checkpoint
 
-FILES = {"generator.safetensors": b"weights", "trainer.safetensors": b"state"}
+
+@dataclass(frozen=True)
+class Plain:
+    """A file of any content, of which a manifest holds the checksum of the whole, as the first ones did."""
+
+    content: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def write(self, file: BinaryIO, going_on: Callable[[], None]) -> dict[str, object]:
+        file.write(self.content)
+        return {"size": self.size, "sha256": hashlib.sha256(self.content).hexdigest()}
+
+
+FILES = {"generator.safetensors": Plain(b"weights"), "trainer.safetensors": Plain(b"state")}
 
 
 @pytest.fixture
@@ -177,7 +196,7 @@ def test_what_is_damaged_is_set_aside_under_a_name_of_its_own(root):
 
 
 def test_the_same_step_again_replaces_the_checkpoint(root):
-    checkpoint.save(root, 10, {"trainer.safetensors": b"other"})
+    checkpoint.save(root, 10, {"trainer.safetensors": Plain(b"other")})
     assert names(root) == ["000005", "000010"]
     assert (root / "000010" / "trainer.safetensors").read_bytes() == b"other"
     assert checkpoint.newest(root).step == 10
@@ -208,5 +227,5 @@ def test_an_old_checkpoint_that_cannot_be_removed_is_a_note(root):
 def test_a_save_that_fails_leaves_what_was_there(root):
     before = bytes_below(root)
     with pytest.raises(ResourceError, match=r"checkpoint .*000010 cannot be written"):
-        checkpoint.save(root, 10, FILES | {"no/folder": b"x"})
+        checkpoint.save(root, 10, FILES | {"no/folder": Plain(b"x")})
     assert bytes_below(root) == before

@@ -1,0 +1,119 @@
+"""Saving while training goes on: copies are taken between two steps, and written in a thread beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from threading import Event, Thread
+from typing import Any
+
+from i2i.runs import checkpoint
+from i2i.runs.checkpoint import Unwritten
+from i2i.runs.folder import RunFolder
+from i2i.runs.weights import Snapshot
+
+Notes = list[str]
+
+
+class Saver:
+    """Writes what is saved of a run, one after another and each in its order, in a thread of its own.
+
+    Its methods are for the thread that trains. Only one save is in hand at a time: whoever is about to take
+    the copies for another `wait`s, so that there are never two states in memory beside the one that trains.
+    What goes wrong is raised by `look` and `wait`, once.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        keep: int,
+        facts: Mapping[str, Any],
+        note: Callable[[str], None],
+    ) -> None:
+        """`keep` are the checkpoints that stay, `facts` stand in each; `note` takes what a person is told."""
+        self._folder, self._keep, self._facts, self._note = folder, keep, facts, note
+        self._in_hand: Future[tuple[int, Notes]] | None = None
+        self._given_up = Event()
+        self.saved_at = 0
+        """The step of the newest checkpoint that is known to be on the disk; what is before the first one is
+        not worth saving."""
+
+    def start(
+        self, step: int, files: Mapping[str, Unwritten], model: Snapshot | None, *, seconds: float
+    ) -> None:
+        """Begin to save `step`, made in so many `seconds`: its `files` as a checkpoint, then the `model`.
+
+        In this order, as a model that stands alone could not be told from one whose run was lost; where the
+        run is killed in between, the next start writes the model. What metrics.jsonl holds so far is on the
+        disk before.
+        """
+
+        def save() -> tuple[int, Notes]:
+            self._folder.sync()
+            checkpoint.save(
+                self._folder.checkpoints,
+                step,
+                files,
+                seconds=seconds,
+                facts=self._facts,
+                going_on=self._going_on,
+            )
+            if model is not None:
+                model.replace(self._folder.model, self._going_on)
+            return step, checkpoint.prune(self._folder.checkpoints, self._keep)
+
+        self._start(save)
+
+    def start_model(self, model: Snapshot) -> None:
+        """Begin to write the `model` alone, of the step whose checkpoint was saved last."""
+
+        def save() -> tuple[int, Notes]:
+            model.replace(self._folder.model, self._going_on)
+            return self.saved_at, []
+
+        self._start(save)
+
+    def look(self) -> None:
+        """Raise what went wrong with a save that has ended meanwhile; wait for nothing."""
+        if self._in_hand is not None and self._in_hand.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for the save in hand, if there is one, and raise what went wrong with it."""
+        if self._in_hand is None:
+            return
+        ended = self._in_hand
+        wait([ended])  # by itself, as a second Ctrl-C may end this, and then it is in hand still
+        self._in_hand = None
+        self.saved_at, notes = ended.result()
+        for text in notes:
+            self._note(text)
+
+    def give_up(self) -> None:
+        """End the save in hand where it is: what it had not committed is not there."""
+        self._given_up.set()
+        with suppress(GivenUpError):
+            self.wait()
+
+    def _start(self, save: Callable[[], tuple[int, Notes]]) -> None:
+        self.wait()
+        self._in_hand = ended = Future[tuple[int, Notes]]()
+
+        def work() -> None:
+            try:
+                ended.set_result(save())
+            except BaseException as error:
+                ended.set_exception(error)  # raised again by whoever waits
+
+        # A daemon, for a process that is told a second time to end does not wait for the disk.
+        Thread(target=work, name="saving", daemon=True).start()
+
+    def _going_on(self) -> None:
+        if self._given_up.is_set():
+            raise GivenUpError
+
+
+class GivenUpError(Exception):
+    """Ends a save that nobody waits for any more."""

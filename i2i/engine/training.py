@@ -1,0 +1,337 @@
+"""The loop: step, log, save, tell the callbacks, validate.
+
+It knows nothing of GANs: a method takes the step. What is written down at a step is a function of the
+recipe and of that step alone, so a run that was killed and resumed ends where an undisturbed one would.
+A step's state is saved before callbacks and validation, so that nothing that fails there costs any
+training.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from torch import Tensor
+
+from i2i.building.probe import NetworkFacts
+from i2i.data.fingerprint import Fingerprint
+from i2i.engine import resuming
+from i2i.engine.cost import COST, cost_from
+from i2i.engine.observer import Observer
+from i2i.engine.recorder import Recorder
+from i2i.engine.resuming import Resumption
+from i2i.engine.saving import Saver
+from i2i.engine.session import TRAINER, Duties, Session
+from i2i.engine.slowdown import Slowdown
+from i2i.engine.throughput import Throughput
+from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, ran_out_of_memory
+from i2i.kinds import Data
+from i2i.recipe.recipe import Recipe
+from i2i.records import Batch
+from i2i.runs.folder import RunFolder
+from i2i.system.atomic import write_text
+from i2i.system.device import Runtime
+from i2i.system.signals import Signals
+
+
+class Training:
+    """The loop, and what it holds on to from one step to the next."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Mapping[str, Data],
+        runtime: Runtime,
+        folder: RunFolder,
+        observer: Observer,
+        signals: Signals,
+        begun: Resumption | None,
+        marks: Mapping[str, Fingerprint],
+    ) -> None:
+        self._recipe, self._folder, self._observer, self._signals = recipe, folder, observer, signals
+        self._begun, self._marks = begun, marks
+        self._doing = "this step"  # what a signal has to wait for
+        signals.tell = lambda: observer.stopping(self._doing)
+        self._recorder = Recorder(recipe, folder, observer, data)
+        about = folder.provenance()
+        self._cost = cost_from(about.get(COST))
+        self._slowdown = Slowdown(folder.root, threads=runtime.threads, on_cpu=runtime.device == "cpu")
+        self._session = Session(
+            recipe,
+            data=data,
+            runtime=runtime,
+            provenance={
+                **{key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
+                "data": marks,
+            },
+            folder=folder.root,
+            start=begun is None or begun.found.sound is None,
+            show=self._recorder.show,
+        )
+        self._duties = Duties()
+        self._saver = Saver(folder, keep=recipe.train.keep, facts={"data": marks}, note=observer.note)
+        self._steps_whole = True  # False while a step is being made
+
+    def begin(self, facts: list[NetworkFacts]) -> None:
+        """Go on from the newest checkpoint, if there is one, and say so."""
+        session, seconds, notes = self._session, 0.0, list[str]()
+        if self._begun and (found := resuming.load(session, self._folder, self._begun, notes)):
+            seconds, self._duties = found
+            self._saver.saved_at = session.step
+            if self._begun.extension:
+                session.waited = 0  # who extends a run is patient again
+        notes += self._recorder.open(session, validated=not self._duties.validation)
+        for note in notes:
+            self._observer.note(note)
+        self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
+        self._throughput = Throughput(seconds)
+        self._recorder.begin(session, facts, self._cost)
+
+    def run(self, stop_at: int | None) -> tuple[str, dict[str, Any]]:
+        """Train to the end, or to `stop_at`, and close the books whatever happens.
+
+        Returns how it ended, "done" or "stopped", and the summary.
+        """
+        session = self._session
+        stop = min(stop_at or session.total_steps, session.total_steps)
+        error: BaseException | None = None
+        try:
+            self._tell("run_start")
+            if self._duties:
+                self._settle()
+                self._save(model=False)  # the one that is there is of this step, or newer
+            self._train(stop)
+            self._saver.wait()
+            self._tell_of_patience()
+        except BaseException as caught:
+            error = caught
+            self._rescue(caught)
+            self._keep_traceback(caught)
+            raise
+        finally:
+            status = _status(error, finished=session.is_over)
+            summary = self._close(status, error)
+        return status, summary
+
+    def _train(self, stop: int) -> None:
+        session, throughput = self._session, self._throughput
+        images = self._recipe.data.settings.batch_size * session.accumulate
+        batches = session.batches(last=stop * session.accumulate)
+        self._saver.wait()  # the first batch forks the workers, which is to be where no thread writes
+        throughput.restart()
+        while session.step < stop and not session.is_over:
+            self._saver.look()
+            begun = time.perf_counter()
+            with throughput.waiting():
+                chosen = self._next(batches)
+            loaded = time.perf_counter()
+            self._steps_whole = False
+            logs = session.advance(chosen)
+            # Before anything that can fail: what is saved of this step holds what it still asks for.
+            self._duties = self._due(logs)
+            self._steps_whole = True
+            throughput.add(images)
+            if told := self._slowdown.add(time.perf_counter() - begun, waited=loaded - begun):
+                self._observer.note(told)
+            self._follow_up(logs, stop)
+
+    def _tell_of_patience(self) -> None:
+        """Say why training ended before its last step, if it did."""
+        session, train = self._session, self._recipe.train
+        if session.out_of_patience and session.step < session.total_steps:
+            figure = str(train.save_best).partition(":")[0]
+            count = "validation has" if train.patience == 1 else f"{train.patience} validations have"
+            self._observer.note(
+                f"Ended early, as {count} found no better {figure} than {session.best[figure]:.4g}: "
+                "that model is the one that is kept."
+            )
+
+    def _next(self, batches: Iterator[Batch]) -> list[Batch]:
+        """Return the batches of the next step; where a signal has ended the workers too, end as it asks."""
+        try:
+            return [next(batches) for _ in range(self._session.accumulate)]
+        except RuntimeError:
+            if self._signals.received is None:
+                raise
+            raise self._interrupted(self._signals.received) from None
+
+    def _interrupted(self, signal: int) -> Interrupted:
+        """Return what ends the run as the signal asks, once what is being saved is on the disk."""
+        self._saver.wait()
+        return Interrupted(
+            signal,
+            f"interrupted after step {self._session.step:,}; the state is saved. "
+            f"To go on, run the same recipe with --out {self._folder.root}",
+        )
+
+    def _due(self, logs: Mapping[str, Tensor]) -> Duties:
+        """Return what the step just made asks for: the callbacks whose turn it is, a validation."""
+        step, last = self._session.step, self._session.step == self._session.total_steps
+        return Duties(
+            [s.name for s in self._recipe.section("callbacks") if step % s.settings.every == 0],
+            validation=last or step % self._recipe.train.eval_every == 0,
+            logs=logs,
+        )
+
+    def _follow_up(self, logs: Mapping[str, Tensor], stop: int) -> None:
+        """Do what is due after a step: log it, save it, tell the callbacks, validate."""
+        session, train = self._session, self._recipe.train
+        step, last = session.step, session.step == session.total_steps
+        logged = step == 1 or last or step % train.log_every == 0
+        if logged or session.run.watches_for_free:
+            session.run.check_finite()
+        if logged:
+            self._recorder.train(session, logs, self._throughput)
+        self._recorder.progress(session, self._throughput)
+        if logged:
+            self._throughput.close()
+        signal = self._signals.received
+        ends = step == stop or signal is not None
+        if ends or self._duties.validation or step % train.save_every == 0:
+            self._save(self._duties)
+        if signal is not None and not last:
+            raise self._interrupted(signal)
+        owed = bool(self._duties)
+        self._settle()
+        signal = self._signals.received  # one may have come meanwhile
+        if owed and (ends or signal is not None or session.is_over):
+            self._save()  # with nothing left to do: whoever resumes here does none of it again
+        if owed and signal is not None and not session.is_over:
+            raise self._interrupted(signal)
+
+    def _settle(self) -> None:
+        """Do what the step just made still asks for, in the order of `Duties`."""
+        duties = self._duties
+        while duties.callbacks:
+            self._tell("step_end", duties.logs, only=duties.callbacks[0])
+            del duties.callbacks[0]
+        if duties.validation:
+            self._doing = "this validation"
+            with self._throughput.paused():
+                self._validate()
+            duties.validation, self._doing = False, "this step"
+
+    def _validate(self) -> None:
+        session = self._session  # which is finite: it was saved before this
+        if session.scorer.metrics:
+            self._observer.stage("validating")
+            metrics, copied = session.evaluate()
+            session.observe(metrics)
+            self._recorder.validation(session, metrics, copied, self._throughput)
+            self._recorder.show_worst(session)
+            best = session.is_best()
+            if best:
+                self._saver.wait()
+                self._saver.start_model(session.model_file())
+            if best or self._recipe.train.save_best is None:
+                write_text(self._folder.images, session.scores.csv())
+        self._tell("eval_end", dict(session.figures))
+        self._recorder.write_report(session, self._throughput)
+
+    def _save(self, duties: Duties | None = None, *, model: bool = True) -> None:
+        """Begin to save the step just made, before its `duties`, and the `model` unless a better one is kept.
+
+        Training pauses for the save before this one, if that is still being written, and for the copies.
+        """
+        session = self._session
+        with self._throughput.paused():
+            self._saver.wait()
+            files = session.files(duties)
+            exported = session.model_file(files) if model and not session.best else None
+            self._saver.start(session.step, files, exported, seconds=self._throughput.seconds)
+            self._recorder.write_report(session, self._throughput)
+
+    def _rescue(self, error: BaseException) -> None:
+        """Save the last whole step after an error outside of it, with what it still asks for.
+
+        Someone who asks a second time for an end wants it at once.
+        """
+        step = self._session.step
+        if isinstance(error, KeyboardInterrupt):
+            self._saver.give_up()
+            if step > self._saver.saved_at:
+                told = f"Ended at once: what came after step {self._saver.saved_at:,} is not saved."
+                self._observer.note(told)
+            return
+        try:
+            self._saver.wait()
+        except (I2IError, OSError) as other:
+            self._observer.note(f"Beside that, what was being saved could not be written: {other}")
+        if step <= self._saver.saved_at or not self._steps_whole:
+            return
+        try:
+            if isinstance(error, DivergedError):
+                self._keep_networks()
+            else:
+                self._save(self._duties)
+                self._saver.wait()
+                self._observer.note(f"The state after step {step:,} is saved.")
+        except (I2IError, OSError) as later:
+            self._observer.note(f"After that, step {step:,} could not be saved: {later}")
+
+    def _keep_networks(self) -> None:
+        """Keep the networks as they were before the update that was left out.
+
+        They are no checkpoint: a step without one of its updates is none that a run goes on from.
+        """
+        for name, content in self._session.files().items():
+            if name != TRAINER:
+                content.replace(self._folder.diverged / name)
+        saved_at = self._saver.saved_at
+        last = f"the last checkpoint is of step {saved_at:,}" if saved_at else "there is no checkpoint"
+        self._observer.note(
+            f"The networks as they were before that are in {self._folder.diverged}, for init_from; {last}."
+        )
+
+    def _tell(self, event: str, *details: Any, only: str | None = None) -> None:
+        """Call `event` on the callbacks that have it."""
+        for name, callback in self._session.callbacks.items():
+            if only in (None, name) and hasattr(callback, event):
+                getattr(callback, event)(self._session.run, *details)
+
+    def _close(self, status: str, error: BaseException | None) -> dict[str, Any]:
+        """Write the summary and the report; what goes wrong here does not hide `error`."""
+        try:
+            try:
+                self._tell("run_end", error)
+            finally:
+                summary = self._recorder.end(self._session, status, self._throughput, error=_sentence(error))
+        except Exception as later:
+            if error is None:
+                self._keep_traceback(later)
+                raise
+            self._observer.note(f"After that, {type(later).__name__}: {later}")
+            return {}
+        return summary
+
+    def _keep_traceback(self, error: BaseException) -> None:
+        """Leave the whole story of what nobody foresaw in the folder, for whoever mends it."""
+        told = isinstance(error, I2IError) and not _raised_by_a_component(error)
+        foreseen = told or not isinstance(error, Exception) or ran_out_of_memory(error)
+        if foreseen:
+            return
+        with suppress(I2IError, OSError):  # a full disk must not hide `error`
+            write_text(self._folder.traceback, "".join(traceback.format_exception(error)))
+            self._observer.note(f"The whole traceback is in {self._folder.traceback}")
+
+
+def _raised_by_a_component(error: I2IError) -> bool:
+    """Whether there is another exception behind `error`, which its component's author wants to see."""
+    return isinstance(error, PluginError) and error.__cause__ is not None
+
+
+def _status(error: BaseException | None, *, finished: bool) -> str:
+    if error is None:
+        return "done" if finished else "stopped"
+    if isinstance(error, (Interrupted, KeyboardInterrupt)):
+        return "interrupted"
+    return "diverged" if isinstance(error, DivergedError) else "failed"
+
+
+def _sentence(error: BaseException | None) -> str:
+    if error is None or isinstance(error, Interrupted):
+        return ""
+    return str(error) or type(error).__name__
