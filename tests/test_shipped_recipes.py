@@ -12,13 +12,14 @@ from i2i.building.probe import probe
 from i2i.errors import PluginError
 from i2i.kinds import ImageSpec, PairSpec
 from i2i.plugins.catalog import Catalog
-from i2i.recipe.recipe import load_recipe
+from i2i.recipe.recipe import differences, load_recipe
 
 ROOT = Path(__file__).parents[1]
 ALL = sorted((ROOT / "recipes").rglob("*.toml"))
 BENCHMARKS = [path for path in ALL if path.parent.name == "bench"]
 FILES = [path for path in ALL if path not in BENCHMARKS]
 PAPER = [path for path in FILES if path.parent.name == "paper"]
+ABLATIONS = [path for path in FILES if path.parent.name == "ablations"]
 DRAWINGS = "openmoji" in Catalog.installed().namespaces()
 """Whether the package is here whose images most recipes name."""
 
@@ -93,6 +94,23 @@ def test_the_papers_recipes_have_the_papers_settings(name, epochs, batch, direct
     assert recipe.slots["losses.l1"].settings.weight == 100.0
     assert recipe.method.params == {"test_dropout": True, "test_norm": "batch", "pool": 0}
     assert recipe.slots["optimizers.generators"].params["betas"] == (0.5, 0.999)
+
+
+@pytest.mark.parametrize("path", ABLATIONS, ids=lambda path: path.stem)
+def test_an_ablation_has_nothing_that_the_default_recipe_adds_to_the_paper(path):
+    recipe = load_recipe(path, set=[] if DRAWINGS else ["data.use=shapes"])
+    assert recipe.train.ema == 0
+    assert [slot.name for slot in recipe.section("transforms")] == ["mirror"]
+    assert recipe.method.params["test_dropout"] is (path.stem != "dropout-off")
+
+
+def test_plain_networks_differ_from_l1_cgan_in_what_is_adversarial_alone():
+    own = [] if DRAWINGS else ["data.use=shapes"]
+    reference = load_recipe("ablation-l1-cgan", set=own)
+    plain = load_recipe("ablation-l1", set=own)
+    changed = {key.split(".")[0] for key, _, _ in differences(reference.table, plain.table)}
+    assert changed - {"name", "summary"} == {"discriminators", "losses", "optimizers"}
+    assert [slot.name for slot in plain.section("losses")] == ["l1"]
 
 
 def test_what_could_not_be_verified_is_said():

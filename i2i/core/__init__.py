@@ -173,6 +173,7 @@ BENCHMARKS = (
     ("adversarial", "five adversarial losses beside L1"),
     ("l1-or-l2", "why L1 and not L2"),
     ("dropout-at-test", "does dropout at test give variety?"),
+    ("default-recipe", "what the default recipe adds to a plain pix2pix"),
 )
 """Files in ``recipes/bench``, and what each is about; the question that it asks is in the file."""
 
