@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
@@ -14,6 +14,7 @@ from i2i.runs.folder import RunFolder
 from i2i.runs.weights import Snapshot
 
 Notes = list[str]
+"""What a save has to tell the person."""
 
 
 class Saver:
@@ -34,11 +35,10 @@ class Saver:
     ) -> None:
         """`keep` are the checkpoints that stay, `facts` stand in each; `note` takes what a person is told."""
         self._folder, self._keep, self._facts, self._note = folder, keep, facts, note
-        self._in_hand: Future[tuple[int, Notes]] | None = None
+        self._in_hand: tuple[Thread, Future[Notes]] | None = None
         self._given_up = Event()
         self.saved_at = 0
-        """The step of the newest checkpoint that is known to be on the disk; what is before the first one is
-        not worth saving."""
+        """The step of the newest checkpoint that is on the disk; 0 before there is one."""
 
     def start(
         self, step: int, files: Mapping[str, Unwritten], model: Snapshot | None, *, seconds: float
@@ -50,7 +50,7 @@ class Saver:
         disk before.
         """
 
-        def save() -> tuple[int, Notes]:
+        def save() -> Notes:
             self._folder.sync()
             checkpoint.save(
                 self._folder.checkpoints,
@@ -60,35 +60,35 @@ class Saver:
                 facts=self._facts,
                 going_on=self._going_on,
             )
+            self.saved_at = step
             if model is not None:
                 model.replace(self._folder.model, self._going_on)
-            return step, checkpoint.prune(self._folder.checkpoints, self._keep)
+            return checkpoint.prune(self._folder.checkpoints, self._keep)
 
         self._start(save)
 
     def start_model(self, model: Snapshot) -> None:
         """Begin to write the `model` alone, of the step whose checkpoint was saved last."""
 
-        def save() -> tuple[int, Notes]:
+        def save() -> Notes:
             model.replace(self._folder.model, self._going_on)
-            return self.saved_at, []
+            return []
 
         self._start(save)
 
     def look(self) -> None:
         """Raise what went wrong with a save that has ended meanwhile; wait for nothing."""
-        if self._in_hand is not None and self._in_hand.done():
+        if self._in_hand is not None and self._in_hand[1].done():
             self.wait()
 
     def wait(self) -> None:
         """Wait for the save in hand, if there is one, and raise what went wrong with it."""
         if self._in_hand is None:
             return
-        ended = self._in_hand
-        wait([ended])  # by itself, as a second Ctrl-C may end this, and then it is in hand still
+        thread, result = self._in_hand
+        thread.join()  # a second Ctrl-C may end this, and then it is in hand still
         self._in_hand = None
-        self.saved_at, notes = ended.result()
-        for text in notes:
+        for text in result.result():
             self._note(text)
 
     def give_up(self) -> None:
@@ -97,18 +97,20 @@ class Saver:
         with suppress(GivenUpError):
             self.wait()
 
-    def _start(self, save: Callable[[], tuple[int, Notes]]) -> None:
+    def _start(self, save: Callable[[], Notes]) -> None:
         self.wait()
-        self._in_hand = ended = Future[tuple[int, Notes]]()
+        result = Future[Notes]()
 
         def work() -> None:
             try:
-                ended.set_result(save())
+                result.set_result(save())
             except BaseException as error:
-                ended.set_exception(error)  # raised again by whoever waits
+                result.set_exception(error)  # raised again by whoever waits
 
         # A daemon, for a process that is told a second time to end does not wait for the disk.
-        Thread(target=work, name="saving", daemon=True).start()
+        thread = Thread(target=work, name="saving", daemon=True)
+        thread.start()
+        self._in_hand = thread, result
 
     def _going_on(self) -> None:
         if self._given_up.is_set():

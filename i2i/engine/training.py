@@ -249,18 +249,18 @@ class Training:
 
         Someone who asks a second time for an end wants it at once.
         """
-        step = self._session.step
-        if isinstance(error, KeyboardInterrupt):
-            self._saver.give_up()
-            if step > self._saver.saved_at:
-                told = f"Ended at once: what came after step {self._saver.saved_at:,} is not saved."
-                self._observer.note(told)
-            return
+        at_once, step = isinstance(error, KeyboardInterrupt), self._session.step
         try:
-            self._saver.wait()
+            if at_once:
+                self._saver.give_up()
+            else:
+                self._saver.wait()
         except (I2IError, OSError) as other:
             self._observer.note(f"Beside that, what was being saved could not be written: {other}")
-        if step <= self._saver.saved_at or not self._steps_whole:
+        saved_at = self._saver.saved_at
+        if step > saved_at and at_once:
+            self._observer.note(f"Ended at once: what came after step {saved_at:,} is not saved.")
+        if step <= saved_at or not self._steps_whole or at_once:
             return
         try:
             if isinstance(error, DivergedError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ TEMPORARY = ".i2i-"
 """How the names of unfinished files begin."""
 
 _Returned = TypeVar("_Returned")
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+"""How a file is made that is not there yet; `tempfile` would make one that nobody else may read."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -32,17 +36,16 @@ def write_with(path: Path, fill: Callable[[BinaryIO], object], *, needed: int, d
     """Replace `path` in one step with what `fill` writes, which are so many bytes; as `write_bytes`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
+        temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+        handle = os.open(temporary, _NEW, 0o666)
     except OSError as error:
         raise cannot_write(path, error, needed=needed) from error
-    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             fill(file)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         if durable:
             sync_folder(path.parent)
@@ -115,9 +118,3 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

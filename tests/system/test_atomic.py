@@ -6,7 +6,9 @@ import errno
 import os
 import re
 import shutil
+import stat
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,6 +35,17 @@ def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path):
     path = tmp_path / ("n" * 251 + ".png")
     write_bytes(path, b"x")
     assert path.read_bytes() == b"x"
+
+
+def test_a_file_is_for_whom_the_process_says_also_where_two_threads_write(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda name: write_text(tmp_path / str(name), "x"), range(400)))
+        assert os.umask(0o027) == 0o027
+        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o640}
+    finally:
+        os.umask(before)
 
 
 def test_what_stands_in_the_way_is_a_sentence_and_leaves_nothing_behind(tmp_path):
