@@ -22,13 +22,13 @@ from i2i.maps import as_features, as_maps
 class Judge:
     """A discriminator under its name; a conditional one sees the condition first, then the image.
 
-    `eagerly` is the context in which a module that is compiled runs as it is written.
+    `eagerly` gives the context in which a module that is compiled runs as it is written, if it is.
     """
 
     name: str
     module: nn.Module
     conditional: bool
-    eagerly: Callable[[], AbstractContextManager[object]] = nullcontext
+    eagerly: Callable[[], AbstractContextManager[object]] | None = None
 
     def look(self, image: Tensor, condition: Tensor | None = None) -> Any:
         """Return the module's own output for `image`, beside `condition` if it is conditional."""
@@ -50,7 +50,7 @@ class Judge:
         """Return the judge as a function of the image alone, as penalties want it: never compiled."""
 
         def judge(image: Tensor) -> list[Tensor]:
-            with self.eagerly():
+            with self.eagerly() if self.eagerly else nullcontext():
                 return self.maps(image, condition)
 
         return judge
