@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i import testtime
+from i2i.building.unfilled import without_initial_weights
 from i2i.data.scale import scale_of
 from i2i.errors import DataError, I2IError, PluginError, Problem, RecipeError
 from i2i.images import write_image
@@ -107,7 +108,7 @@ def load_model(
         with torch.device("meta"):
             shapes = bound.call(**channels, fetch=False)
             weights.load_into(shapes, file.tensors, source=str(file.path), target=entry.ref)
-        with seeded(0, "load"):
+        with seeded(0, "load"), without_initial_weights():
             module: nn.Module = bound.call(**channels, fetch=False)
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{file.path} is not a model that {entry.ref} can make: {error}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from i2i.errors import DataError, Problem, RecipeError, ResourceError
@@ -33,10 +35,24 @@ LONGEST_HEADER = 10_000_000
 
 _BLANK = "0" * 64
 
+_DTYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+}
+"""The kinds of numbers by the names that safetensors gives them, but for rare ones."""
+
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What was read: tensors by name and the header's entries, JSON decoded."""
+    """What was read: tensors by name, which share one piece of memory, and the header's entries, JSON decoded."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -90,19 +106,51 @@ def read(path: Path) -> WeightsFile:
     if version != "1" and not _verified(text, entries.get("checksum", "")):
         raise DataError(f"{path} is damaged: its header does not match its checksum.")
     try:
-        raw = path.read_bytes()
-        tensors = safetensors.torch.load(raw)
+        raw = _bytes_of(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, safetensors.SafetensorError) as error:
-        raise _no_weights(path, _first_line(error)) from error
     if raw[8 : 8 + len(text)] != text or _digest_after(raw, len(text)) != entries.get("sha256"):
         raise DataError(f"{path} is damaged: its tensors do not match their checksum.")
+    try:
+        tensors = _tensors(raw, text)
+    except (ValueError, safetensors.SafetensorError) as error:
+        raise _no_weights(path, _first_line(error)) from error
     try:
         header = {key: value if key in OWN else json.loads(value) for key, value in entries.items()}
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: its header does not parse.") from error
     return WeightsFile(path, tensors, header)
+
+
+def _bytes_of(path: Path) -> bytearray:
+    """Return a file in memory that tensors may share and change."""
+    with path.open("rb", buffering=0) as file:
+        raw = bytearray(path.stat().st_size)
+        count = 0
+        while count < len(raw) and (more := file.readinto(memoryview(raw)[count:])):
+            count += more
+    return raw
+
+
+def _tensors(raw: bytearray, text: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a file with the header `text`; they share its memory, which saves a copy.
+
+    Where a kind of number is rare, or stands where memory does not suit it, safetensors itself reads them.
+    """
+    index = json.loads(text)
+    index.pop("__metadata__", None)
+    found = {}
+    for name, entry in index.items():
+        dtype, shape = _DTYPES.get(entry["dtype"]), entry["shape"]
+        offset = 8 + len(text) + entry["data_offsets"][0]
+        if dtype is None or offset % dtype.itemsize:
+            return safetensors.torch.load(bytes(raw))
+        if 0 in shape:
+            found[name] = torch.empty(shape, dtype=dtype)
+        else:
+            count = math.prod(shape)
+            found[name] = torch.frombuffer(raw, dtype=dtype, count=count, offset=offset).view(shape)
+    return found
 
 
 def _header(path: Path) -> tuple[bytes, dict[str, str]]:
