@@ -52,7 +52,7 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What was read: tensors by name, which share one piece of memory, and the header's entries, JSON decoded."""
+    """What was read: tensors by name, which share memory, and the header's entries, JSON decoded."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -194,7 +194,7 @@ def _entry(checksum: str) -> bytes:
     return f'"checksum":"{checksum}"'.encode()
 
 
-def _digest_after(raw: bytes, header: int) -> str:
+def _digest_after(raw: bytes | bytearray, header: int) -> str:
     return hashlib.sha256(memoryview(raw)[8 + header :]).hexdigest()
 
 
