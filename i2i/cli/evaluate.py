@@ -56,6 +56,10 @@ def evaluate(
         Path | None, typer.Option(help="Folder for the files; eval/ in the run's folder, or here.")
     ] = None,
     device: DeviceOption = "auto",
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        typer.Option(help="What the model computes in; figures are compared with those of the same."),
+    ] = "fp32",
     plugin: PluginOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -69,8 +73,10 @@ def evaluate(
     ):
         from i2i.models.evaluation import evaluate_trained
         from i2i.models.trained import find_trained
+        from i2i.system.memory import keep_freed_memory
 
         check()
+        keep_freed_memory()
         catalog = open_catalog(plugin)
         added = [f"metrics.{name.rpartition('/')[2]}.use={name}" for name in metric or ()]
         trained = find_trained(
@@ -89,6 +95,7 @@ def evaluate(
             catalog=catalog,
             device=device,
             draws=draws,
+            precision=precision,
             note=tell,
             watch=watch,
         )

@@ -1,6 +1,6 @@
 """A trained model scored on a split of its data: figures, each image's own, and what they mean.
 
-The model runs as `i2i translate` runs it: in float32, with the test settings of its file.
+The model runs with the test settings of its file, as `i2i translate` runs it; in float32, unless told not to.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from statistics import stdev
-from typing import Any
+from typing import Any, Literal
+
+from torch import Tensor
 
 from i2i.building import components
 from i2i.building.blame import components_blamed
@@ -26,6 +28,8 @@ from i2i.models.translate import Model, load_model, translate
 from i2i.pages.numbers import Against, against_copying
 from i2i.plugins.catalog import Catalog
 from i2i.system.device import resolve
+
+HALVED = "The model computed in bf16: compare these figures with others of bf16."
 
 Watch = Callable[[Iterable[Batch], int, str], Iterable[Batch]]
 """Passes batches on and shows how far they have come: (batches, how many, what they are for)."""
@@ -58,6 +62,7 @@ class Evaluation:
     model: str
     split: Split
     seed: int
+    precision: Literal["fp32", "bf16"]
     draws: Mapping[str, int]
     image: ImageSpec
     scale: Scale
@@ -91,6 +96,7 @@ class Evaluation:
             "depth": self.image.depth,
             "resize": resizing.PLAIN,
             "seed": self.seed,
+            "precision": self.precision,
             "draws": dict(self.draws),
             "figures": {
                 name: {key: _json(value) for key, value in asdict(figure).items()}
@@ -108,10 +114,14 @@ def evaluate_trained(
     catalog: Catalog,
     device: str = "auto",
     draws: int | None = None,
+    precision: Literal["fp32", "bf16"] = "fp32",
     note: Note = quiet,
     watch: Watch = lambda batches, count, what: batches,
 ) -> Evaluation:
     """Score a trained model on one split with the metrics of its recipe; `draws` overrides theirs.
+
+    With the `precision` "bf16" the model computes in half the bits wherever torch's autocast does so, and a
+    note says so: such figures are compared with others of the kind.
 
     Raises RecipeError when there is no metric, DataError when the data does not fit the model, PluginError
     when a metric or the data set fails.
@@ -148,11 +158,18 @@ def evaluate_trained(
             return watch(stream.held_out_batches(data, settings, scale=scale), count, what)
 
         copied = scorer.copy_input(batches("copying the input"))
-        scores = scorer.score(lambda source: translate(model, source), batches("translating"))
+        halved = replace(runtime, precision=precision)
+
+        def answer(source: Tensor) -> Tensor:
+            with halved.autocast():
+                return translate(model, source)
+
+        scores = scorer.score(answer, batches("translating"))
     return Evaluation(
         model=str(trained.path),
         split=split,
         seed=recipe.seed,
+        precision=precision,
         draws=drawn,
         image=data.spec.target,
         scale=scale,
@@ -161,7 +178,7 @@ def evaluate_trained(
         scores=scores,
         copied=copied,
         credit=getattr(data, "credit", ""),
-        notes=(*model.notes, *others),
+        notes=(*model.notes, *others, *([HALVED] if precision == "bf16" else [])),
     )
 
 

@@ -5,8 +5,6 @@ Needs nothing but the file and the plug-in that its header names.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,16 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from i2i import testtime
+from i2i.building.unfilled import without_initial_weights
 from i2i.data.scale import scale_of
 from i2i.errors import DataError, I2IError, PluginError, Problem, RecipeError
-from i2i.images import write_image
-from i2i.images.formats import format_for
-from i2i.images.metadata import read_beside
 from i2i.images.resizing import padded, resize
 from i2i.kinds import PairSpec, Scale
-from i2i.models.planning import written
 from i2i.models.sizing import Asked, Sizing
-from i2i.models.sources import Files, read_source
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.schema import Bound, bind
 from i2i.plugins.versions import RESOLVED, both_versions, version_skew
@@ -107,7 +101,7 @@ def load_model(
         with torch.device("meta"):
             shapes = bound.call(**channels, fetch=False)
             weights.load_into(shapes, file.tensors, source=str(file.path), target=entry.ref)
-        with seeded(0, "load"):
+        with seeded(0, "load"), without_initial_weights():
             module: nn.Module = bound.call(**channels, fetch=False)
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{file.path} is not a model that {entry.ref} can make: {error}") from error
@@ -170,84 +164,10 @@ def translate(model: Model, source: Tensor) -> Tensor:
 
 
 def translate_at(model: Model, source: Tensor, size: tuple[int, int]) -> Tensor:
-    """Translate one image (C,H,W) brought to `size`, and bring the answer back to the image's own size."""
+    """Translate an image (C,H,W) brought to `size`, and bring the answer back to the image's own size.
+
+    A batch (B,C,H,W) will do too.
+    """
     height, width = source.shape[-2:]
     answer = translate(model, resize(source, size, labels=model.spec.source.labels))
     return resize(answer, (height, width), labels=model.spec.target.labels)
-
-
-def draw(
-    model: Model, source: Tensor, size: tuple[int, int], *, seed: int, name: str, samples: int = 1
-) -> list[Tensor]:
-    """Return `samples` answers to one image (C,H,W) at `size`, of its own size again, or to a batch of such.
-
-    Dropout is drawn from `seed` and `name`, which is that of the image's file. Raises RecipeError for samples
-    that are all equal.
-    """
-    answers = []
-    for number in range(samples):
-        with seeded(seed, "translate", name, *([number] if number else [])):
-            answers.append(translate_at(model, source, size))
-    if samples > 1 and torch.equal(answers[0], answers[1]):
-        raise RecipeError(
-            f"this model draws nothing at random, so {samples} samples would be equal; "
-            "leave --samples out, or, if it has dropout, turn that on with --dropout."
-        )
-    return answers
-
-
-def translate_file(
-    model: Model,
-    source: Files,
-    target: Path,
-    *,
-    seed: int,
-    samples: int = 1,
-    sizing: Sizing | None = None,
-    dropped: Counter[str] | None = None,
-) -> None:
-    """Translate one image file; dropout is drawn from `seed` and the (first) file's name.
-
-    `sizing` decides at which size; without it that is the scale of the training, where the model tells it.
-    What stands beside the pixels of the (first) file is carried on; `dropped` counts what cannot be.
-
-    Several `samples` are written as NAME-1, NAME-2 and so on, of which the first is what one alone is.
-    Raises DataError when the image cannot be read or does not fit the model, RecipeError for samples
-    that are all equal.
-    """
-    first = source if isinstance(source, Path) else source[0]
-    image = read_source(source, model.spec.source)
-    size = (sizing or model.sizing()).size((image.shape[-2], image.shape[-1]), str(first))
-    answers = draw(model, image, size, seed=seed, name=first.name, samples=samples)
-    beside = read_beside(first)
-    for path, answer in zip(written(target, samples), answers, strict=True):
-        write_image(path, answer, spec=model.spec.target, beside=beside)
-    if dropped is not None:
-        dropped.update(beside.missing(format_for(target, model.spec.target), model.spec.target))
-
-
-def translate_all(
-    model: Model,
-    work: Iterable[tuple[Files, Path]],
-    *,
-    seed: int,
-    samples: int = 1,
-    sizing: Sizing | None = None,
-    dropped: Counter[str] | None = None,
-) -> Iterator[Path]:
-    """Translate what `plan` returned, yielding each image once its `samples` are written.
-
-    `sizing` decides at which size, and holds what to tell a person afterwards, as does `dropped`.
-
-    An image that cannot be read stops none of the others: DataError names all of them at the end.
-    """
-    problems: list[Problem] = []
-    for source, target in work:
-        try:
-            translate_file(model, source, target, seed=seed, samples=samples, sizing=sizing, dropped=dropped)
-        except DataError as error:
-            problems += error.problems
-        else:
-            yield target
-    if problems:
-        raise DataError(*problems)

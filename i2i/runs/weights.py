@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -60,11 +61,12 @@ _CODES = {
 """The kinds of numbers by safetensors' names, in the order in which it lays out its tensors."""
 
 _PLACES = {dtype: place for place, dtype in enumerate(_CODES)}
+_DTYPES = {code: dtype for dtype, code in _CODES.items()}
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What was read: tensors by name and the header's entries, JSON decoded."""
+    """What was read: tensors by name, which share memory, and the header's entries, JSON decoded."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -191,14 +193,15 @@ def read(path: Path) -> WeightsFile:
     if version != "1" and not _verified(text, entries.get("checksum", "")):
         raise DataError(f"{path} is damaged: its header does not match its checksum.")
     try:
-        raw = path.read_bytes()
-        tensors = safetensors.torch.load(raw)
+        raw = _bytes_of(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, safetensors.SafetensorError) as error:
-        raise _no_weights(path, _first_line(error)) from error
     if raw[8 : 8 + len(text)] != text or _digest_after(raw, len(text)) != entries.get("sha256"):
         raise DataError(f"{path} is damaged: its tensors do not match their checksum.")
+    try:
+        tensors = _tensors(raw, text)
+    except (ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise _no_weights(path, _first_line(error)) from error
     try:
         header = _decoded(entries)
     except (ValueError, RecursionError) as error:
@@ -208,6 +211,37 @@ def read(path: Path) -> WeightsFile:
 
 def _decoded(entries: Mapping[str, str]) -> dict[str, Any]:
     return {key: value if key in OWN else json.loads(value) for key, value in entries.items()}
+
+
+def _bytes_of(path: Path) -> bytearray:
+    """Return a file in memory that tensors may share and change."""
+    with path.open("rb", buffering=0) as file:
+        raw = bytearray(path.stat().st_size)
+        count = 0
+        while count < len(raw) and (more := file.readinto(memoryview(raw)[count:])):
+            count += more
+    return raw
+
+
+def _tensors(raw: bytearray, text: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a file with the header `text`; they share its memory, which saves a copy.
+
+    Where a kind of number is another, or stands where memory does not suit it, safetensors itself reads them.
+    """
+    index = json.loads(text)
+    index.pop("__metadata__", None)
+    found = {}
+    for name, entry in index.items():
+        dtype, shape = _DTYPES.get(entry["dtype"]), entry["shape"]
+        offset = 8 + len(text) + entry["data_offsets"][0]
+        if dtype is None or offset % dtype.itemsize:
+            return safetensors.torch.load(bytes(raw))
+        if 0 in shape:
+            found[name] = torch.empty(shape, dtype=dtype)
+        else:
+            count = math.prod(shape)
+            found[name] = torch.frombuffer(raw, dtype=dtype, count=count, offset=offset).view(shape)
+    return found
 
 
 def _header(path: Path) -> tuple[bytes, dict[str, str]]:
@@ -251,7 +285,7 @@ def _entry(checksum: str, *, of: str = "checksum") -> bytes:
     return f'"{of}":"{checksum}"'.encode()
 
 
-def _digest_after(raw: bytes, header: int) -> str:
+def _digest_after(raw: bytes | bytearray, header: int) -> str:
     return hashlib.sha256(memoryview(raw)[8 + header :]).hexdigest()
 
 

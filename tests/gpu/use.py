@@ -15,9 +15,10 @@ from rows import Row, measured, within
 import i2i
 from i2i.core.data.shapes import Shapes
 from i2i.models.evaluation import evaluate_trained
+from i2i.models.files import translate_all
 from i2i.models.planning import plan
 from i2i.models.trained import find_trained
-from i2i.models.translate import Model, load_model, translate, translate_all
+from i2i.models.translate import Model, load_model, translate
 from i2i.plugins.catalog import Catalog
 
 FP32_LEVELS, TF32_LEVELS = 2, 8

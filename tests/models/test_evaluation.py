@@ -135,6 +135,19 @@ def test_metrics_can_be_added_set_and_taken_away(i2i, trained):
     assert found["draws"] == {"mae": 1, "spread": 1, "diversity": 3}
 
 
+def test_a_model_scored_in_bf16_says_so(i2i, trained):
+    whole, half = (i2i("eval", str(trained), "--precision", name, "--json") for name in ("fp32", "bf16"))
+    assert (whole.code, half.code) == (0, 0), half.err
+    found = [json.loads(ended.out) for ended in (whole, half)]
+    assert [each["precision"] for each in found] == ["fp32", "bf16"]
+    mae, of_bf16 = (each["figures"]["mae"]["mean"] for each in found)
+    assert mae != of_bf16
+    assert mae == pytest.approx(of_bf16, abs=0.01)
+    assert "The model computed in bf16" in half.err
+    assert "bf16" not in whole.err
+    assert json.loads(i2i("eval", str(trained), "--json").out)["figures"]["mae"]["mean"] == mae
+
+
 def test_draws_and_seed_decide_what_dropout_draws(i2i, trained):
     def mae(*arguments: str) -> float:
         return json.loads(i2i("eval", str(trained), "--json", *arguments).out)["figures"]["mae"]["mean"]

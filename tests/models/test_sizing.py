@@ -17,8 +17,9 @@ from i2i.errors import RecipeError
 from i2i.images import normalise, quantise, read_image
 from i2i.images.resizing import resize
 from i2i.kinds import ImageSpec
+from i2i.models.files import translate_all
 from i2i.models.sizing import Sizing, asked_size
-from i2i.models.translate import load_model, translate, translate_all
+from i2i.models.translate import load_model, translate
 from i2i.records import Pictures
 from i2i.runs import weights
 

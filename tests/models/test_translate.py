@@ -15,7 +15,8 @@ from PIL import Image
 from i2i import load_generator, run
 from i2i.errors import DataError, PluginError, RecipeError
 from i2i.images import read_image
-from i2i.models.translate import load_model, translate, translate_all
+from i2i.models.files import translate_all
+from i2i.models.translate import load_model, translate
 from i2i.plugins.catalog import Catalog
 
 
@@ -141,6 +142,17 @@ def test_one_unreadable_image_is_named_and_stops_none_of_the_others(model, tmp_p
     assert "broken.png" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "z.png"]
+
+
+def test_the_command_takes_a_precision(model, tmp_path):
+    source = picture(tmp_path / "one.png")
+    for name, *options in (("auto",), ("fp32", "--precision", "fp32"), ("bf16", "--precision", "bf16")):
+        done = command(model, source, tmp_path / f"{name}.png", *options)
+        assert done.returncode == 0, done.stderr
+    auto, whole, half = (read_image(tmp_path / f"{name}.png").int() for name in ("auto", "fp32", "bf16"))
+    assert torch.equal(auto, whole)
+    assert 0 < (half - whole).abs().max() <= 8
+    assert command(model, source, tmp_path / "out.png", "--precision", "fp16").returncode == 2
 
 
 def test_input_is_never_overwritten(model, tmp_path):

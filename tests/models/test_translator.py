@@ -123,10 +123,28 @@ def test_pictures_of_one_size_go_through_the_network_together(model):
     translator._model.module.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape[0]))
     pictures = [noise(16, 16, 3) for _ in range(4)] + [noise(16, 24, 3)]
     together = translator(pictures)
+    assert seen == [1, 3, 1, 1]  # the first one shows that company changes nothing
+    seen.clear()
+    assert all(map(np.array_equal, translator(pictures), together))
     assert seen == [3, 1, 1]
     apart = Translator(model, device="cpu", dropout=False)(pictures)
     for one, other in zip(together, apart, strict=True):
         assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_dropout_is_drawn_for_each_picture_of_a_batch_by_itself(model):
+    pictures, names = [noise(16, 16, 3) for _ in range(3)], ["a.png", "b.png", "c.png"]
+    together = Translator(model, device="cpu", dropout=True, batch_size=3)(pictures, name=names)
+    apart = Translator(model, device="cpu", dropout=True)(pictures, name=names)
+    for one, other in zip(together, apart, strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_a_precision_of_half_the_bits_is_close(model):
+    picture = noise(16, 16, 3)
+    halved = Translator(model, device="cpu", dropout=False, precision="bf16")(picture)
+    whole = Translator(model, device="cpu", dropout=False)(picture)
+    assert 0 < np.abs(halved.astype(int) - whole).max() <= 8
 
 
 @pytest.mark.parametrize(
@@ -253,6 +271,7 @@ def test_pictures_that_pillow_has_not_or_would_cut_short_are_refused(identity, t
         ({"size": (8, 0)}, r"'8x0' is no size"),
         ({"norm": "layer"}, r"norm = 'layer' is not known"),
         ({"batch_size": 0}, r"batch_size = 0 is no number of pictures"),
+        ({"precision": "fp16"}, r"precision = 'fp16' is not known: give auto, fp32, bf16"),
     ],
 )
 def test_arguments_that_mean_nothing_are_refused(identity, arguments, message):

@@ -223,3 +223,21 @@ def test_a_header_of_many_megabytes_is_not_read(tmp_path):
 def test_no_file_is_written_whose_header_nobody_would_read():
     with pytest.raises(ResourceError, match="too much for the header"):
         weights.encode({"a": torch.ones(2)}, {"notes": "x" * 10_000_001})
+
+
+def test_tensors_of_any_kind_and_of_no_size_come_back_and_can_be_changed(tmp_path):
+    rare = torch.tensor([1.5, -2.0]).to(torch.float8_e4m3fn)
+    kinds = (torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float64)
+    tensors = {str(kind): torch.tensor([[1, 0, 1]]).to(kind) for kind in kinds}
+    tensors |= {"none": torch.empty(0, 4), "one": torch.tensor(3.0)}
+    for name, added in (("usual", {}), ("rare", {"rare": rare})):
+        path = tmp_path / name
+        weights.write(path, tensors | added, {})
+        found = weights.read(path).tensors
+        assert found.keys() == (tensors | added).keys()
+        for key, tensor in (tensors | added).items():
+            assert found[key].dtype == tensor.dtype
+            assert found[key].shape == tensor.shape
+            assert torch.equal(found[key].float(), tensor.float())
+        found["one"].zero_()
+    assert weights.read(path).tensors["one"] == 3

@@ -1,0 +1,209 @@
+"""Translating image files: the next ones are read and the last ones written while the network computes."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from i2i.errors import DataError, Problem
+from i2i.images import write_image
+from i2i.images.formats import format_for
+from i2i.images.metadata import NOTHING, Beside, read_beside
+from i2i.models.drawing import Drawer, Precision, Sources
+from i2i.models.planning import written
+from i2i.models.sizing import Size, Sizing
+from i2i.models.sources import Files, read_source
+from i2i.models.translate import Model
+from i2i.records import ImageSpec
+
+MOST_TOGETHER = 8
+"""Pictures that go through the network at once, at most."""
+
+MOST_PIXELS = MOST_TOGETHER * 256 * 256
+"""Pixels that go through the network at once, unless a single picture has more."""
+
+
+@dataclass
+class Done:
+    """What has been done: pictures whose answers are written, and what a person should be told.
+
+    `dropped` counts what stood beside pixels and could not be carried on.
+    """
+
+    written: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+
+def translate_all(
+    model: Model,
+    work: Iterable[tuple[Files, Path]],
+    *,
+    seed: int,
+    samples: int = 1,
+    sizing: Sizing | None = None,
+    precision: Precision = "fp32",
+    done: Done | None = None,
+) -> Generator[Path, None, None]:
+    """Translate what `plan` returned, yielding each image once its `samples` are written, in order.
+
+    `sizing` decides at which size, and holds what to tell a person afterwards, as does `done`; without it
+    that is the scale of the training, where the model tells it. Dropout is drawn from `seed` and the (first)
+    file's name. Pictures of one size that follow each other are translated together, as `Drawer` does that.
+    What stands beside the pixels of the (first) file is carried on. Several `samples` are written as NAME-1,
+    NAME-2 and so on, of which the first is what one alone is.
+
+    Where it is left before its end, the answers that were drawn are still written.
+
+    An image that cannot be read or does not fit the model stops none of the others: DataError names all of
+    them at the end. Raises RecipeError for samples that are all equal.
+    """
+    work, done, sizing = list(work), done or Done(), sizing or model.sizing()
+    drawer = Drawer(model, seed=seed, precision=precision)
+    done.notes = drawer.notes
+    with _helper() as reader, _helper() as writer:
+        begun = _Begun(drawer, writer, model.spec.target, samples, done)
+        for number, picture in enumerate(_read_ahead(reader, work, model.spec.source)):
+            begun.take(picture, sizing, left=len(work) - number)
+            yield from begun.finished()
+        begun.draw()
+        yield from begun.finished(all_of_them=True)
+    if begun.problems:
+        raise DataError(*begun.problems)
+
+
+@dataclass
+class _Picture:
+    """A picture's file, where its answers go, and how far it has come.
+
+    `source` (C,H,W) is in [-1,1], to be translated at `size`; `problems` say why there is none.
+    """
+
+    first: Path
+    target: Path
+    source: Tensor | None = None
+    beside: Beside = NOTHING
+    problems: Sequence[Problem] = ()
+    size: Size = (0, 0)
+    writing: Future[None] | None = None
+
+
+class _Begun:
+    """The pictures that were read and are not done with, in order: they are drawn, written and told."""
+
+    def __init__(
+        self, drawer: Drawer, writer: ThreadPoolExecutor, spec: ImageSpec, samples: int, done: Done
+    ) -> None:
+        self._drawer, self._writer = drawer, writer
+        self._spec, self._samples, self._done = spec, samples, done
+        self._pictures = deque[_Picture]()
+        self._batch: list[_Picture] = []
+        self._left = 0
+        self._room = 2 * MOST_TOGETHER
+        self.problems: list[Problem] = []
+
+    def take(self, picture: _Picture, sizing: Sizing, *, left: int) -> None:
+        """Take the next picture, with which `left` are to come; draw those before it if it is unlike them."""
+        self._pictures.append(picture)
+        if picture.source is not None:
+            height, width = picture.source.shape[-2:]
+            picture.size = sizing.size((height, width), str(picture.first))
+            if self._batch and _shapes(picture) != _shapes(self._batch[0]):
+                self.draw()
+            self._batch.append(picture)
+            self._left = left + len(self._batch) - 1
+            if len(self._batch) == most_together(picture.source, picture.size):
+                self.draw()
+
+    def draw(self) -> None:
+        """Draw the answers to the pictures that wait for that, and let them be written."""
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        images = torch.stack([picture.source for picture in batch if picture.source is not None])
+        sources = Sources(images, batch[0].size, [picture.first.name for picture in batch])
+        drawn = self._drawer(sources, samples=self._samples, left=self._left)
+        for place, picture in enumerate(batch):
+            picture.source = None
+            picture.writing = self._writer.submit(self._write, picture, [answer[place] for answer in drawn])
+        self._room = 2 * len(batch)
+
+    def finished(self, *, all_of_them: bool = False) -> Iterator[Path]:
+        """Yield the targets that are written, in order; wait where too many are not, or for `all_of_them`."""
+        while self._pictures:
+            first = self._pictures[0]
+            if first.writing is not None:
+                behind = sum(picture.writing is not None for picture in self._pictures)
+                if not (all_of_them or behind > self._room or first.writing.done()):
+                    return
+            elif not first.problems:
+                return  # it is to be drawn yet
+            self._pictures.popleft()
+            try:
+                if first.writing is not None:
+                    first.writing.result()
+            except DataError as error:
+                first.problems = error.problems
+            self.problems += first.problems
+            if not first.problems:
+                yield first.target
+
+    def _write(self, picture: _Picture, answers: Sequence[Tensor]) -> None:
+        for path, answer in zip(written(picture.target, self._samples), answers, strict=True):
+            write_image(path, answer, spec=self._spec, beside=picture.beside)
+        form = format_for(picture.target, self._spec)
+        self._done.dropped.update(picture.beside.missing(form, self._spec))
+        self._done.written += 1
+
+
+def most_together(source: Tensor, size: Size) -> int:
+    """Return how many pictures like `source` (C,H,W) go through the network at once at `size`."""
+    pixels = max(source.shape[-2] * source.shape[-1], size[0] * size[1])
+    return max(1, min(MOST_TOGETHER, MOST_PIXELS // pixels))
+
+
+def _shapes(picture: _Picture) -> tuple[Size, Size] | None:
+    source = picture.source
+    return None if source is None else ((source.shape[-2], source.shape[-1]), picture.size)
+
+
+def _read_ahead(
+    reader: ThreadPoolExecutor, work: Sequence[tuple[Files, Path]], spec: ImageSpec
+) -> Iterator[_Picture]:
+    """Yield the pictures of `work`, in order; meanwhile the next ones are read, large ones one by one."""
+    ahead, coming, most = deque[Future[_Picture]](), iter(work), 2
+    while True:
+        while len(ahead) < most and (item := next(coming, None)) is not None:
+            ahead.append(reader.submit(_read, *item, spec))
+        if not ahead:
+            return
+        picture = ahead.popleft().result()
+        if picture.source is not None:
+            height, width = picture.source.shape[-2:]
+            most = most_together(picture.source, (height, width)) + 1
+        yield picture
+
+
+def _read(files: Files, target: Path, spec: ImageSpec) -> _Picture:
+    first = files if isinstance(files, Path) else files[0]
+    try:
+        return _Picture(first, target, read_source(files, spec), read_beside(first))
+    except DataError as error:
+        return _Picture(first, target, problems=error.problems)
+
+
+@contextmanager
+def _helper() -> Iterator[ThreadPoolExecutor]:
+    """Give a thread for work beside the network's, in order; what was given to it is done at the end.
+
+    It computes by itself: with a team of threads like the network's, the two would wait for each other.
+    """
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as executor:
+        yield executor
