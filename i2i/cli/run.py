@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def run(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Train as many steps as this machine makes in so many minutes."),
+        typer.Option(min=0.001, help="Train as many steps as this machine makes in so many minutes."),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Compute with this many threads; of a CPU only.")
@@ -101,9 +102,18 @@ def run(
         raise RecipeError("a run has one length: give --steps or --minutes.")
     if extend is not None and (out is None or fresh):
         raise RecipeError("--extend makes the run in --out longer: give --out, and no --fresh.")
+    if dry_run or profile is not None:
+        given_too = {"--fresh": fresh, "--stop-at": stop_at, "--extend": extend}
+        for option in (name for name, value in given_too.items() if value):
+            raise RecipeError(f"--dry-run and --profile train nothing that stays: leave {option} out.")
+        if dry_run and profile is not None:
+            raise RecipeError("--dry-run and --profile are two things: give one of them.")
     if fresh and out == LATEST:
         raise RecipeError(f"--fresh removes the run that it starts over: name its folder, not `{LATEST}`.")
     folder = None if out is None else run_or_path(out)
+    if profile is not None:
+        # Before torch is there: else its profiler tells of itself on standard error.
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     drop_output_when_full("stderr", *(() if json else ("stdout",)))
     screen = terminal(quiet=quiet, last_to_stderr=json)
     catalog = open_catalog(plugin)
@@ -124,8 +134,9 @@ def run(
             loaded = load_recipe(recipe, set=given, **changes)
             if profile is not None:
                 from i2i.engine.profiling import profile_steps
+                from i2i.runs.folder import TRACE
 
-                trace = (folder or Path()) / f"{loaded.name}-trace.json"
+                trace = folder / TRACE if folder else Path(f"{loaded.name}-{TRACE}")
                 timed = profile_steps(
                     loaded, profile, trace=trace, device=device, observer=screen, init_from=init_from
                 )

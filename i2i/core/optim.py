@@ -95,8 +95,12 @@ class _InMemoryOrder(Optimizer):
     """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        with _channels_moved_last(self):
+        if closure is not None:  # it calls the network, which wants its weights as they are
             return super().step(closure)
+        # Without the hooks that torch wraps around each class's step: they are around this one already.
+        step = getattr(super().step, "__wrapped__", None)
+        with _channels_moved_last(self):
+            return super().step() if step is None else step(self)
 
 
 class _Adam(_InMemoryOrder, Adam): ...

@@ -198,6 +198,8 @@ class _Steps:
                     return taken / count
 
     def _step(self) -> None:
+        if self._session.step >= self._session.total_steps:
+            self._session.run.step = 0  # schedules know of no step beyond the last
         self._session.advance(self._batches[self._made % len(self._batches)])
         self._made += 1
         _wait_for_device(self._session)

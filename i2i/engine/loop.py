@@ -122,9 +122,12 @@ def _run_in(
             if not rehearsed:
                 observer.stage("trying one batch: train, evaluate, save and load")
             recipe, runtime, about = _prepared(folder, recipe, data, runtime, observer, rehearsed)
-            if fresh:
+            over = fresh and folder.holds_run()
+            if over:
                 folder.clear()
-            folder.start(recipe, provenance(recipe, runtime, command=command) | about | {"data": marks})
+            folder.start(
+                recipe, provenance(recipe, runtime, command=command) | about | {"data": marks}, over=over
+            )
     with under(runtime, recipe), watched() as signals:
         training = Training(recipe, data, runtime, folder, observer, signals, begun, marks)
         training.begin(facts)

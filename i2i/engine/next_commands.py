@@ -24,12 +24,20 @@ def next_commands(folder: RunFolder, status: str, command: Sequence[str]) -> lis
     root, plugins = str(folder.root), _plugins(command)
     found = []
     if status in UNFINISHED:
-        recipe = str(folder.root / RESOLVED)
-        found.append(("go on to the end", ["run", recipe, "--out", root, *plugins]))
+        found.append(("go on to the end", _going_on(folder, plugins)))
     if folder.model.is_file():
         found.append(("translate your own images", ["translate", root, "my-images", "my-answers", *plugins]))
-        found.append(("score it on the test split", ["eval", root, *plugins]))
+        found.append(("score it, image by image", ["eval", root, "--split", "val", *plugins]))
     return [(label, as_typed(arguments)) for label, arguments in found]
+
+
+def going_on(folder: RunFolder, command: Sequence[str]) -> str:
+    """Return what goes on with a run that was stopped, whatever it was begun with; `command` began it."""
+    return as_typed(_going_on(folder, _plugins(command)))
+
+
+def _going_on(folder: RunFolder, plugins: Sequence[str]) -> list[str]:
+    return ["run", str(folder.root / RESOLVED), "--out", str(folder.root), *plugins]
 
 
 def _plugins(command: Sequence[str]) -> list[str]:

@@ -6,7 +6,6 @@ true and their sum is more than an undisturbed step takes; that one is timed too
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -196,8 +195,6 @@ def _networks_timed(session: Session, clock: _Clock) -> Iterator[None]:
 
 def _write_trace(session: Session, batches: Iterator[Any], steps: int, path: Path) -> None:
     """Trace some steps with torch's profiler, and write what it found for a viewer such as Perfetto."""
-    # Else the profiler tells of itself on standard error.
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
     activities = [ProfilerActivity.CPU]
     if torch.device(session.runtime.device).type == "cuda":
         activities.append(ProfilerActivity.CUDA)

@@ -20,6 +20,7 @@ from i2i.engine.session import Duties, Session, length_of
 from i2i.errors import RecipeError
 from i2i.plugins.versions import PROVENANCE, RESOLVED, versions_of_run
 from i2i.recipe.recipe import Recipe, read_resolved
+from i2i.recipe.slots import LENGTHS
 from i2i.runs import checkpoint
 from i2i.runs.changes import LENGTH, THREADS, Change, changes
 from i2i.runs.checkpoint import DamagedError, Found
@@ -75,8 +76,13 @@ def take_up(
     started = _started_from(recipe, table)
     recipe = recipe.started_from(started, by=str(folder.root / RESOLVED))
     harmless, others = changes(table, recipe)
-    if _planned(about) == recipe.train.length:
+    planned, now = _planned(about), recipe.train.length
+    if planned is not None:
+        # What the run was given is compared, not the steps that came of it.
         others = [change for change in others if change.key not in LENGTH]
+        lengths = {key: (planned.get(key), now.get(key)) for key in LENGTHS}
+        others += [Change(f"train.{key}", *both) for key, both in lengths.items() if both[0] != both[1]]
+    if planned == now:
         recipe = recipe.lasting(table["train"]["steps"])
     if others:
         raise RecipeError(_of_another_recipe(folder, recipe, others))

@@ -36,6 +36,7 @@ class Saver:
         """`keep` are the checkpoints that stay, `facts` stand in each; `note` takes what a person is told."""
         self._folder, self._keep, self._facts, self._note = folder, keep, facts, note
         self._in_hand: tuple[Thread, Future[Notes]] | None = None
+        self._owed: Snapshot | None = None  # the best model, until it is written
         self._given_up = Event()
         self.saved_at = 0
         """The step of the newest checkpoint that is on the disk; 0 before there is one."""
@@ -52,6 +53,8 @@ class Saver:
 
         def save() -> Notes:
             self._folder.sync()
+            if self._owed is not None:  # a checkpoint after it would say that it is there
+                self._write_owed()
             checkpoint.save(
                 self._folder.checkpoints,
                 step,
@@ -68,13 +71,23 @@ class Saver:
         self._start(save)
 
     def start_model(self, model: Snapshot) -> None:
-        """Begin to write the `model` alone, of the step whose checkpoint was saved last."""
+        """Begin to write the `model` alone, of the step whose checkpoint was saved last.
+
+        Where that fails, it is written before the next checkpoint.
+        """
+        self.wait()
+        self._owed = model
 
         def save() -> Notes:
-            model.replace(self._folder.model, self._going_on)
+            self._write_owed()
             return []
 
         self._start(save)
+
+    def _write_owed(self) -> None:
+        if self._owed is not None:
+            self._owed.replace(self._folder.model, self._going_on)
+            self._owed = None
 
     def look(self) -> None:
         """Raise what went wrong with a save that has ended meanwhile; wait for nothing."""
@@ -109,7 +122,12 @@ class Saver:
 
         # A daemon, for a process that is told a second time to end does not wait for the disk.
         thread = Thread(target=work, name="saving", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # there is no thread to be had: then training waits
+            for text in save():
+                self._note(text)
+            return
         self._in_hand = thread, result
 
     def _going_on(self) -> None:

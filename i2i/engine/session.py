@@ -169,7 +169,7 @@ class Session:
         if self.average:
             self.average.update()
         self.run.finish()
-        return logs
+        return {name: value.detach() for name, value in logs.items()}  # no graph outlives its step
 
     def batches(self, *, last: int, workers: int | None = None) -> Iterator[Batch]:
         """Yield batches on the device, from this step's first one up to `last`, counted from the start.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
+from i2i.engine.next_commands import going_on
+from i2i.runs.folder import RunFolder
 from i2i.system.load import Load
 
 FACTOR = 4.0
@@ -70,6 +72,6 @@ class Slowdown:
             return ""
         fewer = self._threads // 2
         return (
-            " Threads wait for each other, so fewer are faster then: Ctrl-C, and the same command with "
-            f"--out {self._folder} --threads {fewer} goes on."
+            " Threads wait for each other, so fewer are faster then: Ctrl-C, and then "
+            f"{going_on(RunFolder(self._folder), ())} --threads {fewer}"
         )

@@ -33,7 +33,7 @@ class Threads:
         return (
             f"{self.count} of {self.most} threads compute: a step takes {self.step_seconds:.3g} s with that, "
             f"and {self.most_seconds:.3g} s with {self.most}, as something else keeps this machine busy or "
-            f"the networks are small. --threads {self.most} takes all."
+            f"the networks are small. train.threads = {self.most} takes all."
         )
 
 

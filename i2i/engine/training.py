@@ -20,9 +20,10 @@ from i2i.building.probe import NetworkFacts
 from i2i.data.fingerprint import Fingerprint
 from i2i.engine import resuming
 from i2i.engine.cost import COST, cost_from
+from i2i.engine.next_commands import going_on
 from i2i.engine.observer import Observer
 from i2i.engine.recorder import Recorder
-from i2i.engine.resuming import Resumption
+from i2i.engine.resuming import EXTENDED, Resumption
 from i2i.engine.saving import Saver
 from i2i.engine.session import TRAINER, Duties, Session
 from i2i.engine.slowdown import Slowdown
@@ -81,7 +82,8 @@ class Training:
         if self._begun and (found := resuming.load(session, self._folder, self._begun, notes)):
             seconds, self._duties = found
             self._saver.saved_at = session.step
-            if self._begun.extension:
+            extended = self._folder.provenance().get(EXTENDED, [])
+            if extended and session.step <= extended[-1]["at"]:
                 session.waited = 0  # who extends a run is patient again
         notes += self._recorder.open(session, validated=not self._duties.validation)
         for note in notes:
@@ -164,7 +166,7 @@ class Training:
         return Interrupted(
             signal,
             f"interrupted after step {self._session.step:,}; the state is saved. "
-            f"To go on, run the same recipe with --out {self._folder.root}",
+            f"To go on: {going_on(self._folder, self._folder.provenance().get('command') or ())}",
         )
 
     def _due(self, logs: Mapping[str, Tensor]) -> Duties:

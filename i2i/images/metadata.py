@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
 from PIL import Image
 
@@ -86,7 +87,7 @@ def read_beside(path: Path) -> Beside:
         with path.open("rb") as file:
             start = file.read(32)
         if start.startswith(npy.MAGIC):
-            return NOTHING
+            return Beside(depth=np.load(path, mmap_mode="r").dtype.name)
         if start.startswith(tiff.MAGIC):
             return _of_tiff(path)
         return _of_others(path, start)

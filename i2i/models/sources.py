@@ -95,6 +95,8 @@ def source_of_shares(image: Tensor, spec: ImageSpec) -> Tensor:
     if least < 0 or most > 1:
         message = f"floats stand for values from 0 to 1 here, and these go from {least:.4g} to {most:.4g}."
         raise DataError(Problem(message, hint="divide them, or give uint8 or uint16"))
+    if image.shape[0] == 1 and spec.channels == 3:
+        image = image.expand(3, -1, -1)  # grey, as integers may be too
     return to_channels(image, spec.channels) * 2 - 1
 
 

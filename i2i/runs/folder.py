@@ -32,6 +32,9 @@ SUMMARY = "summary.json"
 ASIDE = ".damaged"
 """What the names of damaged records end with, of which new ones were written."""
 
+TRACE = "trace.json"
+"""Where a profile leaves its trace, also before there is a run."""
+
 OWN_FILES = (
     "recipe.toml",
     PROVENANCE,
@@ -39,6 +42,7 @@ OWN_FILES = (
     SUMMARY,
     "val.csv",
     "traceback.txt",
+    TRACE,
     "report.html",
     "model.safetensors",
     *(f"{name}{ASIDE}" for name in (PROVENANCE, SUMMARY)),
@@ -179,16 +183,16 @@ class RunFolder:
                     )
         return notes
 
-    def start(self, recipe: Recipe, provenance: Mapping[str, Any]) -> None:
-        """Write down what is about to run.
+    def start(self, recipe: Recipe, provenance: Mapping[str, Any], *, over: bool = False) -> None:
+        """Write down what is about to run; `over` an earlier run, whose folder may hold other files too.
 
         Raises RecipeError when the folder holds files of something else, ResourceError when it
         cannot be written.
         """
         # What a start that was cut off leaves behind is no reason to refuse.
-        begun = (PROVENANCE, TEMPORARY)
+        begun = (PROVENANCE, TEMPORARY, TRACE)
         names = {path.name for path in self.root.iterdir()} - {LOCK_FILE}
-        if any(not name.startswith(begun) for name in names):
+        if not over and any(not name.startswith(begun) for name in names):
             model = f", where generator.init_from = '{self.model}' goes on from the model that is there"
             raise RecipeError(
                 f"{self.root} is not empty and holds no run; choose another --out"

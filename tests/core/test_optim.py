@@ -150,3 +150,26 @@ def test_a_step_that_fails_leaves_weights_as_they_lie() -> None:
     assert weight.shape == (8, 4, 3, 3)
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert optimizer.state[weight]["exp_avg"].shape == weight.shape
+
+
+def test_a_closure_sees_the_weights_as_they_are_and_hooks_come_once() -> None:
+    torch.optim.Adam([nn.Parameter(torch.zeros(1))])  # whose step torch has wrapped from then on
+    weight = start(torch.channels_last)
+    optimizer, seen, hooks = adam([weight]), list[torch.Size](), list[int]()
+    optimizer.register_step_post_hook(lambda *about: hooks.append(1))
+
+    def closure() -> torch.Tensor:
+        seen.append(weight.shape)
+        optimizer.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    for _ in range(2):
+        optimizer.step(closure)
+    assert seen == [torch.Size((8, 4, 3, 3))] * 2
+    train(optimizer, weight, range(2))
+    assert len(hooks) >= 4
+    before = len(hooks)
+    train(optimizer, weight, range(1))
+    assert len(hooks) == before + 1

@@ -98,7 +98,7 @@ def test_a_run_of_minutes_has_its_steps_settled_at_the_start(load, tmp_path):
     about = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert about["planned"] == {"minutes": 0.02}
     # The same recipe goes on with the same steps, another length is another recipe.
-    with pytest.raises(RecipeError, match="holds a run of another recipe"):
+    with pytest.raises(RecipeError, match=r"another recipe: train.minutes was 0.02, now 5.0\. "):
         run(load("train.minutes=5"), tmp_path / "run")
     assert run(recipe, tmp_path / "run").summary["steps"] == resolved.train.steps
 
@@ -112,9 +112,10 @@ def test_a_run_of_minutes_is_made_longer(load, tmp_path):
 def test_the_command_line_takes_one_length(i2i, gan, tmp_path):
     ended = i2i("run", str(gan), "--steps", "5", "--minutes", "1")
     assert (ended.code, ended.err) == (2, "a run has one length: give --steps or --minutes.\n")
-    ended = i2i("run", str(gan), "--minutes", "0.00001", "--out", str(tmp_path / "run"))
+    ended = i2i("run", str(gan), "--set", "train.minutes=0.00001", "--out", str(tmp_path / "run"))
     assert ended.code == 2
     assert "is too short for one step" in ended.err
+    assert "'--minutes'" in i2i("run", str(gan), "--minutes", "0").err
     assert not Path(tmp_path / "run").exists()
 
 
@@ -124,3 +125,25 @@ def test_a_dry_run_prints_the_cost(i2i, gan, tmp_path, monkeypatch):
     assert ended.code == 0
     assert "12 steps: about 0:0" in ended.out
     assert "for checkpoints" in ended.out
+
+
+@pytest.mark.parametrize("option", [("--extend", "5", "--out", "x"), ("--stop-at", "3"), ("--fresh",)])
+@pytest.mark.parametrize("instead", [("--dry-run",), ("--profile", "2")])
+def test_options_that_would_be_passed_over_are_refused(i2i, gan, instead, option):
+    ended = i2i("run", str(gan), *instead, *option)
+    assert (ended.code, ended.err.splitlines()[0]) == (
+        2,
+        f"--dry-run and --profile train nothing that stays: leave {option[0]} out.",
+    )
+
+
+def test_a_schedule_is_asked_for_no_step_beyond_the_last(load, tmp_path, monkeypatch):
+    asked = []
+    from i2i.core import schedules
+
+    of_step = schedules.LinearDecay.__call__
+    monkeypatch.setattr(
+        schedules.LinearDecay, "__call__", lambda self, step: asked.append(step) or of_step(self, step)
+    )
+    run(load("train.steps=2"), tmp_path / "run")
+    assert max(asked) == 1

@@ -30,15 +30,15 @@ def test_a_stopped_run_shows_its_step_and_the_commands_that_go_on_and_use_it(i2i
         "made by",
         "go on to the end",
         "translate your own images",
-        "score it on the test split",
+        "score it, image by image",
     ]
     ended = i2i(*commands["go on to the end"][1:])
     assert ended.code == 0, ended.err
-    assert "resumed after step 3 of 6" in ended.out
+    assert "resumed after step 3 of 6" in ended.err
     assert json.loads((out / "summary.json").read_text())["status"] == "done"
     commands = shown(out / "report.html")
     assert "go on to the end" not in commands
-    assert i2i(*commands["score it on the test split"][1:]).code == 0
+    assert i2i(*commands["score it, image by image"][1:]).code == 0
 
 
 def test_a_run_says_by_which_command_it_was_made_and_when_it_ended(i2i, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from i2i import run
 from i2i.engine.observer import Silent
+from i2i.engine.session import Session
 
 
 class Heard(Silent):
@@ -62,3 +63,20 @@ def test_a_run_that_ended_early_is_finished_until_it_is_made_longer(still, tmp_p
 
 def test_without_patience_the_length_stays(still, tmp_path):
     assert run(still(), tmp_path / "run").summary["steps"] == 20
+
+
+def test_an_extension_that_was_stopped_before_it_saved_anything_is_as_patient(still, tmp_path, monkeypatch):
+    recipe = still("train.patience=3")
+    run(recipe, tmp_path / "run")
+    advance = Session.advance
+
+    def fails(self, batches):
+        if self.step == 9:
+            raise KeyboardInterrupt
+        return advance(self, batches)
+
+    monkeypatch.setattr(Session, "advance", fails)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tmp_path / "run", extend=6)
+    monkeypatch.setattr(Session, "advance", advance)
+    assert run(recipe, tmp_path / "run").summary["steps"] == 14

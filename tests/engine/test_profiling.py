@@ -58,7 +58,13 @@ def test_the_command_prints_a_table_or_one_object(i2i, gan, tmp_path):
     ended = i2i("run", str(gan), "--profile", "2", "--out", folder)
     assert ended.code == 0, ended.err
     assert "backward, generators" in ended.out
-    assert ended.out.splitlines()[-1].startswith(f"trace  {folder}/toy-trace.json")
+    assert ended.out.splitlines()[-1].startswith(f"trace  {folder}/trace.json")
     found = json.loads(i2i("run", str(gan), "--profile", "2", "--out", folder, "--json").out)
     assert found["steps"] == 2
     assert Path(found["trace"]).is_file()
+
+
+def test_a_run_begins_where_one_was_profiled(i2i, gan, tmp_path):
+    folder = str(tmp_path / "out")
+    assert i2i("run", str(gan), "--profile", "1", "--out", folder).code == 0
+    assert i2i("run", str(gan), "--steps", "2", "--out", folder).code == 0

@@ -148,6 +148,13 @@ def test_fresh_starts_over_with_another_recipe(load, tmp_path):
     assert (result.status, result.summary["steps"]) == ("done", 4)
 
 
+def test_fresh_starts_over_beside_files_that_are_not_the_runs(load, tmp_path):
+    run(load(), tmp_path / "run", stop_at=6)
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    assert run(load("train.steps=4"), tmp_path / "run", fresh=True).summary["steps"] == 4
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
 def test_a_finished_run_is_not_run_again(load, tmp_path):
     run(load(), tmp_path / "run")
     before = weights_of(tmp_path / "run"), (tmp_path / "run" / "summary.json").stat().st_mtime_ns

@@ -119,6 +119,37 @@ def test_what_goes_wrong_is_raised_once_and_the_next_save_is_made_all_the_same(f
     assert saver.saved_at == 6
 
 
+def test_a_best_model_that_could_not_be_written_is_written_before_the_next_checkpoint(folder):
+    saver, done = saver_in(folder), Slow()
+    done.let_go_on.set()
+    folder.root.mkdir()
+    folder.model.mkdir()  # stands in the way
+    saver.start_model(model(2.0))
+    with pytest.raises(ResourceError, match="cannot be written"):
+        saver.wait()
+    saver.start(6, {"a": done}, None, seconds=1.0)
+    with pytest.raises(ResourceError, match="cannot be written"):
+        saver.wait()
+    assert checkpoint.newest(folder.checkpoints) is None  # it would say that the model is there
+    folder.model.rmdir()
+    saver.start(6, {"a": done}, None, seconds=1.0)
+    saver.wait()
+    assert content(folder.model).endswith(torch.full((4,), 2.0).numpy().tobytes())
+    assert checkpoint.newest(folder.checkpoints).step == 6
+
+
+def test_where_no_thread_can_be_had_training_waits_for_the_save(folder, monkeypatch):
+    def none_left(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    saver, done = saver_in(folder), Slow()
+    done.let_go_on.set()
+    saver.start(5, {"a": done}, None, seconds=1.0)
+    assert checkpoint.newest(folder.checkpoints).step == 5
+    saver.wait()
+
+
 def test_a_save_that_is_given_up_ends_at_once_and_leaves_what_was_there(folder):
     saver, done, slow = saver_in(folder), Slow(), Slow()
     done.let_go_on.set()

@@ -40,8 +40,8 @@ def test_half_a_minute_of_slow_steps_is_told_once_with_cause_and_command(watch):
     assert steps(watched, 0.5, over=25) == []
     assert steps(watched, 0.5, over=60) == [
         "For half a minute a step has taken 5 times as long as it did: other programs keep a core busy. "
-        "Threads wait for each other, so fewer are faster then: Ctrl-C, and the same command with "
-        "--out runs/mine --threads 1 goes on."
+        "Threads wait for each other, so fewer are faster then: Ctrl-C, and then "
+        "i2i run runs/mine/resolved.toml --out runs/mine --threads 1"
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from i2i import run
 from i2i.engine import cost
 from i2i.engine.observer import RunStart, Silent
 from i2i.engine.threads import choose
+from i2i.system.device import resolve
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_a_moment_in_which_something_else_ran_changes_no_choice():
 def test_a_note_says_how_to_take_all():
     told = choose(2, lambda threads: {2: 0.78, 1: 0.06}[threads]).note
     assert told.startswith("1 of 2 threads compute: a step takes 0.06 s with that, and 0.78 s with 2")
-    assert "--threads 2" in told
+    assert "train.threads = 2" in told
 
 
 class Heard(Silent):
@@ -63,7 +65,8 @@ def test_a_recipe_says_how_many_threads_compute(load, tmp_path):
 
 
 def test_the_rehearsal_takes_fewer_threads_where_that_is_faster_and_says_so(load, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    two = replace(resolve("cpu", "fp32"), threads=2)
+    monkeypatch.setattr("i2i.engine.loop.resolve", lambda *about: two)
     monkeypatch.setattr(cost, "SHORT", 0.0)
     monkeypatch.setattr(
         "i2i.engine.cost._Steps.seconds_with", lambda self, threads, *, timed: {1: 0.01, 2: 0.2}[threads]

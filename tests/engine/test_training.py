@@ -323,3 +323,15 @@ def test_statistics_that_are_not_finite_are_not_saved(load):
     norm.running_var.fill_(torch.inf)
     with pytest.raises(DivergedError, match=r"'.*running_var'"):
         session.files()
+
+
+def test_what_a_step_logs_holds_no_graph(load, monkeypatch):
+    session = session_of(load())
+    step = session.method.step
+
+    def with_a_graph(batches, run):
+        return step(batches, run) | {"range": session.networks.generators["main"](batches[0].source).mean()}
+
+    monkeypatch.setattr(session.method, "step", with_a_graph)
+    logs = session.advance(batches_of(session, 1))
+    assert not logs["range"].requires_grad

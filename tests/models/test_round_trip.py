@@ -339,3 +339,12 @@ def test_of_a_kind_that_is_only_read_nothing_is_said_where_nothing_is_lost(trans
     picture.save(tmp_path / "in" / name, format="JPEG" if name.endswith("jfif") else None)
     done = translate(tmp_path / "in", tmp_path / "out", ImageSpec(3, 16, 16))
     assert (done.code, done.err) == (0, "")
+
+
+def test_an_array_that_loses_depth_is_told_too(translate, tmp_path):
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", noise(16, 16, 3, dtype="uint16"))
+    done = translate(tmp_path / "in", tmp_path / "out", ImageSpec(3, 16, 16))
+    assert done.code == 0
+    told = "not carried over to the answers: depth (uint16, and answers are uint8) of 1."
+    assert undated(done.err) == told

@@ -176,6 +176,13 @@ def test_floats_are_shares_of_the_range_of_integers(identity, dtype):
     assert np.allclose(answer, array, atol=1e-3 if dtype == "float16" else 1e-6)
 
 
+def test_grey_floats_are_repeated_as_grey_integers_are(identity):
+    grey = noise(16, 16, 1)[..., 0] / 255
+    answer = Translator(identity(ImageSpec(3, 8, 8)), device="cpu")(grey)
+    assert answer.shape == (16, 16, 3)
+    assert np.allclose(answer, grey[..., None], atol=1e-6)
+
+
 def test_floats_are_the_stored_values_of_data_that_are_floats(identity, tmp_path, i2i):
     spec = ImageSpec(2, 8, 8, depth="float32", low=-40.0, high=60.0)
     array = RNG.uniform(-40, 60, (16, 16, 2)).astype(np.float32)
@@ -231,7 +238,7 @@ BAD = [
     (np.zeros((0, 8, 3), np.uint8), r"with the shape \(0, 8, 3\) is no picture"),
     (np.full((8, 8, 3), 2.0), r"floats stand for values from 0 to 1 here, and these go from 2 to 2"),
     (np.full((8, 8, 3), np.nan), r"values that are not finite"),
-    (np.full((8, 8), 0.5), r"an image with 1 channel\(s\) of float32 cannot be turned into 3"),
+    (np.full((8, 8, 2), 0.5), r"an image with 2 channel\(s\) of float32 cannot be turned into 3"),
     (torch.zeros(3, 8, 8), r"a Tensor is no picture: give one of Pillow's, or an array of NumPy's"),
     ("one.png", r"a str is no picture"),
     (Image.new("F", (8, 8)), r"an image with 1 channel\(s\) of float32 cannot be turned into 3"),
