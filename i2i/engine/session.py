@@ -169,7 +169,8 @@ class Session:
         if self.average:
             self.average.update()
         self.run.finish()
-        return {name: value.detach() for name, value in logs.items()}  # no graph outlives its step
+        found: Mapping[str, Tensor] = _without_graphs(logs)
+        return found
 
     def batches(self, *, last: int, workers: int | None = None) -> Iterator[Batch]:
         """Yield batches on the device, from this step's first one up to `last`, counted from the start.
@@ -416,6 +417,13 @@ class Session:
         parts |= {f"losses.{term.name}": term.loss for term in self.losses.terms}
         parts |= {"method": self.method, "average": self.average}
         return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+
+
+def _without_graphs(logs: Any) -> Any:
+    """Return what a step logged without graphs, none of which outlives its step; what is no logs stays."""
+    if not isinstance(logs, Mapping):
+        return logs
+    return {k: value.detach() if isinstance(value, Tensor) else value for k, value in logs.items()}
 
 
 def length_of(recipe: Recipe, pairs: int) -> tuple[float, int]:

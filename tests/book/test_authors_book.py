@@ -33,6 +33,7 @@ WARM = Path(__file__).with_name("warm.py")
 PIP = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--no-input")
 PLAIN = ("cat", "grep", "sed")
 FIGURES = {
+    r"(?m)^\d{4}-\d\d-\d\dT\S+  ": "",  # the time at which a line came, which no terminal shows
     r"\d{8}-\d{6}": "TIME",
     r"\b\d+:\d\d\b": "DURATION",
     r"(?<![\w.])-?\d+\.\d+(?:e-?\d+)?(?![\w.]*\.\d)": "FIGURE",

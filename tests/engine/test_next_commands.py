@@ -6,6 +6,7 @@ import html
 import json
 import re
 import shlex
+import sys
 
 from i2i import load_recipe, run
 from i2i.engine.next_commands import next_commands
@@ -19,9 +20,10 @@ def shown(report):
     return {label: shlex.split(html.unescape(command)) for label, command in rows}
 
 
-def test_a_stopped_run_shows_its_step_and_the_commands_that_go_on_and_use_it(i2i, tmp_path):
+def test_a_stopped_run_shows_its_step_and_the_commands_that_go_on_and_use_it(i2i, tmp_path, monkeypatch):
     out = tmp_path / "a run"
     typed = ("run", "shapes", "--steps", "6", "--set", "data.count=12", "--out", str(out))
+    monkeypatch.setattr(sys, "argv", ["i2i", *typed, "--stop-at", "3"])
     assert i2i(*typed, "--stop-at", "3").code == 0
     assert "Step 3 of 6" in (out / "report.html").read_text()
     assert json.loads((out / "summary.json").read_text())["steps"] == 3
