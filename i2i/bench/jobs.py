@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +48,11 @@ class Worker:
         from i2i.engine import loop
         from i2i.plugins.catalog import Catalog
         from i2i.recipe.recipe import load_recipe
+        from i2i.system.device import computing_with
 
         progress = _EventReporter(job.key, report)
         try:
-            with contextlib.chdir(job.folder), _threads(job.threads):
+            with contextlib.chdir(job.folder), computing_with(job.threads):
                 local = Path(job.plugin) if job.plugin else None
                 recipe = load_recipe(Path(job.recipe), catalog=Catalog.installed(local=local))
                 _wait_for(
@@ -93,19 +94,6 @@ def _story(job: Job) -> str:
     path = Path(f"{job.out}.txt")
     write_text(path, traceback.format_exc())
     return f" (all of it is in {path})"
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch compute with `count` threads for a while."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _wait_for(train: Callable[[], Any]) -> None:

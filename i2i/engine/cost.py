@@ -17,12 +17,12 @@ import torch
 from i2i.data.stream import held_out_batches
 from i2i.data.views import Cached
 from i2i.engine.session import Session
-from i2i.engine.threads import Threads, choose, computing_with
+from i2i.engine.threads import Threads, choose
 from i2i.errors import RecipeError
 from i2i.pages.numbers import clock
 from i2i.recipe.slots import TrainSettings
 from i2i.records import Batch
-from i2i.system.device import peak_memory_mb
+from i2i.system.device import computing_with, peak_memory_mb
 
 COST = "cost"
 """Where provenance.json keeps what was measured."""
@@ -226,13 +226,11 @@ def _validation(session: Session, seconds: float) -> tuple[float, float]:
 
     As many held-out pairs are scored as take so many `seconds`.
     """
-    if "val" not in session.data or not session.scorer.metrics:
+    scorer = session.scorer.without(session.scorer.unprepared)
+    if "val" not in session.data or not scorer.metrics:
         return 0.0, 0.0
     settings, pairs = session.recipe.data.settings, len(session.data["val"])
-    scorer = session.scorer.without(session.scorer.unprepared)
     timed = min(pairs, settings.batch_size)
-    if not scorer.metrics:
-        return 0.0, 0.0
     while True:
         begun = time.perf_counter()
         batches = list(held_out_batches(session.data["val"], settings, limit=timed, scale=session.scale))

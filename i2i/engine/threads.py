@@ -6,11 +6,8 @@ them waits for the one that has lost its core, and one thread may be ten times a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
 
 GAIN = 1.25
 """How much faster fewer threads have to be: bits depend on the choice, so noise must not make it."""
@@ -55,14 +52,3 @@ def choose(most: int, seconds_a_step: Callable[[int], float]) -> Threads:
         times[most] = min(times[most], seconds_a_step(most))
     chosen = best if times[most] > GAIN * times[best] else most
     return Threads(chosen, times[chosen], most, times[most])
-
-
-@contextmanager
-def computing_with(count: int) -> Iterator[None]:
-    """Let torch compute with `count` threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -49,15 +49,20 @@ class Runtime:
         """Return a batch of images on the device, in its layout."""
         return image.to(self.device, memory_format=self.memory_format, non_blocking=True)
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> AbstractContextManager[None]:
         """Compute with this number of threads for a while."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        return computing_with(self.threads)
+
+
+@contextmanager
+def computing_with(threads: int) -> Iterator[None]:
+    """Let torch compute with so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resolve(device: str, precision: str, threads: int | None = None) -> Runtime:
