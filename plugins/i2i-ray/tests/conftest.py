@@ -67,15 +67,23 @@ class Faulty:
 
 
 class Death:
-    """Kills its process at a step, as often as `lives` says, counted in a file of the working folder."""
+    """Kills its process at a step, as often as `lives` says, counted in a file of the working folder.
 
-    def __init__(self, *, at: int, lives: int = 1) -> None:
-        self._at, self._lives = at, lives
+    It waits for the checkpoint of the step `saved`, which is written while training goes on.
+    """
+
+    def __init__(self, *, at: int, lives: int = 1, saved: int = 0) -> None:
+        self._at, self._lives, self._saved = at, lives, saved
 
     def step_end(self, run, logs):
         count = Path(f"deaths-{run.folder.name}.txt")
         died = len(count.read_text()) if count.exists() else 0
         if run.step == self._at and died < self._lives:
+            until = time.monotonic() + 60
+            while self._saved and not (run.folder / "checkpoints" / f"{self._saved:06d}").exists():
+                if time.monotonic() > until:
+                    raise RuntimeError("no checkpoint came")
+                time.sleep(0.01)
             count.write_text("x" * (died + 1))
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -59,7 +59,7 @@ def test_cells_of_all_sorts_end_as_they_should_on_both_nodes(
     monkeypatch.setenv("I2I_LAB", "given")
     monkeypatch.setenv("LAB_MORE", "asked for")
     handler = signal.getsignal(signal.SIGTERM)
-    killed = {"seed": 2, "more": '[callbacks.death]\nuse = "raylab/death"\nat = 8\n'}
+    killed = {"seed": 2, "more": '[callbacks.death]\nuse = "raylab/death"\nat = 8\nsaved = 6\n'}
     jobs = {
         "a": lab("a", more=MEETING),
         "b": lab("b", seed=1, more=MEETING),
