@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -91,23 +92,44 @@ class Run:
         Raises PluginError for an objective that is no single number with a gradient, and for a part that
         is no single number.
         """
-        optimizers = self._optimizers_of(slot)
-        for optimizer in optimizers:
+        return self.update_together((slot,), ({slot: objective} for objective in objectives), parts=parts)
+
+    def update_together(
+        self, slots: Sequence[str], objectives: Iterable[Mapping[str, Objective]], *, parts: int = 1
+    ) -> dict[str, Tensor]:
+        """Take one optimizer step on the networks of each of `slots`, from forward passes that they share.
+
+        As `update`, but each of the `parts` items of `objectives` holds one objective a slot. Its gradient
+        goes into the networks of that slot alone, through whatever else it passes, and no network changes
+        before all gradients are there.
+        """
+        optimizers = {slot: self._optimizers_of(slot) for slot in slots}
+        for optimizer in chain(*optimizers.values()):
             optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         iterator = iter(objectives)
         for _ in range(parts):
             with self.autocast():
-                loss, logs = _checked(slot, next(iterator))
-            for name, value in logs.items():
-                self._watch(value.detach(), f"the part '{name}' of what {slot} minimise")
-                part = value.detach().float() / parts
-                sums[name] = sums[name] + part if name in sums else part
-            self._watch(loss.detach(), f"what {slot} minimise")
-            self.scaler.scale(loss / parts).backward()  # type: ignore[no-untyped-call]
-        for optimizer in optimizers:
-            self._step(slot, optimizer)
-            # Nobody may find these gradients later: not the next update, not a method's own step.
+                found = next(iterator)
+                losses = {slot: _checked(slot, found[slot]) for slot in slots}
+            del found
+            for slot, (loss, logs) in losses.items():
+                for name, value in logs.items():
+                    self._watch(value.detach(), f"the part '{name}' of what {slot} minimise")
+                    part = value.detach().float() / parts
+                    sums[name] = sums[name] + part if name in sums else part
+                self._watch(loss.detach(), f"what {slot} minimise")
+            for slot in slots:
+                loss, _ = losses.pop(slot)
+                # Alone, an objective's gradient goes wherever it leads: what is not trained is frozen.
+                inputs = [p for o in optimizers[slot] for p in _trained(o)] if len(slots) > 1 else None
+                scaled = self.scaler.scale(loss / parts)
+                scaled.backward(inputs=inputs, retain_graph=bool(losses))  # type: ignore[no-untyped-call]
+        for slot in slots:
+            for optimizer in optimizers[slot]:
+                self._step(slot, optimizer)
+        # Nobody may find these gradients later: not the next update, not a method's own step.
+        for optimizer in chain(*optimizers.values()):
             optimizer.zero_grad(set_to_none=True)
         if self.scaler.is_enabled():
             self.scaler.update()
@@ -116,7 +138,7 @@ class Run:
     def _step(self, slot: str, optimizer: torch.optim.Optimizer) -> None:
         """Let an optimizer step, unless something was not finite in this step or before."""
         self.scaler.unscale_(optimizer)
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        parameters = _trained(optimizer)
         gradients = [p.grad for p in parameters if p.grad is not None]
         if self._clip:
             size = nn.utils.get_total_norm(gradients)
@@ -217,6 +239,10 @@ class Run:
         if not found:
             raise KeyError(f"no network is trained under '{slot}'; there are {', '.join(self.optimizers)}")
         return found
+
+
+def _trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
 
 
 def _checked(slot: str, objective: Objective) -> Objective:

@@ -7,7 +7,7 @@ true and their sum is more than an undisturbed step takes; that one is timed too
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,18 +147,23 @@ class _TimedRun(Run):
         super().__init__(**about)
         self._clock = clock
 
-    def update(self, slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
-        with self._clock.part(f"backward, {slot}"):  # what is left of an update beside the two others
-            return super().update(slot, self._computed(slot, objectives), parts=parts)
+    def update_together(
+        self, slots: Sequence[str], objectives: Iterable[Mapping[str, Objective]], *, parts: int = 1
+    ) -> dict[str, Tensor]:
+        names = " and ".join(slots)
+        with self._clock.part(f"backward, {names}"):  # what is left of an update beside the two others
+            return super().update_together(slots, self._computed(names, objectives), parts=parts)
 
-    def _computed(self, slot: str, objectives: Iterable[Objective]) -> Iterator[Objective]:
+    def _computed(
+        self, names: str, objectives: Iterable[Mapping[str, Objective]]
+    ) -> Iterator[Mapping[str, Objective]]:
         iterator = iter(objectives)
         while True:
-            with self._clock.part(f"losses, {slot}"):
-                objective = next(iterator, None)
-            if objective is None:
+            with self._clock.part(f"losses, {names}"):
+                found = next(iterator, None)
+            if found is None:
                 return
-            yield objective
+            yield found
 
     def _step(self, slot: str, optimizer: torch.optim.Optimizer) -> None:
         with self._clock.part(f"optimizer, {slot}"):

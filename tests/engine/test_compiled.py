@@ -43,7 +43,11 @@ def test_a_machine_that_cannot_compile_is_told_in_a_sentence(load, tmp_path, mon
 
 @pytest.mark.slow  # the compiler of each network takes its time
 @pytest.mark.filterwarnings("ignore")  # of torch, about its own compiler
-@pytest.mark.parametrize("extra", [(), ("losses.slope.use=r1",)], ids=["plain", "penalty"])
+@pytest.mark.parametrize(
+    "extra",
+    [(), ("losses.slope.use=r1",), ("method.update=simultaneous",)],
+    ids=["plain", "penalty", "at once"],
+)
 def test_every_parameter_gets_its_gradient_in_each_phase_as_it_does_uncompiled(load, extra):
     # No Adam, which makes a whole step of the sign of a gradient near zero; no dropout: its draws are others.
     plain = (f"optimizers.{group}.use=sgd" for group in ("generators", "discriminators"))

@@ -15,6 +15,7 @@ from i2i.data.stream import training_batches
 from i2i.engine.session import Session
 from i2i.errors import RecipeError
 from i2i.runs import checkpoint
+from i2i.seeds import seed_for
 from i2i.system.device import Runtime
 
 CPU = Runtime("cpu", "fp32", False, 1)
@@ -63,6 +64,7 @@ def bits_of(folder: Path) -> dict[str, bytes]:
     [
         ("method.pool=3",),
         ("method.pool=3", "train.accumulate=2", 'train.precision="bf16"'),
+        ("method.update=simultaneous", "train.accumulate=2", 'train.precision="bf16"'),
         (*judging("translation", "colour", "cutout"), "method.pool=5"),
         (
             "discriminators.judge.use=patch",
@@ -129,6 +131,78 @@ def test_colour_is_changed_beside_an_unchanged_condition(load):
     for one, other in zip(plain[:2], coloured[:2], strict=True):
         assert torch.equal(one[:, :3], other[:, :3])
         assert not torch.equal(one[:, 3:], other[:, 3:])
+
+
+AT_ONCE = "method.update=simultaneous"
+BY_GRADIENTS = tuple(f"optimizers.{group}.use=sgd" for group in ("generators", "discriminators"))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_at_once_both_step_by_their_gradients_at_the_weights_of_before(load, parts):
+    session = session_of(load(AT_ONCE, *BY_GRADIENTS, f"train.accumulate={parts}"))
+    settings = session.recipe.data.settings
+    batches = list(training_batches(session.data["train"], {}, settings, seed=3, first=0, last=parts))
+    generator, judge = session.networks.generators["main"], session.networks.judges["judge"].module
+    of_generator, of_judge = list(generator.parameters()), list(judge.parameters())
+    game = torch.nn.functional.mse_loss
+    expected = [torch.zeros_like(p) for p in (*of_generator, *of_judge)]
+    torch.manual_seed(seed_for(session.recipe.seed, "step", 0))  # the same dropout
+    for batch in batches:
+        fake = generator(batch.source)
+        on_fake = judge(torch.cat((batch.source, fake), dim=1)).logits[0]
+        on_real = judge(torch.cat((batch.source, batch.target), dim=1)).logits[0]
+        telling = (game(on_real, torch.ones_like(on_real)) + game(on_fake, torch.zeros_like(on_fake))) / 2
+        passing = game(on_fake, torch.ones_like(on_fake)) + 10 * (fake - batch.target).abs().mean()
+        gradients = (
+            *torch.autograd.grad(passing, of_generator, retain_graph=True),
+            *torch.autograd.grad(telling, of_judge),
+        )
+        expected = [total + found / parts for total, found in zip(expected, gradients, strict=True)]
+    rates = [session.optimizers[path].param_groups[0]["lr"] for path in session.optimizers]
+    assert rates[0] == rates[1]
+    expected = [
+        p.detach() - rates[0] * step for p, step in zip((*of_generator, *of_judge), expected, strict=True)
+    ]
+    session.advance(batches)
+    for found, wanted in zip((*of_generator, *of_judge), expected, strict=True):
+        torch.testing.assert_close(found.detach(), wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_at_once_a_discriminator_looks_twice_and_with_no_other_draw(load):
+    session = session_of(load(AT_ONCE, *judging("cutout"), "losses.features.use=toys/features"))
+    seen: list[Tensor] = []
+    judge = session.networks.judges["judge"].module
+    judge.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
+    advance(session, 2)
+    assert len(seen) == 2 * 2
+    hidden = [(image == 0).all(dim=1) for image in seen]
+    assert torch.equal(hidden[0], hidden[1])
+    assert not torch.equal(hidden[0], hidden[2])
+
+
+def test_at_once_a_penalty_is_added_and_no_gradient_of_the_one_reaches_the_other(load):
+    plain, heavy, steep = (
+        session_of(load(AT_ONCE, *BY_GRADIENTS, *settings))
+        for settings in ((), ("losses.l1.weight=50",), ("losses.slope.use=r1",))
+    )
+    for session in (plain, heavy, steep):
+        advance(session, 1)
+    weights = [
+        {path: list(m.parameters()) for path, m in s.networks.modules()} for s in (plain, heavy, steep)
+    ]
+
+    def equal(one: int, other: int, path: str) -> bool:
+        return all(map(torch.equal, weights[one][path], weights[other][path]))
+
+    assert not equal(0, 1, "generators.main")
+    assert equal(0, 1, "discriminators.judge")
+    assert equal(0, 2, "generators.main")
+    assert not equal(0, 2, "discriminators.judge")
+
+
+def test_at_once_and_a_pool_are_refused_together(load, tmp_path):
+    with pytest.raises(RecipeError, match="a pool shows the discriminators other fakes"):
+        run(load(AT_ONCE, "method.pool=3"), tmp_path / "run")
 
 
 def test_losses_between_images_see_them_unaugmented(load):

@@ -115,13 +115,15 @@ def gradients_freed(subject: Subject) -> None:
     """No step leaves a gradient, a frozen network or one in another mode behind."""
 
     class Watched(Run):
-        def update(self, slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
-            found = super().update(slot, objectives, parts=parts)
+        def update_together(
+            self, slots: Sequence[str], objectives: Iterable[Mapping[str, Objective]], *, parts: int = 1
+        ) -> dict[str, Tensor]:
+            found = super().update_together(slots, objectives, parts=parts)
             for path, parameter in _parameters(session):
                 require(
                     parameter.grad is None,
-                    f"after the update of {slot}, {path} holds a gradient: wrap what is not trained in "
-                    "run.frozen(...), and detach fakes that discriminators see",
+                    f"after the update of {' and '.join(slots)}, {path} holds a gradient: wrap what is not "
+                    "trained in run.frozen(...), and detach fakes that discriminators see",
                 )
             return found
 
@@ -153,20 +155,22 @@ def steps_by_run(subject: Subject) -> None:
     inside = False
 
     class Watched(Run):
-        def update(self, slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
+        def update_together(
+            self, slots: Sequence[str], objectives: Iterable[Mapping[str, Objective]], *, parts: int = 1
+        ) -> dict[str, Tensor]:
             nonlocal inside
             inside = True
-            found = super().update(slot, map(untouched, objectives), parts=parts)
+            found = super().update_together(slots, map(untouched, objectives), parts=parts)
             inside = False
             return found
 
-    def untouched(objective: Objective) -> Objective:
+    def untouched(objectives: Mapping[str, Objective]) -> Mapping[str, Objective]:
         require(
             all(parameter.grad is None for _, parameter in _parameters(session)),
             "an objective leaves gradients behind, which those of run.update are added to: call no "
             "backward() in it, and take gradients by torch.autograd.grad",
         )
-        return objective
+        return objectives
 
     def step(*_: Any) -> None:
         require(
