@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from i2i.errors import EXIT_BUG, DivergedError, I2IError, Interrupted, InUseError, PluginError, exit_code_of
 from i2i.records import CellStatus, Event, Job
 from i2i.system.atomic import write_text
+from i2i.system.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from i2i.data.opening import Note
@@ -35,9 +36,13 @@ Report = Callable[[Event], None]
 
 
 class Worker:
-    """Trains jobs in this process, one after another, and keeps what they share: their decoded data."""
+    """Trains jobs in this process, one after another, and keeps what they share: their decoded data.
+
+    The process is for nothing else: it keeps the memory that it frees.
+    """
 
     def __init__(self) -> None:
+        keep_freed_memory()
         self._opened: dict[str, Mapping[str, Any]] = {}
 
     def train(self, job: Job, report: Report) -> Event:

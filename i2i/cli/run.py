@@ -129,8 +129,10 @@ def run(
             from i2i.engine import loop
             from i2i.engine.rehearsal import rehearse
             from i2i.recipe.recipe import load_recipe
+            from i2i.system.memory import keep_freed_memory
 
             check()
+            keep_freed_memory()
             loaded = load_recipe(recipe, set=given, **changes)
             if profile is not None:
                 from i2i.engine.profiling import profile_steps

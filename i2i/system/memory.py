@@ -12,12 +12,12 @@ import os
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """What glibc's mallopt() calls M_TRIM_THRESHOLD and M_MMAP_THRESHOLD."""
 
-_MOST = 2**30
-"""Bytes that are kept at most, and the size of pieces that are handed back at once."""
+_LARGE, _MOST = 2**30, 2**31 - 1
+"""Bytes of a piece that is handed back at once, and of what is kept at most."""
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, up to 1 GiB; return whether its C library does so.
+    """Let this process keep what it frees, up to 2 GiB; return whether its C library does so.
 
     It is for a program to decide, not for a library within one. Without glibc nothing changes.
     """
@@ -28,4 +28,4 @@ def keep_freed_memory() -> bool:
     if not glibc:
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_MMAP_THRESHOLD, _MOST)) and bool(mallopt(_TRIM_THRESHOLD, _MOST))
+    return bool(mallopt(_MMAP_THRESHOLD, _LARGE)) and bool(mallopt(_TRIM_THRESHOLD, _MOST))
