@@ -52,6 +52,33 @@ def test_translating_is_measured_beside_another_checkout(tmp_path: Path):
     assert "x that of the other" in done.stdout
 
 
+@pytest.mark.slow
+def test_early_and_late_steps_are_compared(tmp_path: Path):
+    out = tmp_path / "rows.json"
+    small = ("data.size=[16,16]", "generator.depth=2", "generator.width=2", "discriminators.patch.width=2")
+    sets = [word for key in small for word in ("--set", key)]
+    run = ("--recipe", "recipes/shapes.toml", "--steps", "1100", "--threads", "1", "--out", str(out))
+    done = script("steady.py", *run, *sets)
+    assert done.returncode == 0, done.stderr
+    early, late = json.loads(out.read_text())["rows"]
+    assert (early["steps"], late["steps"]) == ("100 to 600", "600 to 1100")
+    assert min(early["seconds_a_step"], early["memory_mb"], late["seconds_a_step"], late["memory_mb"]) > 0
+    assert "late by early, memory: " in done.stdout
+
+
+@pytest.mark.slow
+def test_what_a_benchmark_takes_beside_its_cells_is_told(tmp_path: Path):
+    out = tmp_path / "rows.json"
+    small = ("data.use=shapes", "data.count=4", "data.size=[32,32]", "generator.depth=3", "generator.width=4")
+    sets = [word for key in small for word in ("--set", key)]
+    done = script("comparing.py", "--steps", "2", *sets, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["cells"] == 5
+    assert 0 < row["cells_seconds"] < row["seconds"]
+    assert row["share"] == pytest.approx(row["seconds"] / row["cells_seconds"] - 1)
+
+
 def test_a_folder_without_i2i_is_no_checkout(tmp_path: Path):
     done = script("translating.py", "--pictures", "1", "--size", "32", "--beside", str(tmp_path))
     assert done.returncode == 2
