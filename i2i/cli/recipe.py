@@ -71,13 +71,14 @@ def check(
         print_json({"ok": False, "problems": [vars(problem) for problem in error.problems]})
         raise typer.Exit(exit_code_of(error)) from None
     if json:
-        networks = {"networks": [vars(fact) for fact in facts]} if build else {}
-        print_json(
-            {"ok": True, "name": loaded.name, "source": loaded.source, "notes": loaded.notes, **networks}
-        )
+        found: dict[str, Any] = {"networks": [vars(fact) for fact in facts]} if build else {}
+        if build:
+            found["objective"] = _objective(loaded)
+        print_json({"ok": True, "name": loaded.name, "source": loaded.source, "notes": loaded.notes, **found})
         return
     if facts:
         _print_networks(facts)
+        print(f"objective: {_objective(loaded)}")
     plugins = sorted({slot.entry.namespace for slot in loaded.slots.values()})
     print(f"{loaded.source}: no problem found; {len(loaded.slots)} components from {', '.join(plugins)}")
 
@@ -193,6 +194,12 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     for slot in (*recipe.section("losses"), *recipe.section("transforms")):
         make(recipe, slot, fetch=False)
     return facts
+
+
+def _objective(recipe: Recipe) -> str:
+    from i2i.building.objective import objective
+
+    return objective(recipe)
 
 
 def _print_networks(facts: Sequence[NetworkFacts]) -> None:

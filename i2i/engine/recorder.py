@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from i2i.building.objective import objective
 from i2i.building.probe import NetworkFacts
 from i2i.engine.cost import Cost
 from i2i.engine.next_commands import as_typed, next_commands
@@ -59,6 +60,7 @@ class Recorder:
             directions=session.scorer.directions,
             command=as_typed(about["command"]) if about.get("command") else "",
             started=about.get("started", ""),
+            objective=objective(self._recipe),
         )
         self._command: list[str] = about.get("command", [])
         records, notes = self._folder.rewind(session.step, validated=validated)
@@ -89,6 +91,7 @@ class Recorder:
             lines[fact.path.removesuffix(".main").replace("generators", "generator", 1)] = (
                 f"{fact.ref}, {fact.parameters:,} parameters"
             )
+        lines["objective"] = objective(self._recipe)
         threads = f"{runtime.threads} thread{'' if runtime.threads == 1 else 's'}"
         lines["device"] = f"{runtime.device}, {runtime.precision}, {threads}"
         if cost is not None:

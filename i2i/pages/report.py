@@ -65,6 +65,7 @@ class Report:
         directions: Mapping[str, Direction] | None = None,
         command: str = "",
         started: str = "",
+        objective: str = "",
     ) -> None:
         self._path = path
         self._fixed = {
@@ -76,6 +77,7 @@ class Report:
             "total_steps": total_steps,
             "command": command,
             "started": started,
+            "objective": objective,
         }
         self._status, self._facts, self._ended = "running", dict[str, str](), ""
         self._commands: Sequence[tuple[str, str]] = ()

@@ -205,7 +205,8 @@ def small_recipe(recipe_file) -> str:
 def test_building_shows_every_network(i2i, small_recipe):
     ended = i2i("recipe", "check", small_recipe, "--build")
     assert (ended.code, ended.err) == (0, "")
-    header, generator, judge, _ = ended.out.splitlines()
+    header, generator, judge, objective, _ = ended.out.splitlines()
+    assert objective.startswith("objective: G minimises ")
     assert header.split()[:4] == ["network", "use", "in", "out"]
     assert generator.split()[:4] == ["generators.main", "core/unet", "3x16x16", "3x16x16"]
     assert judge.split()[:3] == ["discriminators.patch", "core/patch", "3x16x16"]

@@ -1,0 +1,48 @@
+"""What a recipe minimises, in a line: its losses by who follows them, with their weights."""
+
+from __future__ import annotations
+
+from i2i.recipe.recipe import Recipe, Slot
+
+
+def objective(recipe: Recipe) -> str:
+    """Return the objective of the generators and of each discriminator as the recipe's losses say it.
+
+    "G minimises 1 adversarial(patch) + 100 l1; patch minimises lsgan, halved". A term is called as in the
+    recipe; what a discriminator minimises, as the component that it is made of. A method may leave a loss out
+    or weigh it otherwise.
+    """
+    judges = [slot.name for slot in recipe.section("discriminators")]
+    losses = recipe.section("losses")
+    of_generators = [_term(slot, judges) for slot in losses if slot.kind != "penalty"]
+    said = [f"{_generators(recipe)} {' + '.join(of_generators) or 'nothing'}"]
+    for judge in judges:
+        own = [slot for slot in losses if judge in _on(slot, judges)]
+        games = [_game(slot) for slot in own if slot.kind == "adversarial-loss"]
+        penalties = [_term(slot, []) for slot in own if slot.kind == "penalty"]
+        said.append(f"{judge} minimises {' + '.join([*games, *penalties]) or 'nothing'}")
+    return "; ".join(said)
+
+
+def _generators(recipe: Recipe) -> str:
+    names = [slot.name for slot in recipe.section("generators")]
+    return "G minimises" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} minimise"
+
+
+def _term(slot: Slot, judges: list[str]) -> str:
+    """Return a loss's weight and name, the discriminators that it looks through, and how seldom it counts."""
+    judged = ", ".join(_on(slot, judges))
+    through = f"({judged})" if judged else ""
+    seldom = f" every {slot.settings.every} steps" if getattr(slot.settings, "every", 1) > 1 else ""
+    return f"{slot.settings.weight:g} {slot.name}{through}{seldom}"
+
+
+def _game(slot: Slot) -> str:
+    return f"{slot.entry.ref.removeprefix('core/')}, halved"
+
+
+def _on(slot: Slot, judges: list[str]) -> list[str]:
+    """Return the discriminators that a loss has to do with."""
+    if slot.kind == "paired-loss":
+        return []
+    return [name for name in judges if not slot.settings.on or name in slot.settings.on]
