@@ -93,7 +93,7 @@ class Embedding:
         return features.float().cpu()
 
     def _built(self) -> Any:
-        options = {"num_classes": 0}
+        options: dict[str, Any] = {"num_classes": 0}
         if self._source is not None:
             network = self._source.load(options)
         else:
