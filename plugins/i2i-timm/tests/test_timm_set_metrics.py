@@ -29,8 +29,9 @@ RANDOM = {"backbone": "test_resnet", "random": True}
 
 
 def is_installed(name: str) -> bool:
+    weights = PUBLISHED[name]
     try:
-        return bool(importlib.metadata.version(PUBLISHED[name].distribution))
+        return importlib.metadata.version(weights.distribution) == weights.version
     except importlib.metadata.PackageNotFoundError:
         return False
 
@@ -187,7 +188,7 @@ def test_a_definition_says_the_features_the_resize_and_after_scoring_of_how_many
     metric.compute()
     assert definition(metric).endswith("Here of 6 translations and 3 truths.")
     metric.reset()
-    assert definition(metric).endswith("as many images alone.")
+    assert definition(metric).endswith("number of images alone.")
 
 
 @pytest.mark.parametrize(

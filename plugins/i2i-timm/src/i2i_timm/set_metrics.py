@@ -94,7 +94,7 @@ class OfSets:
         meaning = (type(self).__doc__ or "").partition("Args:")[0]
         return (
             f"{' '.join(meaning.split())} Features: {self._embedding.about}. They are not InceptionV3's: "
-            f"compare figures of the same features and as many images alone.{self._counted}"
+            f"compare figures of the same features and number of images alone.{self._counted}"
         )
 
 
@@ -162,8 +162,8 @@ class PrecisionRecall(OfSets):
     """Improved precision and recall (Kynkaanniemi et al. 2019), from 0 to 1.
 
     `precision` is the part of the translations that lie among the truths, as lifelike ones do; `recall` the
-    part of the truths that lie among the translations, as they do where those are as varied. Among a set is
-    what is as near to one of its images as that one's nearest in the set (the third, or `neighbours`-th).
+    part of the truths that lie among the translations, as they do where those are as varied. What is
+    as near to an image of a set as the third nearest of the set is (or the `neighbours`-th) lies among them.
 
     Args:
         neighbours: how many images of a set a ball around one of them holds.
