@@ -29,6 +29,13 @@ class Prepares(Protocol):
 
 
 @runtime_checkable
+class NeedsImages(Protocol):
+    """A metric of whole sets, which has no figure of fewer than so many images."""
+
+    fewest: int
+
+
+@runtime_checkable
 class Observes(Protocol):
     """A schedule that is told the figures of each validation."""
 

@@ -215,8 +215,10 @@ class Metric(Protocol):
 
     `directions` names each figure and says which way is better; a figure without one is there to compare
     others with. `update` may return one value an image for each name, (B,). A metric starts afresh on
-    `reset()`. An optional `prepare(train_data)` is called once before the first update. What its figures
-    mean is shown beside them: its class's docstring up to `Args:`, or a string attribute `definition`.
+    `reset()`. An optional `prepare(train_data)` is called once before the first update. One of whole
+    sets has an attribute `fewest` (int), the images that it needs: a split with fewer is refused before the
+    run, and in a rehearsal, which scores one batch, it is not asked for figures. What figures mean is shown
+    beside them: the class's docstring up to `Args:`, or a string attribute `definition`.
     """
 
     directions: Mapping[str, Direction]

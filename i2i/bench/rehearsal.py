@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from i2i.abilities import NeedsImages, Prepares
 from i2i.bench import processes
 from i2i.bench.jobs import Job
 from i2i.errors import I2IError, PluginError, Problem
@@ -241,8 +242,9 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
 
 
 def _figures_of(metric: Any) -> list[str]:
-    """Return the names of a metric's figures, of those too that only are to compare others with."""
-    return [*metric.directions, *(() if hasattr(metric, "prepare") else metric.compute())]
+    """Return the names of a metric's figures; of those without a direction, if the trial had them."""
+    scored = not isinstance(metric, (Prepares, NeedsImages))
+    return [*metric.directions, *(metric.compute() if scored else ())]
 
 
 def common_figures(found: Mapping[str, Rehearsal]) -> dict[str, Direction | None]:

@@ -78,12 +78,11 @@ def evaluate(
         check()
         keep_freed_memory()
         catalog = open_catalog(plugin)
-        added = [f"metrics.{name.rpartition('/')[2]}.use={name}" for name in metric or ()]
         trained = find_trained(
             model,
             catalog=catalog,
             recipe=recipe,
-            set=[*data_settings(data), *added, *(settings or ())],
+            set=[*data_settings(data), *_tables(metric or ()), *(settings or ())],
             unset=unset or (),
             seed=seed,
         )
@@ -106,6 +105,15 @@ def evaluate(
         print_json(found.record() | {"files": list(map(str, files))})
     else:
         _print(found, files)
+
+
+def _tables(metrics: Sequence[str]) -> list[str]:
+    """Return the settings that add metrics, in tables of their names; of one name twice, of the reference."""
+    names = [ref.rpartition("/")[2] for ref in metrics]
+    return [
+        f"metrics.{name if names.count(name) == 1 else ref.replace('/', '-')}.use={ref}"
+        for ref, name in zip(metrics, names, strict=True)
+    ]
 
 
 def _write(found: Evaluation, folder: Path) -> list[Path]:

@@ -236,13 +236,13 @@ def _validation(session: Session, seconds: float) -> tuple[float, float]:
         batches = list(held_out_batches(session.data["val"], settings, limit=timed, scale=session.scale))
         loaded = time.perf_counter() - begun
         with session.exported() as translate:
-            scorer.score(translate, batches)
+            scorer.score(translate, batches, trial=True)
         scored = time.perf_counter() - begun - loaded
         if scored + loaded >= seconds or timed == pairs:
             break
         timed = min(pairs, 4 * timed)
     begun = time.perf_counter()
-    scorer.copy_input(batches)
+    scorer.copy_input(batches, trial=True)
     copied = time.perf_counter() - begun
     return scored * pairs / timed, (loaded + copied) * pairs / timed
 

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.abilities import Prepares
-from i2i.errors import PluginError, RecipeError, described
+from i2i.abilities import NeedsImages, Prepares
+from i2i.errors import DataError, PluginError, RecipeError, described
 from i2i.images import as_saved
 from i2i.kinds import Metric
-from i2i.records import Batch, Direction, PairSpec
+from i2i.records import Batch, Direction, PairSpec, Split
 from i2i.seeds import seeded
 from i2i.system.device import Runtime
 
@@ -80,13 +80,30 @@ class Scorer:
         metrics = {name: metric for name, metric in self.metrics.items() if name not in names}
         return Scorer(metrics, self._spec, self._runtime, seed=self._seed, draws=self._draws)
 
+    def check_count(self, split: Split, count: int) -> None:
+        """Raise DataError where metrics of sets need more images than the `count` that a split has."""
+        problems = [
+            f"metrics.{name} needs at least {metric.fewest} images, and the split '{split}' has {count}: "
+            "give it more, set the metric to fewer, or leave it out."
+            for name, metric in self.metrics.items()
+            if isinstance(metric, NeedsImages) and metric.fewest > count
+        ]
+        if problems:
+            raise DataError(*problems)
+
     @torch.no_grad()
     def score(
-        self, translate: Translate, batches: Iterable[Batch], *, spectator: Spectator | None = None
+        self,
+        translate: Translate,
+        batches: Iterable[Batch],
+        *,
+        spectator: Spectator | None = None,
+        trial: bool = False,
     ) -> Scores:
         """Return every figure, by its name, over all batches; a `spectator` sees the first answer to each.
 
-        Each answer is drawn under a seed of its own, so that two evaluations of the same weights agree.
+        Each answer is drawn under a seed of its own, so that two evaluations of the same weights agree. In a
+        `trial` of few images metrics of sets are shown them, and asked for no figure.
         """
         scores = Scores()
         most = max((self._draws[name] for name in self.metrics), default=1)
@@ -113,15 +130,16 @@ class Scorer:
             if spectator is not None:
                 spectator(batch, first, figures)
         for name, metric in self.metrics.items():
-            scores.figures.update(_figures(name, metric))
+            if not (trial and isinstance(metric, NeedsImages)):
+                scores.figures.update(_figures(name, metric))
         return scores
 
-    def copy_input(self, batches: Iterable[Batch]) -> Scores:
+    def copy_input(self, batches: Iterable[Batch], *, trial: bool = False) -> Scores:
         """Return what the source itself scores; empty where it could not be one of the target's."""
         source, target = (
             (side.channels, side.size, side.one_hot) for side in (self._spec.source, self._spec.target)
         )
-        return self.score(lambda image: image, batches) if source == target else Scores()
+        return self.score(lambda image: image, batches, trial=trial) if source == target else Scores()
 
 
 def _one_each(table: str, figure: str, values: Any, count: int) -> list[float]:

@@ -217,22 +217,29 @@ class Session:
         """Score the first held-out batch, for a rehearsal.
 
         A metric that must be prepared is so on a few pairs, as one that cannot be would be found out at the
-        first validation; it is left out of the scoring.
+        first validation; it is left out of the scoring. So are the figures of sets, which take more images:
+        DataError says where the split has too few of them.
         """
+        self.scorer.check_count("val", len(self.data["val"]))
         unprepared = self.scorer.unprepared
         for metric in unprepared.values():
             metric.prepare(First(self.data["train"], FEW))
         scorer, limit = self.scorer.without(unprepared), self.recipe.data.settings.batch_size
         if scorer.metrics:
-            scorer.copy_input(self._held_out_batches(limit))
-            self.scores = self._scored(scorer, limit)
+            scorer.copy_input(self._held_out_batches(limit), trial=True)
+            self.scores = self._scored(scorer, limit, trial=True)
             self.figures = self.scores.figures
 
     def _scored(
-        self, scorer: Scorer, limit: int | None = None, *, spectator: Spectator | None = None
+        self,
+        scorer: Scorer,
+        limit: int | None = None,
+        *,
+        spectator: Spectator | None = None,
+        trial: bool = False,
     ) -> Scores:
         with self.exported() as translate:
-            return scorer.score(translate, self._held_out_batches(limit), spectator=spectator)
+            return scorer.score(translate, self._held_out_batches(limit), spectator=spectator, trial=trial)
 
     def _held_out_batches(self, limit: int | None = None) -> Iterator[Batch]:
         settings = self.recipe.data.settings

@@ -123,8 +123,8 @@ def evaluate_trained(
     With the `precision` "bf16" the model computes in half the bits wherever torch's autocast does so, and a
     note says so: such figures are compared with others of the kind.
 
-    Raises RecipeError when there is no metric, DataError when the data does not fit the model, PluginError
-    when a metric or the data set fails.
+    Raises RecipeError when there is no metric, DataError when the data does not fit the model or is too few
+    images for a metric, PluginError when a metric or the data set fails.
     """
     recipe = trained.recipe
     settings = recipe.data.settings
@@ -146,6 +146,7 @@ def evaluate_trained(
         others = _other_data(trained, split, data)
         drawn = {slot.name: draws or slot.settings.draws for slot in recipe.section("metrics")}
         scorer = Scorer(metrics, data.spec, runtime, seed=recipe.seed, draws=drawn)
+        scorer.check_count(split, len(data))
         if scorer.unprepared:
             train = open_data(recipe, "train", note, cache=True)
             for name, metric in scorer.unprepared.items():

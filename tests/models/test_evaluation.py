@@ -135,6 +135,34 @@ def test_metrics_can_be_added_set_and_taken_away(i2i, trained):
     assert found["draws"] == {"mae": 1, "spread": 1, "diversity": 3}
 
 
+def test_metrics_of_one_name_from_two_packages_do_not_displace_each_other(i2i, distribution, trained):
+    plugin = """
+from i2i import hookimpl
+
+i2i_api = 1
+
+
+@hookimpl
+def i2i_register(registry):
+    registry.metric("psnr", "i2i_other.parts:PSNR", "another figure of that name")
+"""
+    parts = """
+from i2i.core.metrics.pixel import MAE
+
+
+class PSNR(MAE):
+    '''Not that one.'''
+
+    name, directions = "other", {"other": "min"}
+"""
+    distribution("i2i-other", "1.0", "other", {"i2i_other/__init__.py": plugin, "i2i_other/parts.py": parts})
+    ended = i2i("eval", str(trained), "--metric", "psnr", "--metric", "other/psnr", "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert {"psnr", "other"} < set(found["figures"])
+    assert found["definitions"]["other-psnr"] == "Not that one."
+
+
 def test_a_model_scored_in_bf16_says_so(i2i, trained):
     whole, half = (i2i("eval", str(trained), "--precision", name, "--json") for name in ("fp32", "bf16"))
     assert (whole.code, half.code) == (0, 0), half.err

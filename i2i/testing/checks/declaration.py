@@ -152,7 +152,7 @@ def module(subject: Subject) -> None:
 def attributes(subject: Subject) -> None:
     """The attributes that the engine looks for are of the types that it expects."""
     built = subject.shared
-    for name, least in (("size_multiple", 1), ("smallest", 1), ("receptive_field", 0)):
+    for name, least in (("size_multiple", 1), ("smallest", 1), ("receptive_field", 0), ("fewest", 1)):
         value = getattr(built, name, least)
         require(
             isinstance(value, int) and not isinstance(value, bool) and value >= least,

@@ -19,6 +19,9 @@ SMALL = {
     "timm/unet": {"backbone": "test_resnet", "widths": [4, 8, 8]},
     "timm/projected": {"backbone": "test_resnet", "width": 8},
     "timm/perceptual": {"backbone": "test_convnext"},
+    "timm/kid": {"backbone": "test_resnet", "random": True},
+    "timm/frechet": {"backbone": "test_resnet", "random": True},
+    "timm/precision-recall": {"backbone": "test_resnet", "random": True},
 }
 
 

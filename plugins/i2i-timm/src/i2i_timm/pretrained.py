@@ -1,4 +1,4 @@
-"""Published weights for timm's networks: from the cache, from the hub or from a file, and never unpickled.
+"""Published weights for timm's networks: from the hub, a file or an installed package, and never unpickled.
 
 timm itself would open a pickle where there is nothing else. Here only safetensors files are fetched; a
 ``.pth`` file that somebody names is read by torch's weights-only reader.
@@ -24,6 +24,8 @@ from torch import Tensor, nn
 
 from i2i.errors import DataError, ResourceError, ran_out_of_memory
 from i2i.torch_files import read_tensors
+from i2i_timm import published as installed
+from i2i_timm.published import PUBLISHED, Published
 
 FILE = "model.safetensors"
 
@@ -32,19 +34,19 @@ _log = logging.getLogger("i2i")
 
 @dataclass(frozen=True)
 class Source:
-    """Where the weights of a network come from: a file, or a repository of the hub."""
+    """Where the weights of a network come from: a file, an installed distribution or the hub."""
 
     name: str
-    file: Path | None
+    file: Path | None = None
+    published: Published | None = None
     repository: str = ""
 
     def load(self, options: Mapping[str, Any]) -> Any:
-        """Return the network as `options` want it, with these weights.
+        """Return the network as timm makes it of `options`, with these weights.
 
         Raises ResourceError when they cannot be had, DataError when they are not those of the network.
         """
-        path = self.file.expanduser() if self.file is not None else _fetched(self.name, self.repository)
-        tensors = _read(path)
+        path, tensors = self._read()
         try:
             with _quiet("timm"):  # which tells of a classifier that the file has and nobody wants
                 net, other = (_build(self.name, tensors, options) for _ in range(2))
@@ -69,17 +71,41 @@ class Source:
             )
         return net
 
+    def _read(self) -> tuple[Path, dict[str, Tensor]]:
+        if self.published is not None:
+            return installed.read(self.published)
+        path = self.file.expanduser() if self.file is not None else _fetched(self.name, self.repository)
+        return path, _read(path)
 
-def find(name: str, file: Path | None) -> Source:
+
+def check(name: str, *, pretrained: bool, weights: Path | None, published: Published | None) -> None:
+    """Raise ValueError where the keys that say what timm's `name` starts from contradict each other."""
+    if published is None:
+        if weights is not None and not pretrained:
+            raise ValueError("`weights` is only read with pretrained = true: set that too, or leave it out")
+        return
+    if weights is not None:
+        raise ValueError("`weights` and `published` both say where weights come from: leave one of them out")
+    network = PUBLISHED[published].backbone
+    wanted = {f'backbone = "{network}"': name == network, "pretrained = true": pretrained}
+    missing = [key for key, given in wanted.items() if not given]
+    if missing:
+        raise ValueError(
+            f"published = \"{published}\" holds the weights of timm's '{network}': set "
+            f"{' and '.join(missing)} too, or leave it out"
+        )
+
+
+def find(name: str, file: Path | None, published: Published | None = None) -> Source:
     """Return where the weights of timm's `name` come from; nothing is read yet.
 
     Raises ValueError where none are published, or none that can be opened safely.
     """
-    if file is not None:
-        return Source(name, file)
+    if file is not None or published is not None:
+        return Source(name, file, published)
     config: Any = timm.get_pretrained_cfg(name)
     if config.hf_hub_id:
-        return Source(name, None, config.hf_hub_id)
+        return Source(name, repository=config.hf_hub_id)
     if config.url:
         raise ValueError(
             f"the weights of '{name}' are published as a pickle alone, which is not opened ({config.url}): "
@@ -93,9 +119,7 @@ def find(name: str, file: Path | None) -> Source:
 
 def _build(name: str, tensors: Mapping[str, Tensor], options: Mapping[str, Any]) -> Any:
     overlay = {"state_dict": dict(tensors), "custom_load": False}
-    net: Any = timm.create_model(
-        name, features_only=True, pretrained=True, pretrained_cfg_overlay=overlay, **options
-    )
+    net: Any = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     for part in net.modules():
         for config in (getattr(part, "pretrained_cfg", None), getattr(part, "default_cfg", None)):
             if isinstance(config, dict):
@@ -135,10 +159,11 @@ def _fetched(name: str, repository: str) -> Path:
         missing = isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
         reason = str(error.__cause__ or error).splitlines() or [type(error).__name__]
         what = f"the hub's {repository} has no {FILE}, and no pickle is opened" if missing else reason[0]
+        come = [f'published = "{key}"' for key, weights in PUBLISHED.items() if weights.backbone == name]
         raise ResourceError(
             f"the pretrained weights of timm's '{name}' could not be downloaded ({what.rstrip('.')}): set "
             f"`weights` to a file of them, such as {FILE} from https://huggingface.co/{repository}, or "
-            "pretrained = false."
+            f"{', or '.join([*come, 'pretrained = false'])}."
         ) from error
 
 

