@@ -58,7 +58,7 @@ class HeadSettings:
     seeds: Annotated[int, Ge(1), Lt(1000)] | Annotated[tuple[Seed, ...], Len(1, 1000)] = 3
     metrics: tuple[str, ...] = ()
     baseline: str | None = None
-    cells: str | None = None
+    cells: Annotated[str, Len(1)] | None = None
     one_at_a_time: bool = False
 
 

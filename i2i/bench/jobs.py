@@ -67,8 +67,6 @@ class Worker:
                 )
         except Interrupted as error:
             return Event(job.key, "interrupted", progress.step, str(error), exit_code_of(error))
-        except InUseError as error:  # somebody else trains it, or did so until this moment
-            return Event(job.key, "interrupted", progress.step, str(error), error.exit_code)
         except DivergedError as error:
             return Event(job.key, "diverged", progress.step, str(error), error.exit_code)
         except I2IError as error:

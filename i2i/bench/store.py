@@ -106,11 +106,10 @@ class Store:
                 time.sleep(SECONDS_BETWEEN_TRIES)
 
     def model(self, cell: Cell) -> Path | None:
-        """Return the model of a cell, if it is still there."""
-        from i2i.runs.folder import RunFolder
-
-        path = RunFolder(self.folder(cell)).model
-        return path if path.is_file() else None
+        """Return the model that a cell ended with, if it is still there."""
+        run = self._run(cell)
+        done = (run.sound_summary() or {}).get("status") == "done"
+        return run.model if done and run.model.is_file() and not self.other_data(cell) else None
 
     def other_data(self, cell: Cell) -> list[str]:
         """Return in sentences how the data of a cell's run, also of its later starts, are others."""

@@ -40,7 +40,7 @@ class CellTraining:
         elsewhere: set[str] = set()
 
         def report(event: Event) -> None:
-            if _is_elsewhere(event):
+            if event.status == "failed" and self._is_elsewhere(event, by_key[event.key]):
                 elsewhere.add(event.key)
                 return
             if event.status in ("failed", "diverged"):
@@ -65,7 +65,6 @@ class CellTraining:
             left = [cell for cell in left if self.store.record(cell) is None]
         return failed
 
-
-def _is_elsewhere(event: Event) -> bool:
-    """Whether a job ended because another process holds its folder."""
-    return event.status == "interrupted" and event.code == InUseError.exit_code
+    def _is_elsewhere(self, event: Event, cell: Cell) -> bool:
+        """Whether a job failed because another process has its folder, which it took at the same moment."""
+        return event.code == InUseError.exit_code and in_use(self.store.folder(cell))
