@@ -430,6 +430,8 @@ def test_two_benchmarks_share_a_cell_which_is_trained_once_and_their_records_are
     (one,) = [cell for cell in first["cells"] if cell["variant"] == "plain"]
     (two,) = [cell for cell in second["cells"] if cell["variant"] == "plain"]
     assert one["metrics"].items() <= two["metrics"].items()
+    assert one["folder"] == two["folder"]
+    assert one["folder"].startswith("../../shared/")
     assert two["metrics"]["psnr"] > 0
 
     for folder in [*(small / "shared").glob("*/"), small / "runs"]:
