@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from i2i._version import __version__
-from i2i.bench.benchmark_file import SecondsAsSteps, State, read_state, write_state
-from i2i.bench.cells import Cell, Conditions, Matrix, Variant, key_of
+from i2i.bench.benchmark_file import State, read_state, write_state
+from i2i.bench.budget import seconds_as_steps, steps_of
+from i2i.bench.cells import Cell, Conditions, Matrix
 from i2i.bench.definition import Definition
+from i2i.bench.executors import build_executor
+from i2i.bench.figures import Wanted
 from i2i.bench.jobs import Event, Job
-from i2i.bench.outcomes import RunOutcome, read_outcome
+from i2i.bench.keys import digest_of
+from i2i.bench.observer import BenchmarkObserver, PlannedCell
+from i2i.bench.outcomes import RunOutcome, outcome_of
+from i2i.bench.records import CellRecord
 from i2i.bench.results import SCHEMA, ReportedMetric, Results, read_results
-from i2i.errors import Interrupted, Problem, RecipeError, did_you_mean
+from i2i.bench.store import Store, has_ended
+from i2i.bench.trials import Trials
+from i2i.errors import Interrupted, RecipeError, did_you_mean
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import read_settings
 from i2i.recipe.merge import read_draft
@@ -35,40 +41,8 @@ if TYPE_CHECKING:
     from i2i.bench.rehearsal import Rehearsal
     from i2i.kinds import Executor
 
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """A cell that is about to be trained, and the `seconds` that it may take."""
-
-    variant: str
-    seed: int
-    steps: int
-    seconds: float
-
-
-class BenchmarkObserver(Protocol):
-    """Whoever watches a benchmark. `begin` comes once, before the first `event`; `end` ends what it began."""
-
-    def stage(self, text: str) -> None:
-        """Something begins that may take a while, before the first cell or after the last."""
-
-    def stopping(self) -> None:
-        """A signal asks for the end, which comes once the cells at work have saved."""
-
-    def note(self, text: str) -> None:
-        """Take a sentence for the person."""
-
-    def tried(self, variant: str) -> None:
-        """A variant went through its dry pass."""
-
-    def begin(self, cells: Mapping[str, PlannedCell]) -> None:
-        """These cells, by key, are about to be trained."""
-
-    def event(self, event: Event) -> None:
-        """Take what an executor reports of a cell."""
-
-    def end(self) -> None:
-        """Leave the terminal as it was."""
+CELLS = "cells"
+"""The store of a benchmark that names no other, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +63,13 @@ class _Preparation:
     rehearsals: Mapping[str, Rehearsal]
     metrics: Sequence[ReportedMetric]
     cells: Sequence[Cell]
-    jobs: Mapping[str, Job]
+    wanted: Mapping[str, Wanted]
+
+    def lacking(self, cell: Cell, record: CellRecord) -> list[str]:
+        """Return the metrics that a finished cell has to be scored by, to have all that is reported."""
+        if record.status != "done":
+            return []
+        return self.wanted[cell.variant].lacking(record, [metric.name for metric in self.metrics])
 
 
 class Benchmark:
@@ -111,9 +91,9 @@ class Benchmark:
         self._plugin = str(plugin.expanduser().resolve()) if plugin else None
         base = Path(definition.base).name if str(definition.base).endswith(".toml") else str(definition.base)
         self._state = read_state(root, name=definition.name, base=base)
+        self._store = Store(definition.cells or root / CELLS, catalog, observer.note)
         # What executors told of cells that left no summary to read it from.
-        self._codes: dict[str, int] = {}
-        self._errors: dict[str, str] = {}
+        self._failed: dict[str, Event] = {}
 
     # --- the fast way ---------------------------------------------------------------------------
 
@@ -130,10 +110,10 @@ class Benchmark:
             return None
         if (results.schema, results.kind, results.status) != (SCHEMA, "benchmark", "done"):
             return None
-        cells = [read_outcome(cell.variant, cell.seed, self._root / cell.folder) for cell in results.cells]
-        if not all(cell.ended for cell in cells) or not (self._root / "report.html").is_file():
+        there = all(has_ended(self._root / cell.folder) for cell in results.cells)
+        if not there or not (self._root / "report.html").is_file():
             return None
-        return Answer(results, code=_code_of(cells, {}))
+        return Answer(results, code=_code_of((cell.status, 0) for cell in results.cells))
 
     def _fingerprint(self) -> str:
         """Return a hash of all that decides the answer and can be known without a component."""
@@ -161,7 +141,7 @@ class Benchmark:
     def plan(self) -> list[str]:
         """Return the commands that would train the cells that are left. Raises as `run` does."""
         ready = self._prepare()
-        return [ready.jobs[cell.key].command() for cell in self._left(ready)]
+        return [self._job(cell, ready.conditions).command() for cell in self._left(ready)]
 
     def run(self) -> Answer:
         """Train what is left and write the answer.
@@ -175,11 +155,15 @@ class Benchmark:
         with watched() as signals:
             if left:
                 self._train(ready, left, signals)
-            # Read from the folders, whoever trained the cells and when: an executor's word is no evidence.
+            self._complete(ready, signals)
+            # Read from the store, whoever trained the cells and when: an executor's word is no evidence.
             self._observer.stage("comparing what was trained")
-            outcomes = [self._outcome(cell) for cell in ready.cells]
+            outcomes = [self._outcome(ready, cell) for cell in ready.cells]
             results = self._conclude(ready, outcomes)
-            self._save(replace(self._state, fingerprint=asked))
+            stale = any(self._record(ready, cell) is None and self._store.other_data(cell) for cell in left)
+            # Where the data have changed since they were tried, what was found out then is of no use.
+            tried = {} if stale else self._state.tried
+            self._save(replace(self._state, fingerprint=asked, tried=tried))
         if signals.received is not None and not all(outcome.ended for outcome in outcomes):
             done = sum(outcome.ended for outcome in outcomes)
             raise Interrupted(
@@ -187,29 +171,40 @@ class Benchmark:
                 f"interrupted with {done} of {len(outcomes)} cells done; the state is saved. "
                 f"To go on, run the same command again, with --out {self._root}",
             )
-        return Answer(results, code=_code_of(outcomes, self._codes))
+        codes = [self._failed[cell.key].code if cell.key in self._failed else 0 for cell in ready.cells]
+        statuses = [outcome.status for outcome in outcomes]
+        return Answer(results, code=_code_of(zip(statuses, codes, strict=True)))
 
     def _prepare(self) -> _Preparation:
         """Check and try every variant, and settle the cells."""
         matrix = Matrix(self._definition, self._catalog, settings=self._settings)
-        executor = self._executor()
+        executor = build_executor(self._definition.executor, self._catalog)
         conditions = self._conditions(executor, matrix)
-        tried = {variant.name: key_of(variant.recipe) for variant in matrix.variants}
-        if self._state.tried == tried:
+        tried = {variant.name: digest_of(variant.recipe) for variant in matrix.variants}
+        if self._state.tried == tried and all(found.owners for found in self._state.rehearsals.values()):
             rehearsals = self._state.rehearsals
         else:
-            rehearsals = self._rehearse(matrix, conditions)
-            if self._state.runtime is None and self._pays(
-                self._settled(matrix, conditions, tried, rehearsals)
-            ):
-                conditions, rehearsals = self._with_fewer_threads(matrix, executor, conditions, rehearsals)
+            trials = Trials(matrix, self._observer, self._plugin)
+            rehearsals = trials.rehearse(conditions)
+            first = self._state.runtime is None
+            if first and self._pays(self._settled(matrix, conditions, tried, rehearsals)):
+                conditions, rehearsals = trials.with_fewer_threads(
+                    conditions, rehearsals, at_once=executor.at_once
+                )
         metrics = self._metrics(matrix, rehearsals)
         state = self._settled(matrix, conditions, tried, rehearsals)
-        cells = matrix.cells(steps=self._steps(state), precision=conditions.precision)
+        cells = matrix.cells(
+            steps=steps_of(self._definition.budget, state),
+            precision=conditions.precision,
+            data={name: found.data for name, found in rehearsals.items()},
+        )
         # From here on the answer that stands in the folder, if any, is not to this.
         self._save(replace(state, fingerprint=None))
-        jobs = {cell.key: self._job(cell, conditions) for cell in cells}
-        return _Preparation(matrix, executor, conditions, rehearsals, metrics, cells, jobs)
+        wanted = {
+            variant.name: Wanted.by(variant.recipe, rehearsals[variant.name].owners)
+            for variant in matrix.variants
+        }
+        return _Preparation(matrix, executor, conditions, rehearsals, metrics, cells, wanted)
 
     def _settled(
         self,
@@ -220,26 +215,41 @@ class Benchmark:
     ) -> State:
         """Return what is remembered from now on, with a budget of seconds turned into steps."""
         state = replace(self._state, runtime=conditions, tried=tried, rehearsals=rehearsals)
-        if self._definition.budget.seconds is None:
-            return state
-        return replace(state, seconds=self._seconds_as_steps(state, matrix.baseline))
+        return replace(state, seconds=seconds_as_steps(self._definition.budget, state, matrix.baseline))
+
+    def _pays(self, state: State) -> bool:
+        """Whether the cells take so long that another number of threads could pay."""
+        from i2i.engine.cost import SHORT
+
+        steps, seeds = steps_of(self._definition.budget, state), len(self._definition.seeds)
+        return seeds * sum(steps[name] * f.step_seconds for name, f in state.rehearsals.items()) >= SHORT
 
     def _left(self, ready: _Preparation) -> list[Cell]:
-        return [cell for cell in ready.cells if not self._outcome(cell).ended]
+        """Return what is to be trained: what has no record, or none of all figures and no model to ask."""
+        left = {cell.key: cell for cell in ready.cells if self._is_left(ready, cell)}
+        return list(left.values())
+
+    def _is_left(self, ready: _Preparation, cell: Cell) -> bool:
+        found = self._record(ready, cell)
+        if found is None or not ready.lacking(cell, found) or self._store.model(cell) is not None:
+            return found is None
+        told = f"{cell.variant}, seed {cell.seed}: its record lacks {', '.join(ready.lacking(cell, found))}"
+        self._observer.note(f"{told}, and its model is not there to be scored: it is trained again.")
+        return True
+
+    def _record(self, ready: _Preparation, cell: Cell) -> CellRecord | None:
+        return self._store.record(cell, better=ready.rehearsals[cell.variant].directions)
 
     def _train(self, ready: _Preparation, left: Sequence[Cell], signals: Signals) -> None:
+        from i2i.bench.training import CellTraining
+
+        jobs = {cell.key: self._job(cell, ready.conditions) for cell in left}
         planned = {}
         for cell in left:
-            steps = ready.jobs[cell.key].steps
+            steps = jobs[cell.key].steps
             seconds = steps * ready.rehearsals[cell.variant].step_seconds
             planned[cell.key] = PlannedCell(cell.variant, cell.seed, steps, seconds)
         self._observer.begin(planned)
-
-        def report(event: Event) -> None:
-            if event.status in ("failed", "diverged"):
-                self._codes[event.key], self._errors[event.key] = event.code, event.error
-            self._observer.event(event)
-
         told = False
 
         def stopped() -> bool:
@@ -249,35 +259,32 @@ class Benchmark:
                 self._observer.stopping()
             return signals.received is not None
 
+        def ended(cell: Cell) -> None:
+            self._store.renew(cell, better=ready.rehearsals[cell.variant].directions)
+
+        training = CellTraining(self._store, ready.executor, self._observer, ended, stopped)
         try:
-            ready.executor.run([ready.jobs[cell.key] for cell in left], report=report, stopped=stopped)
+            self._failed = training.train(left, jobs)
         finally:
             self._observer.end()
 
+    def _complete(self, ready: _Preparation, signals: Signals) -> None:
+        """Take the figures that finished cells lack of their models."""
+        from i2i.bench.figures import score
+
+        for cell in ready.cells:
+            found = self._record(ready, cell)
+            model = self._store.model(cell)
+            metrics = ready.lacking(cell, found) if found else []
+            if signals.received is not None:
+                return
+            if metrics and model is not None:
+                told = f"{', '.join(metrics)} of {cell.variant}, seed {cell.seed}, from its model"
+                self._observer.stage(f"computing {told}")
+                scoring = score(cell, model, metrics, conditions=ready.conditions, catalog=self._catalog)
+                self._store.add(cell, scoring)
+
     # --- its parts ------------------------------------------------------------------------------
-
-    def _executor(self) -> Executor:
-        """Build the executor that the benchmark names."""
-        from i2i.plugins.schema import bind
-
-        table = self._definition.executor
-        ref = table.get("use", "local")
-        if not isinstance(ref, str):
-            raise RecipeError(Problem("`use` is the name of an executor, in quotes", "executor.use"))
-        entry = self._catalog.get(("executor",), ref)
-        bound = bind(entry, table)
-        names = bound.schema.names
-        problems = [Problem(message, f"executor.{key}") for key, message in bound.errors.items()]
-        for key in bound.unknown:
-            message = f"unknown key '{key}' for {entry.ref}{did_you_mean(key, names)}"
-            problems.append(Problem(message, f"executor.{key}", hint=f"keys: {', '.join(names)}"))
-        if problems:
-            raise RecipeError(*problems)
-        try:
-            executor: Executor = bound.call()
-        except ValueError as error:
-            raise RecipeError(Problem(f"{entry.ref}: {error}", "executor")) from error
-        return executor
 
     def _conditions(self, executor: Executor, matrix: Matrix) -> Conditions:
         """Return what an earlier call trained with, or choose."""
@@ -297,63 +304,6 @@ class Benchmark:
         runtime = resolve(self._device, "auto")
         return Conditions(runtime.device, runtime.precision, threads)
 
-    def _rehearse(self, matrix: Matrix, conditions: Conditions) -> Mapping[str, Rehearsal]:
-        """Try every variant."""
-        from i2i.bench.rehearsal import rehearse
-
-        for note in dict.fromkeys(note for variant in matrix.variants for note in variant.recipe.notes):
-            self._observer.note(note)
-        count = len(matrix.variants)
-        self._observer.stage(f"trying {count} variant{'s' if count > 1 else ''}, and timing a step of each")
-        with tempfile.TemporaryDirectory(prefix="i2i-bench-") as folder:
-            jobs = {
-                variant.name: self._trial(matrix, variant, conditions, Path(folder) / f"{number}.toml")
-                for number, variant in enumerate(matrix.variants)
-            }
-            return rehearse(jobs, log=Path(folder) / "log", tried=self._observer.tried)
-
-    def _trial(self, matrix: Matrix, variant: Variant, conditions: Conditions, path: Path) -> Job:
-        """Return the job that tries a variant; its recipe is written to `path`."""
-        write_text(path, matrix.tried(variant, precision=conditions.precision).to_toml())
-        place = str(path), "", os.getcwd(), conditions.device, conditions.threads
-        return Job(variant.name, *place, 0, self._plugin)
-
-    def _pays(self, state: State) -> bool:
-        """Whether the cells take so long that another number of threads could pay."""
-        from i2i.engine.cost import SHORT
-
-        steps, seeds = self._steps(state), len(self._definition.seeds)
-        return seeds * sum(steps[name] * f.step_seconds for name, f in state.rehearsals.items()) >= SHORT
-
-    def _with_fewer_threads(
-        self,
-        matrix: Matrix,
-        executor: Executor,
-        conditions: Conditions,
-        rehearsals: Mapping[str, Rehearsal],
-    ) -> tuple[Conditions, Mapping[str, Rehearsal]]:
-        """Return what all cells are trained with, and the rehearsals under that.
-
-        Where many threads are slow with as many cells at work as will be, each cell gets fewer.
-        """
-        from i2i.bench.rehearsal import threads_beside
-
-        baseline = matrix.by_name(matrix.baseline)
-        if baseline.recipe.train.threads is not None or conditions.threads == 1 or conditions.device != "cpu":
-            return conditions, rehearsals
-        with tempfile.TemporaryDirectory(prefix="i2i-bench-") as folder:
-            threads = threads_beside(
-                self._trial(matrix, baseline, conditions, Path(folder) / "baseline.toml"),
-                at_once=executor.at_once,
-                step_seconds=rehearsals[baseline.name].step_seconds,
-                log=Path(folder) / "log",
-            )
-        if not threads.note:
-            return conditions, rehearsals
-        self._observer.note(threads.note)
-        conditions = replace(conditions, threads=threads.count)
-        return conditions, self._rehearse(matrix, conditions)  # their times were those of more threads
-
     def _metrics(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> list[ReportedMetric]:
         """Return the metrics to report: those asked for, or those that can be better or worse, or all."""
         from i2i.bench.rehearsal import common_figures
@@ -372,47 +322,22 @@ class Benchmark:
             ReportedMetric(name, common[name], definitions.get(name, "")) for name in dict.fromkeys(wanted)
         ]
 
-    def _seconds_as_steps(self, state: State, baseline: str) -> SecondsAsSteps:
-        """Turn a budget of seconds into steps of the baseline, once: its time is another at every trial."""
-        seconds = self._definition.budget.seconds
-        assert seconds is not None
-        asked, kept = (seconds, state.tried[baseline]), state.seconds
-        if kept is not None and (kept.seconds, kept.baseline) == asked:
-            return kept
-        return SecondsAsSteps(*asked, steps=max(1, int(seconds / state.rehearsals[baseline].step_seconds)))
-
-    def _steps(self, state: State) -> dict[str, int]:
-        """Turn the budget into steps of each variant."""
-        budget = self._definition.budget
-        lengths = {}
-        for name, found in state.rehearsals.items():
-            if budget.seconds is not None and state.seconds is not None:
-                lengths[name] = state.seconds.steps
-            elif budget.steps is not None:
-                lengths[name] = budget.steps
-            elif budget.epochs is not None:
-                lengths[name] = math.ceil(budget.epochs * found.steps_per_epoch)
-            elif budget.images is not None:
-                lengths[name] = -(-budget.images // found.images_per_step)
-            else:
-                lengths[name] = found.total_steps
-        return lengths
-
     def _save(self, state: State) -> None:
         self._state = state
         write_state(self._root, state)
 
     def _job(self, cell: Cell, conditions: Conditions) -> Job:
-        # A file, so that any process, also one on another machine, or a person can train the cell. Its name
-        # is a hash of the recipe, so one that is there holds the same.
-        path = self._root / f"{cell.folder}.toml"
-        if not path.is_file():
-            write_text(path, cell.recipe.to_toml())
+        self._store.make_room(cell)
+        # A file, so that any process, also one on another machine, or a person can train the cell.
+        path = self._root / CELLS / f"{cell.key}.toml"
+        text = self._store.recipe(cell)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
         assert cell.recipe.train.steps is not None
         return Job(
             key=cell.key,
             recipe=str(path.resolve()),
-            out=str((self._root / cell.folder).resolve()),
+            out=str(self._store.folder(cell).resolve()),
             folder=os.getcwd(),
             device=conditions.device,
             threads=conditions.threads,
@@ -420,9 +345,17 @@ class Benchmark:
             plugin=self._plugin,
         )
 
-    def _outcome(self, cell: Cell) -> RunOutcome:
-        error = self._errors.get(cell.key, "")
-        return read_outcome(cell.variant, cell.seed, self._root / cell.folder, error=error)
+    def _outcome(self, ready: _Preparation, cell: Cell) -> RunOutcome:
+        """Return what came of a cell; it has not ended while a figure is lacking."""
+        found, failed = self._record(ready, cell), self._failed.get(cell.key)
+        error = failed.error if failed else ""
+        if found is None:
+            return self._store.outcome(cell, error)
+        settings = ready.wanted[cell.variant].settings
+        outcome = outcome_of(found, cell.variant, cell.seed, self._store.folder(cell), settings=settings)
+        if ready.lacking(cell, found):
+            return replace(outcome, status="failed" if error else "missing", error=error)
+        return outcome
 
     def _conclude(self, ready: _Preparation, outcomes: Sequence[RunOutcome]) -> Results:
         """Write results.json, results.csv, the pictures and the page, and return the results."""
@@ -440,13 +373,16 @@ class Benchmark:
         )
 
 
-def _code_of(outcomes: Sequence[RunOutcome], codes: Mapping[str, int]) -> int:
-    """Return the exit code of the first cell that failed, 0 where none did."""
+def _code_of(ended: Iterable[tuple[str, int]]) -> int:
+    """Return the exit code of the first cell that failed, 0 where none did.
+
+    `ended` has the status of each cell, and the exit code that an executor gave it, or 0.
+    """
     from i2i.errors import EXIT_DIVERGED, EXIT_RESOURCES
 
-    for outcome in outcomes:
-        if outcome.status == "diverged":
+    for status, code in ended:
+        if status == "diverged":
             return EXIT_DIVERGED
-        if outcome.status != "done":
-            return codes.get(outcome.folder.name, EXIT_RESOURCES)
+        if status != "done":
+            return code or EXIT_RESOURCES
     return 0

@@ -1,28 +1,23 @@
 """From a benchmark to its cells: one checked recipe for each variant and seed, and the key of each.
 
-A cell's key is the hash of its resolved recipe and of the plug-ins it uses, so a cell that was trained
-before is known again whatever it is called, and one that changed is another.
+A cell's key (`bench/keys`) is a hash of what decides its weights, so a cell that was trained before is known
+again whatever it is called, and one that changed is another.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from i2i._version import __version__
 from i2i.bench.definition import Definition, Variation
+from i2i.bench.keys import Marks, digest_of, key_of
 from i2i.errors import I2IError, PluginError, Problem, RecipeError, did_you_mean
 from i2i.plugins.catalog import Catalog
-from i2i.plugins.discovery import LOCAL
 from i2i.recipe.layers import Layer, read_settings
 from i2i.recipe.merge import read_draft
 from i2i.recipe.origins import Findings, Origin
 from i2i.recipe.recipe import Recipe, differences, load_recipe
-from i2i.registry import Entry
 
 VALIDATIONS = 5
 """How many points a curve has, unless the benchmark sets `train.eval_every` itself."""
@@ -48,17 +43,13 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a benchmark."""
+    """One run of a benchmark over `data`; variants that differ in nothing that is trained share a key."""
 
     variant: str
     seed: int
     recipe: Recipe
     key: str
-
-    @property
-    def folder(self) -> str:
-        """Its run folder, from the benchmark's."""
-        return f"cells/{self.key}"
+    data: Marks = field(default_factory=dict)
 
 
 class Matrix:
@@ -88,16 +79,19 @@ class Matrix:
         base = self.by_name(self.baseline).recipe.table
         return {variant.name: differences(base, variant.recipe.table) for variant in self.variants}
 
-    def cells(self, *, steps: Mapping[str, int], precision: str) -> list[Cell]:
+    def cells(
+        self, *, steps: Mapping[str, int], precision: str, data: Mapping[str, Marks] = {}
+    ) -> list[Cell]:
         """Return every cell, seed by seed, so that an interrupted benchmark compares what it has.
 
-        Raises RecipeError for variants that differ in nothing but a length that the budget replaces.
+        `data` has the fingerprints of each variant's data, as far as they are known. Raises RecipeError for
+        variants that differ in nothing but a length that the budget replaces.
         """
         cells: dict[str, Cell] = {}
         for seed in self._definition.seeds:
             for variant in self.variants:
-                cell = self._cell(variant, seed, steps[variant.name], precision)
-                other = cells.setdefault(cell.key, cell)
+                cell = self._cell(variant, seed, steps[variant.name], precision, data.get(variant.name, {}))
+                other = cells.setdefault(digest_of(cell.recipe), cell)
                 if other is not cell:
                     raise RecipeError(
                         f"the variants '{other.variant}' and '{cell.variant}' are the same once both are "
@@ -113,10 +107,10 @@ class Matrix:
         steps = 1 if variant.recipe.train.minutes is not None else None
         return self._load(variant.variation, seed, steps=steps, precision=precision if auto else None)
 
-    def _cell(self, variant: Variant, seed: int, steps: int, precision: str) -> Cell:
+    def _cell(self, variant: Variant, seed: int, steps: int, precision: str, data: Marks) -> Cell:
         auto = variant.recipe.train.precision == "auto"
         recipe = self._load(variant.variation, seed, steps=steps, precision=precision if auto else None)
-        return Cell(variant.name, seed, recipe, key_of(recipe))
+        return Cell(variant.name, seed, recipe, key_of(recipe, data), data)
 
     def _checked(self, variations: Sequence[Variation]) -> list[Variant]:
         found: list[Variant] = []
@@ -178,7 +172,9 @@ class Matrix:
             return wanted
         if self._definition.swapped:
             base = self._load(Variation(""), self._definition.seeds[0])
-            equal = [variant.name for variant in self.variants if _same(variant.recipe, base)]
+            equal = [
+                variant.name for variant in self.variants if digest_of(variant.recipe) == digest_of(base)
+            ]
             return equal[0] if equal else names[0]
         return names[0]
 
@@ -189,43 +185,13 @@ class Matrix:
             names = [variant.name for variant in self.variants]
             twice = next(name for name in names if names.count(name) > 1)
             raise RecipeError(f"two variants are called '{twice}': give each value once.")
-        tables: dict[str, str] = {}
+        seen: dict[str, str] = {}
         for variant in self.variants:
-            text = json.dumps(_table(variant.recipe), sort_keys=True, default=str)
-            if text in tables:
-                pair = sorted((tables[text], variant.name), key=lambda name: name != self.baseline)
+            first = seen.setdefault(digest_of(variant.recipe), variant.name)
+            if first != variant.name:
+                pair = sorted((first, variant.name), key=lambda name: name != self.baseline)
                 what = "the baseline" if pair[0] == self.baseline else f"'{pair[0]}'"
                 raise RecipeError(
                     f"the variant '{pair[1]}' is the same as {what}"
                     f"{f' ({pair[0]})' if pair[0] == self.baseline else ''}: its recipe comes out equal."
                 )
-            tables[text] = variant.name
-
-
-def key_of(recipe: Recipe) -> str:
-    """Return the key of a cell: the first 16 hexadecimal digits of a sha256."""
-    about = [_table(recipe), sorted({"core " + __version__, *map(" ".join, _plugins(recipe))})]
-    text = json.dumps(about, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _plugins(recipe: Recipe) -> set[tuple[str, str, str]]:
-    entries = [slot.entry for slot in recipe.slots.values()]
-    return {(entry.namespace, entry.distribution, _version(entry)) for entry in entries}
-
-
-def _version(entry: Entry) -> str:
-    """Return a plug-in's version; a file has none, so its content stands for it."""
-    if entry.namespace != LOCAL:
-        return entry.version
-    return hashlib.sha256(Path(entry.distribution).expanduser().read_bytes()).hexdigest()
-
-
-def _table(recipe: Recipe) -> dict[str, Any]:
-    """Return what decides how a cell is trained; how its data are compared later does not."""
-    table = {key: value for key, value in recipe.table.items() if key not in ("name", "summary")}
-    return table | {"data": {key: value for key, value in table["data"].items() if key != "fingerprint"}}
-
-
-def _same(one: Recipe, other: Recipe) -> bool:
-    return _table(one) == _table(other)

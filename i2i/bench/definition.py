@@ -47,6 +47,7 @@ class HeadSettings:
         seeds: how many seeds, from 0 up, or a list of them.
         metrics: the figures to report; the first decides the order. All of the recipe by default.
         baseline: the variant that others are compared with; the first by default.
+        cells: the folder of trained cells, seen from this file, which several benchmarks may share.
         one_at_a_time: each value of `swap` alone against the recipe, rather than all combinations.
     """
 
@@ -57,6 +58,7 @@ class HeadSettings:
     seeds: Annotated[int, Ge(1), Lt(1000)] | Annotated[tuple[Seed, ...], Len(1, 1000)] = 3
     metrics: tuple[str, ...] = ()
     baseline: str | None = None
+    cells: Annotated[str, Len(1)] | None = None
     one_at_a_time: bool = False
 
 
@@ -100,7 +102,7 @@ class Definition:
 
     `base` is what `load_recipe` takes; `common` is laid over it for every variant. Where `swapped`, the
     variant that equals the base recipe, if there is one, is the baseline. `executor` is a component's
-    table.
+    table. `cells` is where trained cells are kept; None for the benchmark's own folder.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Definition:
     baseline: str | None = None
     swapped: bool = False
     executor: Mapping[str, Any] = field(default_factory=lambda: {"use": "local"})
+    cells: Path | None = None
 
 
 def is_benchmark(path: Path) -> bool:
@@ -166,6 +169,7 @@ def read_benchmark(path: Path) -> Definition:
         baseline=baseline or (variants[0].name if variants else None),
         swapped=bool(swaps),
         executor=executor,
+        cells=None if head["cells"] is None else path.parent / head["cells"],
     )
 
 

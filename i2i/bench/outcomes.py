@@ -1,14 +1,19 @@
-"""What a run folder says of the run: how it ended, its metrics, those of each image, and its validations."""
+"""What is known of a run: how it ended, its metrics, those of each image, and its validations.
+
+A run folder says it, and of a cell of a benchmark its record.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from i2i.bench.records import CellRecord, Scoring
 from i2i.errors import DataError
 
 ENDED = ("done", "diverged")
@@ -63,6 +68,56 @@ def read_outcome(variant: str, seed: int, folder: Path, *, error: str = "") -> R
         images=_images(folder / "val.csv") if done else {},
         curve=curve,
     )
+
+
+def outcome_of(
+    record: CellRecord, variant: str, seed: int, folder: Path, *, settings: Mapping[str, str]
+) -> RunOutcome:
+    """Return what the record of a cell says, as far as it was found by these settings of metrics.
+
+    `settings` are the digests of what decides each figure, by its name. A figure that was taken of the model
+    later is known at the last step alone.
+    """
+    metrics: dict[str, float | None] = {}
+    copied: dict[str, float | None] = {}
+    images: dict[str, dict[str, float]] = {}
+    for scoring in record.scorings:
+        for name, value in scoring.figures.items():
+            if name in metrics or not _of_these(scoring, name, settings):
+                continue
+            metrics[name] = value
+            if name in scoring.copy_input:
+                copied[name] = scoring.copy_input[name]
+            if name in scoring.images:
+                values = [math.nan if each is None else each for each in scoring.images[name]]
+                images[name] = dict(zip(scoring.ids, values, strict=True))
+    first = record.scorings[0] if record.scorings else None
+    curve = [
+        (step, {n: v for n, v in figures.items() if first is None or _of_these(first, n, settings)})
+        for step, figures in record.curve
+    ]
+    if curve and curve[-1][0] == record.steps:
+        curve[-1] = (record.steps, {**metrics, **curve[-1][1]})
+    return RunOutcome(
+        variant,
+        seed,
+        folder,
+        record.status,
+        record.error,
+        steps=record.steps,
+        seconds=record.seconds,
+        metrics=metrics,
+        copy_input=copied,
+        images=images,
+        curve=curve,
+    )
+
+
+def _of_these(scoring: Scoring, figure: str, settings: Mapping[str, str]) -> bool:
+    """Whether a figure was found by these settings; where its metric is not known, whether all were."""
+    if figure in settings:
+        return settings[figure] in scoring.metrics
+    return scoring.metrics.keys() <= set(settings.values())
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from i2i.abilities import NeedsImages, Prepares
 from i2i.bench import processes
 from i2i.bench.jobs import Job
+from i2i.bench.keys import Marks
 from i2i.errors import I2IError, PluginError, Problem
 from i2i.kinds import Direction
 
@@ -37,7 +38,7 @@ class Rehearsal:
     `flops_per_step` counts multiplications and additions of one optimizer step, forward and backward;
     `peak_memory_mb` is what a process that trains it takes (on CUDA, the device's memory); `total_steps`
     is the length its recipe gives; `directions` says for each figure which way is better, None for one to
-    compare others with.
+    compare others with, and `owners` which metric of the recipe it is of; `data` has the fingerprints.
     """
 
     generator_parameters: int
@@ -52,6 +53,8 @@ class Rehearsal:
     directions: Mapping[str, Direction | None]
     definitions: Mapping[str, str]
     credit: str
+    owners: Mapping[str, str] = field(default_factory=dict)
+    data: Marks = field(default_factory=dict)
 
 
 def rehearse(
@@ -177,6 +180,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     from i2i.building.probe import probe
+    from i2i.data.fingerprint import fingerprints
     from i2i.data.opening import open_splits
     from i2i.engine.rehearsal import dry_pass
     from i2i.engine.surroundings import under
@@ -228,6 +232,12 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
                 for figure in _figures_of(metric)
             },
             credit=getattr(data["train"], "credit", ""),
+            owners={
+                figure: name
+                for name, metric in session.scorer.metrics.items()
+                for figure in _figures_of(metric)
+            },
+            data=fingerprints(data, contents=recipe.data.settings.fingerprint == "contents"),
         )
         pipe.send((None, facts))
         while True:

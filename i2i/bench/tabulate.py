@@ -6,6 +6,7 @@ All statistics are made here, from files alone, so it does not matter who traine
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -206,4 +207,7 @@ def _value(outcome: RunOutcome, metric: str) -> float | None:
 
 def _seen_from(folder: Path, root: Path) -> str:
     folder, root = folder.resolve(), root.resolve()
-    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
+    try:
+        return Path(os.path.relpath(folder, root)).as_posix()
+    except ValueError:  # another drive
+        return str(folder)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "i2i bench pix2pix --swap losses.adversarial.use=vanilla,lsgan --seeds 3 --steps 1000",
     "i2i bench recipes/bench/l1-or-l2.toml",
+    "i2i bench recipes/bench/losses.toml --cells runs/cells",
 )
 
 
@@ -66,6 +67,9 @@ def bench(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the benchmark; runs/bench-NAME by default.")
     ] = None,
+    cells: Annotated[
+        Path | None, typer.Option(help="Folder of trained cells, which several benchmarks may share.")
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Cells at the same time; each has its share of the cores.")
     ] = None,
@@ -85,7 +89,7 @@ def bench(
 
     catalog = open_catalog(plugin)
     definition = _definition(recipe, swap or [], one_at_a_time, catalog)
-    definition = _changed(definition, seeds, steps, seconds, metric, baseline, jobs, executor)
+    definition = _changed(definition, seeds, steps, seconds, metric, baseline, cells, jobs, executor)
     root = out or Path("runs") / f"bench-{definition.name}"
     progress = BenchmarkProgress(quiet=quiet)
     told = "interrupted; what was trained is saved. To go on, run the same command again"
@@ -156,6 +160,7 @@ def _changed(
     seconds: float | None,
     metric: list[str] | None,
     baseline: str | None,
+    cells: Path | None,
     jobs: int | None,
     executor: str | None,
 ) -> Definition:
@@ -174,6 +179,8 @@ def _changed(
         definition = replace(definition, metrics=tuple(metric))
     if baseline is not None:
         definition = replace(definition, baseline=baseline)
+    if cells is not None:
+        definition = replace(definition, cells=cells)
     table = dict(definition.executor)
     if executor is not None:
         table = {"use": executor}

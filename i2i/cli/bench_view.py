@@ -15,8 +15,8 @@ from i2i.pages.numbers import beside_copying, clock
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from i2i.bench.benchmark import PlannedCell
     from i2i.bench.jobs import Event
+    from i2i.bench.observer import PlannedCell
     from i2i.bench.results import MetricResult, ReportedMetric, Results
 
 

@@ -52,6 +52,17 @@ def held(folder: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
+def in_use(folder: Path) -> bool:
+    """Whether another process holds `folder` at this moment."""
+    if not folder.is_dir():
+        return False
+    try:
+        with held(folder):
+            return False
+    except InUseError:
+        return True
+
+
 @contextmanager
 def _folder_locked(folder: Path) -> Iterator[None]:
     """Lock the folder itself, which is the only lock that i2i had before it locked a file."""

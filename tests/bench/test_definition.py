@@ -53,6 +53,12 @@ def test_a_file_says_what_is_compared(write):
     assert Path(definition.base).name == "desk.toml"
 
 
+def test_a_store_of_cells_is_seen_from_the_file(write):
+    assert read_benchmark(write()).cells is None
+    path = write(("seeds = 2", 'seeds = 2\ncells = "cells"'))
+    assert read_benchmark(path).cells == path.parent / "cells"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
@@ -64,6 +70,7 @@ def test_a_file_says_what_is_compared(write):
         ("steps = 4", "steps = 0", 9, "greater than or equal to 1"),
         ("seeds = 2", "seeds = []", 5, "seeds"),
         ("seeds = 2", 'seeds = "many"', 5, ""),
+        ("seeds = 2", 'seeds = 2\ncells = ""', 6, "cells"),
         ("benchmark = 1", "benchmark = 2", 2, "there is no such format of benchmarks"),
         ('name = "judges"', 'name = "../judges"', 3, "a name becomes a folder's"),
         ("[variants.none]", f'[variants."{"long" * 30}"]', 13, "a variant's name is plain words"),
