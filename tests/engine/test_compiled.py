@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._inductor.cudagraph_trees import MarkStepBox
 
 from i2i import run
 from i2i.building import components
@@ -39,6 +40,18 @@ def test_a_machine_that_cannot_compile_is_told_in_a_sentence(load, tmp_path, mon
         ResourceError, match=r"train.compile = 'default': torch cannot compile .* no compiler is"
     ):
         run(load("train.compile=default"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("mode", "marks"), [("reduce-overhead", 3), ("no", 0)])
+def test_what_compiled_networks_gave_holds_for_a_whole_step_and_no_longer(load, mode, marks):
+    # With a card, torch overwrites what CUDA graphs gave in the steps before its last mark.
+    recipe = load(f"train.compile={mode}")
+    session = Session(recipe, data=open_splits(recipe), runtime=CPU, provenance={})
+    before = MarkStepBox.mark_step_counter
+    with torch.compiler.set_stance("force_eager"):  # compiling would take its time
+        for batch in session.batches(last=3):
+            session.advance([batch])
+    assert before - MarkStepBox.mark_step_counter == marks
 
 
 @pytest.mark.slow  # the compiler of each network takes its time
