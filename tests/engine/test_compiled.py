@@ -23,6 +23,14 @@ def test_a_mode_that_this_torch_lacks_is_refused(load, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_mode_that_this_torch_lacks_is_a_sentence_of_the_command(gan, i2i, tmp_path):
+    ended = i2i("run", str(gan), "--set", "train.compile=defualt", "--out", str(tmp_path / "run"), "--quiet")
+    assert ended.code == 2
+    place, sentence = ended.err.strip().splitlines()
+    assert place.startswith("--set train.compile=defualt")
+    assert f"torch {torch.__version__} has no mode 'defualt' to compile in" in sentence
+
+
 def test_no_compiles_nothing(load, tmp_path):
     assert run(load("train.compile=no"), tmp_path / "run").status == "done"
 
