@@ -43,7 +43,7 @@ def begin_step(recipe: Recipe) -> None:
     backward pass for a new step: the discriminators' would give up what the generator's has yet to read.
     """
     if recipe.train.compile not in NO:
-        torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
 
 def eager(recipe: Recipe) -> AbstractContextManager[object]:
