@@ -156,7 +156,7 @@ class Penalty(Protocol):
 
 @runtime_checkable
 class Data(Protocol):
-    """An indexed data set: the same item for the same index, always.
+    """An indexed data set: the same item for the same index, always, in whichever process or thread.
 
     `__getitem__` gives ``{"source": (C,H,W), "target": (C,H,W), "id": str}`` with values as stored
     (`spec.*.depth`); sides may be larger or smaller than `spec` says, the engine resizes. DataError

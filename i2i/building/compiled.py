@@ -36,6 +36,16 @@ def compile_networks(recipe: Recipe, networks: Networks) -> None:
         module.compile(mode=mode, dynamic=False)
 
 
+def begin_step(recipe: Recipe) -> None:
+    """Let compiled networks of `recipe` write over what they returned in the steps before this one.
+
+    CUDA graphs always write to the same places. Without this, torch would take the first call after any
+    backward pass for a new step: the discriminators' would give up what the generator's has yet to read.
+    """
+    if recipe.train.compile not in NO:
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
+
 def eager(recipe: Recipe) -> AbstractContextManager[object]:
     """Return the context in which networks of `recipe` run as they are written, compiled or not."""
     if recipe.train.compile in NO:

@@ -24,6 +24,7 @@ from i2i.images.resizing import resize
 from i2i.kinds import Batch, Data, ImageSpec, Pair, PairSpec, Scale, Side, Transform
 from i2i.seeds import generator_for
 from i2i.slot_keys import DataSettings
+from i2i.system.beside import helper, made_ahead
 from i2i.system.signals import leave_to_parent
 
 Key = tuple[int, int]
@@ -229,15 +230,22 @@ def _augmented(
 def held_out_batches(
     data: Data, settings: DataSettings, *, limit: int | None = None, scale: Scale = "shrunk"
 ) -> Iterator[Batch]:
-    """Yield the whole split, or its first `limit` items, in order; a batch holds pairs of one size."""
+    """Yield the whole split, or its first `limit` items, in order; a batch holds pairs of one size.
+
+    While one is made use of, the next is read in another thread.
+    """
     pairs = HeldOutPairs(data, scale=scale)
     count = len(pairs) if limit is None else min(limit, len(pairs))
     batch: list[Item] = []
-    for index in range(count):
-        item = pairs[index]
-        if batch and (len(batch) == settings.batch_size or batch[0][1].shape != item[1].shape):
-            yield collate(batch)
-            batch = []
-        batch.append(item)
+    with helper() as reader:
+        ahead = made_ahead(reader, pairs.__getitem__, range(count), most=lambda _: settings.batch_size + 1)
+        for item in ahead:
+            if batch and batch[0][1].shape != item[1].shape:
+                yield collate(batch)
+                batch = []
+            batch.append(item)
+            if len(batch) == settings.batch_size:
+                yield collate(batch)
+                batch = []
     if batch:
         yield collate(batch)

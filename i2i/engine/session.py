@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
 from i2i.building import components
-from i2i.building.compiled import compile_networks, eager
+from i2i.building.compiled import begin_step, compile_networks, eager
 from i2i.context import Run, Show
 from i2i.data.scale import pictures_of, scale_of
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, training_batches
@@ -165,6 +165,7 @@ class Session:
             for group, rate in zip(self.optimizers[path].param_groups, self._base_rates[path], strict=True):
                 group["lr"] = rate * factor
         self.run.begin(self.step, self.epoch, ids=[name for batch in batches for name in batch.ids])
+        begin_step(self.recipe)
         logs = self.method.step(batches, self.run)
         if self.average:
             self.average.update()

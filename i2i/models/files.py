@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from i2i.models.sizing import Size, Sizing
 from i2i.models.sources import Files, read_source
 from i2i.models.translate import Model
 from i2i.records import ImageSpec
+from i2i.system.beside import helper, made_ahead
 
 MOST_TOGETHER = 8
 """Pictures that go through the network at once, at most."""
@@ -68,7 +68,7 @@ def translate_all(
     work, done, sizing = list(work), done or Done(), sizing or model.sizing()
     drawer = Drawer(model, seed=seed, precision=precision)
     done.notes = drawer.notes
-    with _helper() as reader, _helper() as writer:
+    with helper() as reader, helper() as writer:
         begun = _Begun(drawer, writer, model.spec.target, samples, done)
         for number, picture in enumerate(_read_ahead(reader, work, model.spec.source)):
             begun.take(picture, sizing, left=len(work) - number)
@@ -178,17 +178,14 @@ def _read_ahead(
     reader: ThreadPoolExecutor, work: Sequence[tuple[Files, Path]], spec: ImageSpec
 ) -> Iterator[_Picture]:
     """Yield the pictures of `work`, in order; meanwhile the next ones are read, large ones one by one."""
-    ahead, coming, most = deque[Future[_Picture]](), iter(work), 2
-    while True:
-        while len(ahead) < most and (item := next(coming, None)) is not None:
-            ahead.append(reader.submit(_read, *item, spec))
-        if not ahead:
-            return
-        picture = ahead.popleft().result()
-        if picture.source is not None:
-            height, width = picture.source.shape[-2:]
-            most = most_together(picture.source, (height, width)) + 1
-        yield picture
+
+    def most(last: _Picture | None) -> int:
+        if last is None or last.source is None:
+            return 2
+        height, width = last.source.shape[-2:]
+        return most_together(last.source, (height, width)) + 1
+
+    return made_ahead(reader, lambda item: _read(*item, spec), work, most=most)
 
 
 def _read(files: Files, target: Path, spec: ImageSpec) -> _Picture:
@@ -197,13 +194,3 @@ def _read(files: Files, target: Path, spec: ImageSpec) -> _Picture:
         return _Picture(first, target, read_source(files, spec), read_beside(first))
     except DataError as error:
         return _Picture(first, target, problems=error.problems)
-
-
-@contextmanager
-def _helper() -> Iterator[ThreadPoolExecutor]:
-    """Give a thread for work beside the network's, in order; what was given to it is done at the end.
-
-    It computes by itself: with a team of threads like the network's, the two would wait for each other.
-    """
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-        yield executor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._inductor.cudagraph_trees import MarkStepBox
 
 from i2i import run
 from i2i.building import components
@@ -20,6 +21,14 @@ def test_a_mode_that_this_torch_lacks_is_refused(load, tmp_path):
     with pytest.raises(RecipeError, match=r"train.compile[\s\S]*no mode 'defualt'.* did you mean 'default'"):
         run(load("train.compile=defualt"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mode_that_this_torch_lacks_is_a_sentence_of_the_command(gan, i2i, tmp_path):
+    ended = i2i("run", str(gan), "--set", "train.compile=defualt", "--out", str(tmp_path / "run"), "--quiet")
+    assert ended.code == 2
+    place, sentence = ended.err.strip().splitlines()
+    assert place.startswith("--set train.compile=defualt")
+    assert f"torch {torch.__version__} has no mode 'defualt' to compile in" in sentence
 
 
 def test_no_compiles_nothing(load, tmp_path):
@@ -39,6 +48,18 @@ def test_a_machine_that_cannot_compile_is_told_in_a_sentence(load, tmp_path, mon
         ResourceError, match=r"train.compile = 'default': torch cannot compile .* no compiler is"
     ):
         run(load("train.compile=default"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("mode", "marks"), [("reduce-overhead", 3), ("no", 0)])
+def test_what_compiled_networks_gave_holds_for_a_whole_step_and_no_longer(load, mode, marks):
+    # With a card, torch overwrites what CUDA graphs gave in the steps before its last mark.
+    recipe = load(f"train.compile={mode}")
+    session = Session(recipe, data=open_splits(recipe), runtime=CPU, provenance={})
+    before = MarkStepBox.mark_step_counter
+    with torch.compiler.set_stance("force_eager"):  # compiling would take its time
+        for batch in session.batches(last=3):
+            session.advance([batch])
+    assert before - MarkStepBox.mark_step_counter == marks
 
 
 @pytest.mark.slow  # the compiler of each network takes its time

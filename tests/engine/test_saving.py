@@ -229,6 +229,9 @@ def test_a_save_that_fails_beside_the_training_ends_it_and_is_told_as_ever(
     assert bits_of(folder) == bits_of(tmp_path / "whole")
 
 
+LONG = ("train.steps=100000", "train.save_every=5", "train.eval_every=100000", "train.log_every=1000")
+"""Settings of a run that goes on until it is told to end."""
+
 SLOWLY = """
 import sys, threading, time
 from pathlib import Path
@@ -247,13 +250,16 @@ main()
 """
 
 
+def run_of(gan: Path) -> list[str]:
+    """Return the words of the command."""
+    return ["run", str(gan), "--out", "run", *(part for setting in LONG for part in ("--set", setting))]
+
+
 def started(gan: Path, folder: Path, *, hundredths: int) -> subprocess.Popen[str]:
     """Start a run in `folder`, whose first save takes so long; return once that is being written."""
-    settings = ("train.steps=100000", "train.save_every=5", "train.eval_every=100000", "train.log_every=1000")
-    line = [sys.executable, "-c", SLOWLY, "run", str(gan), "--out", "run"]
-    line += [part for setting in settings for part in ("--set", setting)]
     folder.mkdir()
-    process = subprocess.Popen([*line, str(hundredths)], cwd=folder, stderr=subprocess.PIPE, text=True)
+    line = [sys.executable, "-c", SLOWLY, *run_of(gan), str(hundredths)]
+    process = subprocess.Popen(line, cwd=folder, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not (folder / "writing").exists():
         assert time.monotonic() < deadline
@@ -262,7 +268,7 @@ def started(gan: Path, folder: Path, *, hundredths: int) -> subprocess.Popen[str
     return process
 
 
-def test_a_signal_during_a_save_waits_for_it(gan, tmp_path):
+def test_a_signal_during_a_save_waits_for_it_and_the_run_goes_on_from_there(gan, tmp_path):
     process = started(gan, tmp_path / "desk", hundredths=100)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
@@ -272,6 +278,10 @@ def test_a_signal_during_a_save_waits_for_it(gan, tmp_path):
     steps = json.loads((folder / "summary.json").read_text())["steps"]
     assert checkpoint.newest(folder / "checkpoints").step == steps > 0
     assert weights.read(folder / "model.safetensors").header["provenance"]["step"] == steps
+    line = [sys.executable, "-m", "i2i", *run_of(gan), "--stop-at", str(steps + 3)]
+    again = subprocess.run(line, cwd=tmp_path / "desk", capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert checkpoint.newest(folder / "checkpoints").step == steps + 3
 
 
 def test_a_second_signal_during_a_save_ends_the_run_at_once(gan, tmp_path):

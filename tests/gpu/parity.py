@@ -171,19 +171,26 @@ def of_training(settings: Settings) -> Iterator[Row]:
     recipe = load_recipe(ROOT / "recipes/shapes.toml", set=changes, unset=("callbacks.samples",))
     data = open_splits(recipe)
     with tf32(False):
-        ours, found = (_trained(recipe, data, device) for device in ("cpu", settings.device))
+        ours, found = (trained(recipe, data, device) for device in ("cpu", settings.device))
     yield within("training steps", f"losses of {STEPS} steps, fp32", relative(found[0], ours[0]), FP32)
     yield within("training steps", f"weights after {STEPS} steps, fp32", relative(found[1], ours[1]), WEIGHTS)
 
 
-def _trained(recipe: Recipe, data: Mapping[str, Data], device: str) -> tuple[Answers, Answers]:
-    """Return the losses of each step, and all weights after the last."""
+def trained(
+    recipe: Recipe,
+    data: Mapping[str, Data],
+    device: str,
+    *,
+    between: Callable[[Session], object] = lambda session: None,
+) -> tuple[Answers, Answers]:
+    """Return the losses of all steps, each followed by what is done `between`, and the last weights."""
     runtime = Runtime(device, "fp32", channels_last=False, threads=torch.get_num_threads())
     session = Session(recipe, data=data, runtime=runtime, provenance={})
     losses: Answers = {}
-    for batch in session.batches(last=STEPS):
+    for batch in session.batches(last=session.total_steps):
         logs = session.advance([batch])
         losses |= {f"{name}, step {session.step}": value for name, value in logs.items()}
+        between(session)
     weights = {
         path: torch.cat([parameter.flatten() for parameter in module.parameters()])
         for path, module in session.networks.modules()

@@ -97,7 +97,10 @@ PARTS = (
     Part("resume", "resume", "of_resuming", 2),
     Part("transforms", "transforms", "of_transforms", 1),
     Part("eval and translate", "use", "of_use", 2),
+    Part("checkpoint", "saving", "of_saving", 1),
     Part("images/s", "speed", "of_speed", 6),
+    Part("compiled training", "compiling", "of_compiling", 4),
+    Part("CUDA graphs", "compiling", "of_graphs", 4),
 )
 
 

@@ -144,6 +144,22 @@ def test_one_unreadable_image_is_named_and_stops_none_of_the_others(model, tmp_p
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "z.png"]
 
 
+def test_among_pictures_of_many_sizes_a_torn_one_is_one_sentence_and_the_rest_is_done(model, tmp_path):
+    sizes = {f"{number:02}.png": (16 + 8 * (number // 3), 20) for number in range(9)}
+    for name, size in sizes.items():
+        picture(tmp_path / "in" / name, size)
+    torn = tmp_path / "in" / "04.png"
+    torn.write_bytes(torn.read_bytes()[:-60])
+    done = command(model, tmp_path / "in", tmp_path / "out")
+    assert done.returncode == 3
+    scale, place, sentence = done.stderr.strip().splitlines()
+    assert "brought to the scale of the training" in scale
+    assert place == str(torn)
+    assert "the image cannot be decoded" in sentence
+    found = {path.name: tuple(read_image(path).shape[:0:-1]) for path in (tmp_path / "out").iterdir()}
+    assert found == {name: size for name, size in sizes.items() if name != "04.png"}
+
+
 def test_the_command_takes_a_precision(model, tmp_path):
     source = picture(tmp_path / "one.png")
     for name, *options in (("auto",), ("fp32", "--precision", "fp32"), ("bf16", "--precision", "bf16")):

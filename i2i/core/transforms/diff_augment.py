@@ -75,15 +75,16 @@ def _translation(pair: Pair, rng: torch.Generator) -> Pair:
 
 def _cutout(pair: Pair, rng: torch.Generator) -> Pair:
     height, width = pair.target.shape[-2:]
-    rows, columns = _half_of(height, rng), _half_of(width, rng)
-    kept = ~(rows[:, None] & columns[None, :]).to(pair.target.device)
+    device = pair.target.device
+    rows, columns = _half_of(height, rng, device), _half_of(width, rng, device)
+    kept = ~(rows[:, None] & columns[None, :])
     return replace(pair, source=pair.source * kept, target=pair.target * kept)
 
 
-def _half_of(side: int, rng: torch.Generator) -> Tensor:
-    """Say which of `side` pixels in a row are near a centre that is drawn among them."""
+def _half_of(side: int, rng: torch.Generator, device: torch.device) -> Tensor:
+    """Say on `device` which of `side` pixels in a row are near a centre that is drawn among them."""
     start = int(torch.randint(side, (), generator=rng)) - side // 4
-    places = torch.arange(side)
+    places = torch.arange(side, device=device)  # copied there, it would have to be waited for
     return (places >= start) & (places < start + side // 2)
 
 

@@ -19,6 +19,7 @@ from i2i.data.stream import TrainingPairs, check_item
 from i2i.errors import DataError, MissingSplitError
 from i2i.images import DTYPES
 from i2i.kinds import ImageSpec, PairSpec, Side
+from i2i.system.beside import helper
 from i2i.testing import samples
 from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
@@ -149,7 +150,7 @@ def _check(item: Any, what: str, spec: PairSpec) -> None:
 
 @check("repeatable", "data", needs=["items"])
 def repeatable(subject: Subject) -> None:
-    """An index and an epoch give the same item each time, also once it is opened again."""
+    """An index and an epoch give the same item each time: in another thread, and once it is opened again."""
     data, again = subject.shared, subject.build(seed=1)
     require(
         len(data) == len(again),
@@ -171,6 +172,10 @@ def repeatable(subject: Subject) -> None:
             "draw(index, rng)",
         )
         require(
+            first == _digest_in_a_thread(data, index),
+            f"item {index} differs when another thread asks for it: keep nothing for a thread alone",
+        )
+        require(
             first == digest(again[index]),
             f"item {index} differs once the data is opened again: sort what is listed, and draw by a fixed "
             "seed",
@@ -183,6 +188,18 @@ def repeatable(subject: Subject) -> None:
         _same(*third),
         "item 0 of epoch 3 differs once the data is opened again: let it depend on index and rng alone",
     )
+
+
+def _digest_in_a_thread(data: Any, index: int) -> str:
+    """Return the digest of an item that is read as held-out ones are, beside the network's own thread."""
+    with helper() as thread:
+        try:
+            return thread.submit(lambda: digest(data[index])).result()
+        except Exception as error:
+            fail(
+                f"item {index} cannot be had in another thread ({told(error)}): open databases and files "
+                "where an item is read"
+            )
 
 
 @check("unique-ids", "data", needs=["items"])
