@@ -36,7 +36,7 @@ class Rehearsal:
     `flops_per_step` counts multiplications and additions of one optimizer step, forward and backward;
     `peak_memory_mb` is what a process that trains it takes (on CUDA, the device's memory); `total_steps`
     is the length its recipe gives; `directions` says for each figure which way is better, None for one to
-    compare others with.
+    compare others with, and `references` names those that belong beside one that can be better.
     """
 
     generator_parameters: int
@@ -51,6 +51,7 @@ class Rehearsal:
     directions: Mapping[str, Direction | None]
     definitions: Mapping[str, str]
     credit: str
+    references: tuple[str, ...] = ()
 
 
 def rehearse(
@@ -178,6 +179,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     from i2i.building.probe import probe
     from i2i.data.opening import open_splits
     from i2i.engine.rehearsal import dry_pass
+    from i2i.engine.scoring import references_of
     from i2i.engine.surroundings import under
     from i2i.models.evaluation import definition
     from i2i.plugins.catalog import Catalog
@@ -207,6 +209,8 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
         parameters = {"generators": 0, "discriminators": 0}
         for fact in networks:
             parameters[fact.section] += fact.parameters
+        metrics = session.scorer.metrics.values()
+        references = [name for metric in metrics for name in references_of(metric)]
         facts = Rehearsal(
             generator_parameters=parameters["generators"],
             discriminator_parameters=parameters["discriminators"],
@@ -220,13 +224,15 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
             images_per_step=recipe.data.settings.batch_size * session.accumulate,
             steps_per_epoch=session.steps_per_epoch,
             total_steps=session.total_steps,
-            directions={**dict.fromkeys(session.figures), **session.scorer.directions},
+            directions={
+                **dict.fromkeys([*session.figures, *references]),
+                **session.scorer.directions,
+            },
             definitions={
-                figure: definition(metric)
-                for metric in session.scorer.metrics.values()
-                for figure in _figures_of(metric)
+                figure: definition(metric) for metric in metrics for figure in _figures_of(metric)
             },
             credit=getattr(data["train"], "credit", ""),
+            references=tuple(references),
         )
         pipe.send((None, facts))
         while True:
@@ -242,7 +248,10 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
 
 def _figures_of(metric: Any) -> list[str]:
     """Return the names of a metric's figures, of those too that only are to compare others with."""
-    return [*metric.directions, *(() if hasattr(metric, "prepare") else metric.compute())]
+    from i2i.engine.scoring import references_of
+
+    prepared = hasattr(metric, "prepare")
+    return [*metric.directions, *references_of(metric), *(() if prepared else metric.compute())]
 
 
 def common_figures(found: Mapping[str, Rehearsal]) -> dict[str, Direction | None]:

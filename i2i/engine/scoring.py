@@ -158,6 +158,11 @@ def _figures(table: str, metric: Metric) -> dict[str, float]:
     return figures
 
 
+def references_of(metric: Metric) -> tuple[str, ...]:
+    """Return the names of the figures that a metric declares for those with a direction to be compared with."""
+    return tuple(getattr(metric, "references", ()))
+
+
 def directions(metrics: Mapping[str, Metric]) -> dict[str, Direction]:
     """Return which way each figure is better: "min" or "max".
 
