@@ -1,7 +1,7 @@
 """What was computed once, kept in the user's cache folder: tensors, checked whenever they are read.
 
-Files are written in one step, so any number of processes may read and write them. A damaged one is made again,
-and without a folder that can be written everything works, only slower. Nothing is pickled.
+Files are written in one step, so any number of processes may read and write them. A damaged one is made
+again, and without a folder that can be written everything works, only slower. Nothing is pickled.
 """
 
 from __future__ import annotations

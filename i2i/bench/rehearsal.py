@@ -228,9 +228,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
                 **dict.fromkeys([*session.figures, *references]),
                 **session.scorer.directions,
             },
-            definitions={
-                figure: definition(metric) for metric in metrics for figure in _figures_of(metric)
-            },
+            definitions={figure: definition(metric) for metric in metrics for figure in _figures_of(metric)},
             credit=getattr(data["train"], "credit", ""),
             references=tuple(references),
         )

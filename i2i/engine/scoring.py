@@ -159,7 +159,7 @@ def _figures(table: str, metric: Metric) -> dict[str, float]:
 
 
 def references_of(metric: Metric) -> tuple[str, ...]:
-    """Return the names of the figures that a metric declares for those with a direction to be compared with."""
+    """Return the names of the figures that a metric declares for its others to be compared with."""
     return tuple(getattr(metric, "references", ()))
 
 

@@ -96,7 +96,9 @@ def test_an_answer_is_of_the_nearest_colour_and_a_true_pixel_only_of_a_near_one(
     assert found["doubtful_pixels"] == 4 / 32
     metric.reset()
     metric.update(real, answer, answer, ["a", "b"])
-    with pytest.raises(DataError, match="label-accuracy: 100% of the pixels on the target side of the scored"):
+    with pytest.raises(
+        DataError, match="label-accuracy: 100% of the pixels on the target side of the scored"
+    ):
         metric.compute()
 
 
@@ -186,7 +188,9 @@ def write_pairs(folder: Path) -> None:
     maps = label_spec(3, height=32, width=32)
     for split, count in (("train", 8), ("val", 4)):
         for index in range(count):
-            classes = torch.randint(0, 3, (4, 4), generator=rng).repeat_interleave(8, 0).repeat_interleave(8, 1)
+            classes = (
+                torch.randint(0, 3, (4, 4), generator=rng).repeat_interleave(8, 0).repeat_interleave(8, 1)
+            )
             photo = (classes * 0.6 - 0.6).expand(3, -1, -1) + 0.1 * torch.randn(3, 32, 32, generator=rng)
             one = F.one_hot(classes, 3).permute(2, 0, 1).to(torch.uint8)
             write_image(folder / f"{split}A" / f"{index}.png", photo, spec=ImageSpec(3, 32, 32))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 INSIDE = 0.999
-"""What values of a translation are scaled by, so that the odds of 1 and -1 are finite, and so is their slope."""
+"""What values of a translation are scaled by, so that the odds of 1 and -1, and their slopes, are finite."""
 
 
 class CrossEntropy:
