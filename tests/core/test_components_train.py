@@ -141,7 +141,7 @@ def answers(entry: Entry, module: nn.Module, image: Tensor) -> list[Tensor]:
 
 
 class Pairs:
-    """As much of a data set as a session asks for; its targets are label maps where a component needs them."""
+    """As much of a data set as a session asks for; targets are label maps where a component needs them."""
 
     def __init__(self, entry: Entry) -> None:
         side = ImageSpec(3, 32, 32)
@@ -168,9 +168,7 @@ def test_twenty_steps_leave_finite_losses_and_moved_weights(entry: Entry, tmp_pa
     recipe = load_recipe(tmp_path / "recipe.toml", set=settings)
     pairs = Pairs(entry)
     probe(recipe, pairs.spec)
-    session = Session(
-        recipe, data={"train": pairs}, runtime=Runtime("cpu", "fp32", False, 1), provenance={}
-    )
+    session = Session(recipe, data={"train": pairs}, runtime=Runtime("cpu", "fp32", False, 1), provenance={})
     before = {
         (path, name): parameter.detach().clone()
         for path, module in session.networks.modules()
