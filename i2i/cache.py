@@ -88,6 +88,6 @@ def _alone(path: Path) -> Iterator[None]:
             except Timeout:
                 _log.info("waiting for another process, which makes %s", path)
                 held.enter_context(lock.acquire())
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # of file systems without locks
             _log.debug("%s is made without a lock: %s", path, error)
         yield

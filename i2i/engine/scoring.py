@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -117,11 +117,16 @@ class Scorer:
         return scores
 
     def copy_input(self, batches: Iterable[Batch]) -> Scores:
-        """Return what the source itself scores; empty where it could not be one of the target's."""
+        """Return what the source itself scores, by what is a score; empty where it could not be a target."""
         source, target = (
             (side.channels, side.size, side.one_hot) for side in (self._spec.source, self._spec.target)
         )
-        return self.score(lambda image: image, batches) if source == target else Scores()
+        if source != target:
+            return Scores()
+        found = self.score(lambda image: image, batches)
+        beside = {name for metric in self.metrics.values() for name in references_of(metric)}
+        figures = {name: value for name, value in found.figures.items() if name not in beside}
+        return replace(found, figures=figures)
 
 
 def _one_each(table: str, figure: str, values: Any, count: int) -> list[float]:

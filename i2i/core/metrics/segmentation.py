@@ -135,8 +135,13 @@ class SegmentationScore:
             )
         doubtful = self._on_real.unknown
         self._labels.check(doubtful, images="scored pairs")
-        ceilings = {f"{name}_ceiling": value for name, value in self._on_real.scores().items()}
-        return self._on_fake.scores() | ceilings | {"doubtful_pixels": doubtful}
+        figures, ceilings = self._on_fake.scores(), self._on_real.scores()
+        beside = {
+            figure: value
+            for name in figures
+            for figure, value in ((name, figures[name]), (f"{name}_ceiling", ceilings[name]))
+        }
+        return beside | {"doubtful_pixels": doubtful}
 
     def _seen(self, data: Data) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield sources and photos of the chosen pairs as metrics see them, each (1,C,H,W)."""
