@@ -290,7 +290,14 @@ def test_on_facades_real_photos_score_above_blurred_shuffled_and_constant_answer
     shuffled = scored(photos.roll(1, dims=0))
     constant = scored(torch.full_like(photos, 0.5))
     print(f"{real=}\n{blurred=}\n{shuffled=}\n{constant=}")
-    assert 0.15 < real["doubtful_pixels"] < 0.3
-    for worse, pixels, iou in ((blurred, 0.1, 0.1), (shuffled, 0.2, 0.15), (constant, 0.2, 0.2)):
-        assert worse["pixel_accuracy"] < real["pixel_accuracy_ceiling"] - pixels
-        assert worse["class_iou"] < real["class_iou_ceiling"] - iou
+    assert 0.2 < real["doubtful_pixels"] < 0.3
+    assert real["class_iou_ceiling"] > 0.3
+    for worse in (blurred, shuffled, constant):
+        assert worse["pixel_accuracy"] < real["pixel_accuracy_ceiling"] - 0.25
+        assert worse["class_iou"] < real["class_iou_ceiling"] - 0.2
+
+    truth = metric._classes(sources)
+    known = truth[truth != DOUBTFUL].long()
+    commonest = known.bincount().max().item() / len(known)  # what the best constant answer gets right
+    print(f"{commonest=}")
+    assert commonest < real["pixel_accuracy_ceiling"] - 0.2
