@@ -84,10 +84,11 @@ CALLBACK_EVENTS: Mapping[str, tuple[str, ...]] = {
 }
 """What the engine calls of a callback, where the callback has it, and with which arguments."""
 
-NEEDS = ("penalty", "metric", "features")
+NEEDS = ("penalty", "metric", "features", "labels")
 """What a component can say, in `requires`, that it cannot do without.
 
-A penalty on each discriminator that it works through, a metric, discriminators that hand out features.
+A penalty on each discriminator that it works through, a metric, discriminators that hand out features; of a
+loss, label maps as what the generators write.
 """
 
 

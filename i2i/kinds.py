@@ -214,11 +214,12 @@ class Metric(Protocol):
     """Scores translations as saved: float32 in [0,1] at the target's stored depth.
 
     `directions` names each figure and says which way is better; a figure without one is there to compare
-    others with. `update` may return one value an image for each name, (B,). A metric starts afresh on
-    `reset()`. An optional `prepare(train_data)` is called once before the first update. One of whole
-    sets has an attribute `fewest` (int), the images that it needs: a split with fewer is refused before the
-    run, and in a rehearsal, which scores one batch, it is not asked for figures. What figures mean is shown
-    beside them: the class's docstring up to `Args:`, or a string attribute `definition`.
+    others with; an optional `references` names those. `update` may return one value an image for each name,
+    (B,). A metric starts afresh on `reset()`. An optional `prepare(train_data)` is called once before the
+    first update. One of whole sets has an attribute `fewest` (int), the images that it needs: a split with
+    fewer is refused before the run, and in a rehearsal, which scores one batch, it is not asked for figures.
+    What figures mean is shown beside them: the class's docstring up to `Args:`, or a string attribute
+    `definition`.
     """
 
     directions: Mapping[str, Direction]

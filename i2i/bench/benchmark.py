@@ -305,7 +305,11 @@ class Benchmark:
         return Conditions(runtime.device, runtime.precision, threads)
 
     def _metrics(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> list[ReportedMetric]:
-        """Return the metrics to report: those asked for, or those that can be better or worse, or all."""
+        """Return the metrics to report.
+
+        They are those asked for; else those that can be better or worse, with what their metrics give to
+        compare them with; else all.
+        """
         from i2i.bench.rehearsal import common_figures
 
         common = common_figures(rehearsals)
@@ -317,6 +321,7 @@ class Benchmark:
                 raise RecipeError(f"'{name}' is no figure that every variant gives{close}")
         definitions = rehearsals[matrix.baseline].definitions
         ranked = [name for name in common if common[name]]
+        ranked += [name for name in rehearsals[matrix.baseline].references if name in common]
         wanted = self._definition.metrics or ranked or common
         return [
             ReportedMetric(name, common[name], definitions.get(name, "")) for name in dict.fromkeys(wanted)

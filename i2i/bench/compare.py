@@ -37,7 +37,7 @@ from i2i.bench.view.page import write_page
 from i2i.building import components
 from i2i.building.probe import probe
 from i2i.data.opening import Note, open_data, quiet
-from i2i.engine.scoring import directions
+from i2i.engine.scoring import directions, references_of
 from i2i.errors import DataError, I2IError, PluginError, RecipeError
 from i2i.models.evaluation import definition
 from i2i.models.trained import Trained, find_trained
@@ -212,7 +212,11 @@ def _metrics(names: Sequence[str], trained: Trained) -> tuple[list[ReportedMetri
     """Return what the baseline's metrics say of each figure, and the name of the metric behind each."""
     metrics = components.build_metrics(trained.recipe)
     ways = directions(metrics)
-    owners = {figure: name for name, metric in metrics.items() for figure in metric.directions}
+    owners = {
+        figure: name
+        for name, metric in metrics.items()
+        for figure in (*metric.directions, *references_of(metric))
+    }
     reported = [
         ReportedMetric(name, ways.get(name), definition(metrics[owners[name]]) if name in owners else "")
         for name in names

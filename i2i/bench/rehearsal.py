@@ -38,7 +38,8 @@ class Rehearsal:
     `flops_per_step` counts multiplications and additions of one optimizer step, forward and backward;
     `peak_memory_mb` is what a process that trains it takes (on CUDA, the device's memory); `total_steps`
     is the length its recipe gives; `directions` says for each figure which way is better, None for one to
-    compare others with, and `owners` which metric of the recipe it is of; `data` has the fingerprints.
+    compare others with, `references` names those of them that belong beside one that can be better, and
+    `owners` says which metric of the recipe each figure is of; `data` has the fingerprints.
     """
 
     generator_parameters: int
@@ -55,6 +56,7 @@ class Rehearsal:
     credit: str
     owners: Mapping[str, str] = field(default_factory=dict)
     data: Marks = field(default_factory=dict)
+    references: tuple[str, ...] = ()
 
 
 def rehearse(
@@ -183,6 +185,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     from i2i.data.fingerprint import fingerprints
     from i2i.data.opening import open_splits
     from i2i.engine.rehearsal import dry_pass
+    from i2i.engine.scoring import references_of
     from i2i.engine.surroundings import under
     from i2i.models.evaluation import definition
     from i2i.plugins.catalog import Catalog
@@ -212,6 +215,8 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
         parameters = {"generators": 0, "discriminators": 0}
         for fact in networks:
             parameters[fact.section] += fact.parameters
+        metrics = session.scorer.metrics.values()
+        references = [name for metric in metrics for name in references_of(metric)]
         facts = Rehearsal(
             generator_parameters=parameters["generators"],
             discriminator_parameters=parameters["discriminators"],
@@ -225,12 +230,11 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
             images_per_step=recipe.data.settings.batch_size * session.accumulate,
             steps_per_epoch=session.steps_per_epoch,
             total_steps=session.total_steps,
-            directions={**dict.fromkeys(session.figures), **session.scorer.directions},
-            definitions={
-                figure: definition(metric)
-                for metric in session.scorer.metrics.values()
-                for figure in _figures_of(metric)
+            directions={
+                **dict.fromkeys([*session.figures, *references]),
+                **session.scorer.directions,
             },
+            definitions={figure: definition(metric) for metric in metrics for figure in _figures_of(metric)},
             credit=getattr(data["train"], "credit", ""),
             owners={
                 figure: name
@@ -238,6 +242,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
                 for figure in _figures_of(metric)
             },
             data=fingerprints(data, contents=recipe.data.settings.fingerprint == "contents"),
+            references=tuple(references),
         )
         pipe.send((None, facts))
         while True:
@@ -253,8 +258,10 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
 
 def _figures_of(metric: Any) -> list[str]:
     """Return the names of a metric's figures; of those without a direction, if the trial had them."""
+    from i2i.engine.scoring import references_of
+
     scored = not isinstance(metric, (Prepares, NeedsImages))
-    return [*metric.directions, *(metric.compute() if scored else ())]
+    return [*metric.directions, *references_of(metric), *(metric.compute() if scored else ())]
 
 
 def common_figures(found: Mapping[str, Rehearsal]) -> dict[str, Direction | None]:

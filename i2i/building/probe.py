@@ -68,8 +68,12 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
                 facts.append(_of_discriminator(slot, networks.judges[slot.name].module, roles, spec))
         except RecipeError as error:
             problems.extend(error.problems)
+    plain = [role.writes for role in roles.generators.values() if not spec.side(role.writes).one_hot]
     for slot in recipe.section("losses"):
-        sentence = getattr(slot.factory, "requires", {}).get("features", "")
+        needs = getattr(slot.factory, "requires", {})
+        if plain and "labels" in needs:
+            problems.append(slot.problem(needs["labels"]))
+        sentence = needs.get("features", "")
         on = [discriminators[name] for name in slot.settings.on or discriminators] if sentence else []
         if not all(_hands_out_features(judge, networks, roles, spec) for judge in on):
             problems.append(slot.problem(sentence))

@@ -39,6 +39,7 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
             "losses.paired:GradientDifference",
             "how steep edges are; goes beside another loss",
         ),
+        ("cross-entropy", "losses.labels:CrossEntropy", "for targets that are label maps"),
         ("st-lpips", "losses.st_lpips:STLPIPSLoss", "perceptual distance that forgives small shifts"),
     ),
     "adversarial_loss": (
@@ -109,6 +110,11 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
             "segmentation-score",
             "metrics.segmentation:SegmentationScore",
             "labels found again in translated photos",
+        ),
+        (
+            "label-accuracy",
+            "metrics.label_accuracy:LabelAccuracy",
+            "pixels, classes and IoU, where targets are labels",
         ),
     ),
     "callback": (("samples", "callbacks.samples:Samples", "translate the same held-out images over time"),),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -135,11 +135,16 @@ class Scorer:
         return scores
 
     def copy_input(self, batches: Iterable[Batch], *, trial: bool = False) -> Scores:
-        """Return what the source itself scores; empty where it could not be one of the target's."""
+        """Return what the source itself scores, by what is a score; empty where it could not be a target."""
         source, target = (
             (side.channels, side.size, side.one_hot) for side in (self._spec.source, self._spec.target)
         )
-        return self.score(lambda image: image, batches, trial=trial) if source == target else Scores()
+        if source != target:
+            return Scores()
+        found = self.score(lambda image: image, batches, trial=trial)
+        beside = {name for metric in self.metrics.values() for name in references_of(metric)}
+        figures = {name: value for name, value in found.figures.items() if name not in beside}
+        return replace(found, figures=figures)
 
 
 def _one_each(table: str, figure: str, values: Any, count: int) -> list[float]:
@@ -174,6 +179,11 @@ def _figures(table: str, metric: Metric) -> dict[str, float]:
                 f"metrics.{table}: its compute() gave no number for '{name}': {error}."
             ) from error
     return figures
+
+
+def references_of(metric: Metric) -> tuple[str, ...]:
+    """Return the names of the figures that a metric declares for its others to be compared with."""
+    return tuple(getattr(metric, "references", ()))
 
 
 def directions(metrics: Mapping[str, Metric]) -> dict[str, Direction]:

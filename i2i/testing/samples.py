@@ -27,6 +27,13 @@ def images(count: int, channels: int, height: int, width: int, *, seed: int = 0)
     return (smooth + 0.2 * noise(smooth, seed=seed + 1)).clamp(-1, 1)
 
 
+def label_maps(count: int, classes: int, side: int) -> Tensor:
+    """Return square label maps (count,classes,side,side): 1 in the channel of a pixel's class, else -1."""
+    found = torch.rand(count, classes, 4, 4, generator=generator()).argmax(dim=1)
+    coarse = F.one_hot(found, classes).permute(0, 3, 1, 2).float() * 2 - 1
+    return F.interpolate(coarse, (side, side), mode="nearest-exact")
+
+
 def noise(like: Tensor, *, seed: int = 0) -> Tensor:
     """Return Gaussian noise of the shape of `like`."""
     return torch.randn(like.shape, generator=generator(seed))

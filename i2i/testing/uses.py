@@ -41,8 +41,10 @@ def _call(component: Any, *inputs: Any) -> Any:
 
 
 def images_for(component: Any, *, channels: int = 3, count: int = 2) -> Tensor:
-    """Return square images of a size that `component` can take."""
+    """Return square images of a size that `component` can take; label maps for one that requires them."""
     side = side_for(component, at_least=samples.SIDE)
+    if "labels" in getattr(component, "requires", {}):
+        return samples.label_maps(count, channels, side)
     return samples.images(count, channels, side, side)
 
 

@@ -387,7 +387,7 @@ def test_a_mistake_in_a_file_is_named(i2i, desk, old, new, message):
     assert not (desk / "b").exists()
 
 
-def test_figures_that_know_no_better_are_reported_where_there_are_no_others(desk):
+def test_figures_that_know_no_better_are_reported_beside_theirs_or_where_there_are_no_others(desk):
     from types import SimpleNamespace
 
     from i2i.bench.benchmark import Benchmark
@@ -401,6 +401,10 @@ def test_figures_that_know_no_better_are_reported_where_there_are_no_others(desk
     found = Rehearsal(1, 1, {}, 1.0, 1.0, 1.0, 1, 1.0, 1, {"sharpness": None}, {}, "")
     metrics = benchmark._metrics(SimpleNamespace(baseline="a"), {"a": found, "b": found})
     assert [(metric.name, metric.better) for metric in metrics] == [("sharpness", None)]
+    ways = {"sharpness": None, "ceiling": None, "found": "max"}
+    found = Rehearsal(1, 1, {}, 1.0, 1.0, 1.0, 1, 1.0, 1, ways, {}, "", ("ceiling",))
+    metrics = benchmark._metrics(SimpleNamespace(baseline="a"), {"a": found, "b": found})
+    assert [(metric.name, metric.better) for metric in metrics] == [("found", "max"), ("ceiling", None)]
 
 
 def test_the_folder_of_something_else_is_left_alone(i2i, desk):

@@ -18,6 +18,7 @@ from i2i.building.initialise import initialise
 from i2i.building.probe import probe
 from i2i.core.st_lpips import NAMES, STLPIPS
 from i2i.engine.session import Session
+from i2i.images import label_spec, quantise
 from i2i.kinds import LOSS_KINDS, Batch, ImageSpec, PairSpec
 from i2i.maps import as_features, as_maps
 from i2i.plugins.catalog import Catalog
@@ -92,6 +93,7 @@ ROWS: dict[str, Row] = {
     "core/l2": {},
     "core/charbonnier": {},
     "core/gradient-difference": {},
+    "core/cross-entropy": {},
     "core/st-lpips": made_up_weights,
     "core/lsgan": {},
     "core/vanilla": {},
@@ -139,9 +141,12 @@ def answers(entry: Entry, module: nn.Module, image: Tensor) -> list[Tensor]:
 
 
 class Pairs:
-    """As much of a data set as a session asks for."""
+    """As much of a data set as a session asks for; targets are label maps where a component needs them."""
 
-    spec = PairSpec(ImageSpec(3, 32, 32), ImageSpec(3, 32, 32))
+    def __init__(self, entry: Entry) -> None:
+        side = ImageSpec(3, 32, 32)
+        labelled = "labels" in getattr(entry.load(), "requires", {})
+        self.spec = PairSpec(side, label_spec(3, height=32, width=32) if labelled else side)
 
     def __len__(self) -> int:
         return 2
@@ -161,10 +166,9 @@ def test_twenty_steps_leave_finite_losses_and_moved_weights(entry: Entry, tmp_pa
         settings[key if "." in key else f"{place}.{key}"] = value
     (tmp_path / "recipe.toml").write_text(RECIPE)
     recipe = load_recipe(tmp_path / "recipe.toml", set=settings)
-    probe(recipe, Pairs.spec)
-    session = Session(
-        recipe, data={"train": Pairs()}, runtime=Runtime("cpu", "fp32", False, 1), provenance={}
-    )
+    pairs = Pairs(entry)
+    probe(recipe, pairs.spec)
+    session = Session(recipe, data={"train": pairs}, runtime=Runtime("cpu", "fp32", False, 1), provenance={})
     before = {
         (path, name): parameter.detach().clone()
         for path, module in session.networks.modules()
@@ -172,6 +176,8 @@ def test_twenty_steps_leave_finite_losses_and_moved_weights(entry: Entry, tmp_pa
     }
     rng = torch.Generator().manual_seed(0)
     source, target = (torch.rand((2, 3, 32, 32), generator=rng) * 2 - 1 for _ in range(2))
+    if pairs.spec.target.one_hot:
+        target = quantise(target, pairs.spec.target) * 2.0 - 1
     for _ in range(20):
         logs = session.advance([Batch(source, target, ("a", "b"))])
         assert all(value.isfinite() for value in logs.values()), logs

@@ -172,7 +172,8 @@ def test_needs_in_the_wrong_form_are_the_plug_ins_fault(told):
 
     i2i_bits.parts.Critic.requires = ["penalty"]
     text = told(settings=["losses.adversarial.use=bits/critic"], kind=PluginError)
-    assert "bits/critic: `requires` maps what it needs (penalty, metric, features) to a sentence" in text
+    needs = "penalty, metric, features, labels"
+    assert f"bits/critic: `requires` maps what it needs ({needs}) to a sentence" in text
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "l1-only"])

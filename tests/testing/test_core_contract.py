@@ -6,6 +6,7 @@ optional package) leaves checks unrun rather than failed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ PARAMS = {
     "core/jitter": {"resize": [56, 60]},
     "core/diversity": {"draws": 2},
     "core/segmentation-score": {"epochs": 1, "width": 4, "pairs": 4},
+    "core/label-accuracy": {"colours": [[0, 0, 0], [128, 128, 128], [255, 255, 255]], "tolerance": 160},
     # Nothing is fetched by a test.
     "core/lpips": {"weights": NOWHERE},
     "core/fid": {"weights": NOWHERE},
@@ -62,6 +64,14 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 path.parent.mkdir(exist_ok=True)
                 write_image(path, image, spec=side)
     return root
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is made once among temporary files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("I2I_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @parametrize_components("core/*", params=PARAMS, expected_failures=EXPECTED)

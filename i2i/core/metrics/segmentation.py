@@ -7,15 +7,26 @@ here: a small one is trained on the data set at hand.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from annotated_types import Ge
 
-from i2i.core.metrics.labels import Labels
-from i2i.core.metrics.segmenter import train
+from i2i.core.metrics.confusion import Confusion
+from i2i.core.metrics.labels import (
+    DOUBTFUL,
+    MOST_DOUBTFUL,
+    TOLERANCE,
+    Labels,
+    Share,
+    Tolerance,
+    as_metrics_see,
+    check_colours,
+    spread,
+)
+from i2i.core.metrics.segmenter import trained
 from i2i.errors import DataError
-from i2i.images import as_saved, normalise, resize
+from i2i.images import resize
 from i2i.kinds import Colour
 from i2i.slot_keys import Count
 
@@ -24,21 +35,26 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from i2i.kinds import Direction, ImageSpec
+    from i2i.kinds import Data, Direction
 
 
 class SegmentationScore:
     """Labels found again in translated photos by a small segmenter that was trained on the real ones.
 
-    Over all pixels of the split: `pixel_accuracy`, the share of pixels whose label is found;
-    `class_accuracy`, the mean of that share over the classes that occur; `class_iou`, their mean
+    Over all pixels of the split whose label is known: `pixel_accuracy`, the share of pixels whose label is
+    found; `class_accuracy`, the mean of that share over the classes that occur; `class_iou`, their mean
     intersection over union. The `_ceiling` of each is what the real photos of the same split score, and
-    the most to expect. i2i trains the segmenter on this data, so these figures are not comparable with the
-    paper's, nor with those of another data set or another size.
+    the most to expect. Where labels are colours, a pixel whose colour lies beyond the tolerance from all of
+    them is doubtful: it is neither learnt from nor scored, and `doubtful_pixels` is the share of these. i2i
+    trains the segmenter on this data, once, and keeps it in the cache folder; so these figures are not
+    comparable with the paper's, nor with those of another data set or another size.
 
     Args:
         colours: the label colours as [R, G, B], where sources are colour images; by default all distinct
             colours of the training sources.
+        tolerance: how far a pixel may lie from the nearest label colour and still count as it, in levels of
+            255: the Euclidean distance in RGB.
+        most_doubtful: the share of doubtful pixels above which the data is refused.
         size: photos whose shorter side is longer than this are reduced to it before they are judged.
         width: channels of the segmenter at half size.
         epochs: how often it sees the training photos.
@@ -51,30 +67,43 @@ class SegmentationScore:
         "class_accuracy": "max",
         "class_iou": "max",
     }
+    references: tuple[str, ...] = (*(f"{name}_ceiling" for name in directions), "doubtful_pixels")
 
     def __init__(
         self,
         *,
         colours: tuple[Colour, ...] = (),
+        tolerance: Tolerance = TOLERANCE,
+        most_doubtful: Share = MOST_DOUBTFUL,
         size: Annotated[int, Ge(16)] = 128,
         width: Count = 16,
         epochs: Count = 20,
         pairs: Count = 1000,
         seed: Annotated[int, Ge(0)] = 0,
     ) -> None:
-        self._colours, self._size, self._width = colours, size, width
+        check_colours(colours)
+        self._colours, self._tolerance, self._most_doubtful = colours, tolerance, most_doubtful
+        self._size, self._width = size, width
         self._epochs, self._pairs, self._seed = epochs, pairs, seed
 
-    def prepare(self, train_data: Any) -> None:
+    def prepare(self, train_data: Data) -> None:
         """Train the segmenter on the training split; raise DataError where its sources show no labels."""
-        sources = (source for source, _ in self._seen(train_data))
-        self._labels = Labels(train_data.spec.source, self._colours, sources)
+        self._labels = Labels(
+            "source",
+            train_data.spec.source,
+            metric="segmentation-score",
+            colours=self._colours,
+            tolerance=self._tolerance,
+            most_doubtful=self._most_doubtful,
+            examples=(source for source, _ in self._seen(train_data)),
+        )
         pairs = [
             ((self._reduced(photo) * 255).round().to(torch.uint8), self._classes(source))
             for source, photo in self._seen(train_data)
         ]
         photos, labels = (torch.cat(side) for side in zip(*pairs, strict=True))
-        self._network = train(
+        self._labels.check((labels == DOUBTFUL).double().mean().item(), images="training pairs")
+        self._network = trained(
             photos,
             labels,
             classes=self._labels.classes,
@@ -86,39 +115,47 @@ class SegmentationScore:
 
     def reset(self) -> None:
         """Forget all images, not what was learnt."""
-        self._on_fake: Tensor | None = None
-        self._on_real: Tensor | None = None
+        self._on_fake, self._on_real = (Confusion(self._labels.classes) for _ in range(2))
 
     def update(self, source: Tensor, fake: Tensor, real: Tensor, ids: Sequence[str]) -> Mapping[str, Tensor]:
         """Count a batch in and return the pixel accuracy of each translation, (B,), over its draws."""
         truth = self._classes(source)
         draws = fake.reshape(-1, *real.shape)
-        found = torch.stack([self._read(draw) for draw in draws])
-        self._on_fake = self._count(self._on_fake, found, truth.expand_as(found))
-        self._on_real = self._count(self._on_real, self._read(real), truth)
-        return {"pixel_accuracy": (found == truth).float().mean(dim=(0, 2, 3))}
+        self._on_real.add(self._read(real)[None], truth)
+        return {"pixel_accuracy": self._on_fake.add(torch.stack([self._read(draw) for draw in draws]), truth)}
 
     def compute(self) -> Mapping[str, float]:
-        """Return the figures over all images since `reset`, and their ceilings."""
-        if self._on_fake is None or self._on_real is None:
+        """Return the figures over all images since `reset`, and their ceilings.
+
+        Raises DataError where there was no image, or where too many pixels are doubtful.
+        """
+        if not self._on_real.pixels:
             raise DataError(
                 "segmentation-score has no image to count: score at least one before computing it"
             )
-        ceilings = {f"{name}_ceiling": value for name, value in scores(self._on_real).items()}
-        return scores(self._on_fake) | ceilings
+        doubtful = self._on_real.unknown
+        self._labels.check(doubtful, images="scored pairs")
+        figures, ceilings = self._on_fake.scores(), self._on_real.scores()
+        beside = {
+            figure: value
+            for name in figures
+            for figure, value in ((name, figures[name]), (f"{name}_ceiling", ceilings[name]))
+        }
+        return beside | {"doubtful_pixels": doubtful}
 
-    def _seen(self, data: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    def _seen(self, data: Data) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield sources and photos of the chosen pairs as metrics see them, each (1,C,H,W)."""
-        count = min(self._pairs, len(data))
-        for place in range(count):
-            item, spec = data[place * len(data) // count], data.spec
-            yield _judged(item["source"], spec.source), _judged(item["target"], spec.target)
+        for item in spread(data, self._pairs):
+            yield (
+                as_metrics_see(item["source"], data.spec.source),
+                as_metrics_see(item["target"], data.spec.target),
+            )
 
     def _classes(self, source: Tensor) -> Tensor:
-        """Return the class of each pixel at the size that photos are judged at, (B,h,w) uint8."""
+        """Return the class of each pixel at the size that photos are judged at, (B,h,w) int16."""
         labels = self._labels(source)
         size = self._judged_size(source)
-        return resize(labels[:, None].float(), size, labels=True)[:, 0].round().to(torch.uint8)
+        return resize(labels[:, None].float(), size, labels=True)[:, 0].round().to(torch.int16)
 
     def _reduced(self, photo: Tensor) -> Tensor:
         return resize(photo, self._judged_size(photo), labels=False)
@@ -129,30 +166,6 @@ class SegmentationScore:
         return round(height * scale), round(width * scale)
 
     def _read(self, photo: Tensor) -> Tensor:
-        found: Tensor = self._network(self._reduced(photo)).argmax(dim=1).to(torch.uint8)
+        """Return the class that the segmenter finds in each pixel, (B,h,w)."""
+        found: Tensor = self._network(self._reduced(photo)).argmax(dim=1)
         return found
-
-    def _count(self, so_far: Tensor | None, found: Tensor, truth: Tensor) -> Tensor:
-        """Add pixels to a table of (true class, found class)."""
-        classes = self._labels.classes
-        places = truth.flatten().long() * classes + found.flatten().long()
-        counts = torch.bincount(places, minlength=classes**2).reshape(classes, classes)
-        return counts if so_far is None else so_far + counts
-
-
-def scores(table: Tensor) -> dict[str, float]:
-    """Return the three figures of a table of pixels (true class, found class), of classes that occur."""
-    pixels = table.double()
-    hits, true, found = pixels.diagonal(), pixels.sum(dim=1), pixels.sum(dim=0)
-    there = true > 0
-    return {
-        "pixel_accuracy": (hits.sum() / pixels.sum()).item(),
-        "class_accuracy": (hits / true)[there].mean().item(),
-        "class_iou": (hits / (true + found - hits))[there].mean().item(),
-    }
-
-
-def _judged(stored: Tensor, spec: ImageSpec) -> Tensor:
-    """Return an image of a data set (C,H,W) as metrics see it: (1,C,h,w) in [0,1], of the size of `spec`."""
-    image = resize(normalise(stored, spec), spec.size, labels=spec.labels)
-    return as_saved(image[None], spec)

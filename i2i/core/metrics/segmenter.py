@@ -1,19 +1,31 @@
 """A small network that names the class of each pixel of a photo, and its training: seconds to minutes.
 
-It is a measuring instrument: the same photos, labels and seed give the same network.
+It is a measuring instrument: the same photos, labels and seed give the same network, which is kept in the
+user's cache folder.
 """
 
 from __future__ import annotations
+
+import hashlib
+import json
+import logging
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i.cache import kept
+from i2i.core.metrics.labels import DOUBTFUL
 from i2i.seeds import generator_for, seeded
+
+REVISION = 1
+"""Of the network and its training: raised with every change of either, so that no older one is used."""
 
 BATCH = 4
 RATE = 5e-3
 LEVELS = 3
+
+_log = logging.getLogger("i2i")
 
 
 class Segmenter(nn.Module):
@@ -58,10 +70,30 @@ def _enlarged(image: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(image, like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def train(photos: Tensor, labels: Tensor, *, classes: int, width: int, epochs: int, seed: int) -> Segmenter:
-    """Return a segmenter trained on photos (N,C,H,W) uint8 and their classes (N,H,W) uint8, frozen.
+def trained(photos: Tensor, labels: Tensor, *, classes: int, width: int, epochs: int, seed: int) -> Segmenter:
+    """Return what `train` returns for the same arguments: kept from an earlier time, or trained now."""
+    settings = {"classes": classes, "width": width, "epochs": epochs, "seed": seed, "revision": REVISION}
+    digest = hashlib.sha256(json.dumps([settings, photos.shape, labels.shape]).encode())
+    for side in (photos, labels):
+        digest.update(side.numpy().tobytes())
 
-    Cross-entropy; AdamW with one cycle of its rate up to 0.005; batches of 4, each mirrored or not.
+    def made() -> dict[str, Tensor]:
+        _log.info("training a segmenter on %d photos for the segmentation score, once", len(photos))
+        network = train(photos, labels, classes=classes, width=width, epochs=epochs, seed=seed)
+        return network.state_dict()
+
+    tensors = kept("segmenters", digest.hexdigest()[:32], made)
+    with torch.device("meta"):
+        network = Segmenter(channels=photos.shape[1], classes=classes, width=width)
+    network.load_state_dict(tensors, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def train(photos: Tensor, labels: Tensor, *, classes: int, width: int, epochs: int, seed: int) -> Segmenter:
+    """Return a segmenter trained on photos (N,C,H,W) uint8 and their classes (N,H,W) int16, frozen.
+
+    Cross-entropy over all pixels that are not `DOUBTFUL`; AdamW with one cycle of its rate up to 0.005;
+    batches of 4, each mirrored or not.
     """
     batches = max(1, len(photos) // BATCH)  # a rest of one photo could leave a batch norm nothing to average
     with seeded(seed, "segmenter"), torch.enable_grad():
@@ -77,7 +109,9 @@ def train(photos: Tensor, labels: Tensor, *, classes: int, width: int, epochs: i
                 if torch.rand((), generator=rng) < 0.5:
                     photo, truth = photo.flip(-1), truth.flip(-1)
                 optimizer.zero_grad()
-                F.cross_entropy(network(photo), truth).backward()  # type: ignore[no-untyped-call]
+                costs = F.cross_entropy(network(photo), truth, ignore_index=DOUBTFUL, reduction="sum")
+                known = (truth != DOUBTFUL).sum().clamp(min=1)  # a mean over no pixel would not be a number
+                (costs / known).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 cycle.step()
     return network.eval().requires_grad_(False)

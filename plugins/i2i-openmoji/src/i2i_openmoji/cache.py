@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
-import platformdirs
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+
+import i2i.cache
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,9 +25,8 @@ _log = logging.getLogger("i2i")
 
 
 def cache_folder() -> Path:
-    """Return the folder: under ``I2I_CACHE_DIR``, or where the system keeps caches."""
-    base = os.environ.get("I2I_CACHE_DIR") or platformdirs.user_cache_dir("i2i", appauthor=False)
-    return Path(base).expanduser() / "openmoji"
+    """Return the folder: i2i's own for caches has one for this package."""
+    return i2i.cache.cache_folder() / "openmoji"
 
 
 def read_pairs(path: Path, names: list[str], size: int) -> Tensor | None:
