@@ -52,10 +52,7 @@ def key_of(recipe: Recipe, data: Marks | None = None) -> str:
 
 
 def digest_of(recipe: Recipe) -> str:
-    """Return a hash of all that a recipe says but its name, its summary and how its data are compared.
-
-    Before cells were named by what decides their weights, this was their key.
-    """
+    """Return a hash of all that a recipe says but its name, its summary and how its data are compared."""
     table = {key: value for key, value in recipe.table.items() if key not in ("name", "summary")}
     table |= {"data": {key: value for key, value in table["data"].items() if key != "fingerprint"}}
     return _hash([table, _versions(list(recipe.slots.values()))])[:16]

@@ -51,13 +51,13 @@ class CellRecord:
     """How a cell ended, on what it was trained, and the figures of its model.
 
     The first of `scorings` is the last validation of its run, of which there is none where it diverged;
-    `curve` has (step, figures) of each. `recipe` is a digest of a recipe that has this key, `data` are the
-    fingerprints of its data, `trained` says with what it was trained.
+    `curve` has (step, figures) of each. `recipe` is the table of a resolved recipe that had this key, `data`
+    are the fingerprints of its data, `trained` says with what it was trained.
     """
 
     key: str
     status: Literal["done", "diverged"]
-    recipe: str
+    recipe: Mapping[str, Any]
     steps: int
     seconds: float | None
     images_per_second: float | None

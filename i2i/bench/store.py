@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from i2i.bench.cells import Cell
-from i2i.bench.keys import digest_of, metric_settings, settings_digest
+from i2i.bench.keys import key_of, metric_settings, settings_digest
 from i2i.bench.outcomes import ENDED, RunOutcome, read_outcome
 from i2i.bench.records import CellRecord, DamagedRecordError, Scoring, read_record, write_record
 from i2i.errors import I2IError, InUseError
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.versions import RESOLVED
-from i2i.recipe.recipe import load_sections, read_resolved
+from i2i.recipe.recipe import Recipe, load_recipe, load_sections, read_resolved
 from i2i.records import Direction
 from i2i.system.lock import held
 
@@ -56,13 +57,38 @@ class Store:
     note: Callable[[str], None]
 
     def folder(self, cell: Cell) -> Path:
-        """Return the run folder of a cell, or that which an older version gave it."""
-        folder, older = self.root / cell.key, self.root / digest_of(cell.recipe)
-        return older if (older / RESOLVED).is_file() and not folder.exists() else folder
+        """Return the run folder of a cell."""
+        return self.root / self.name(cell)
 
     def file(self, cell: Cell) -> Path:
         """Return where the record of a cell stands."""
-        return self.root / f"{cell.key}.json"
+        return self.root / f"{self.name(cell)}.json"
+
+    def name(self, cell: Cell) -> str:
+        """Return what a cell is called here: its key, or the one that it had when it was begun.
+
+        A component may have got a parameter since, or keys be made otherwise: a recipe of before means what
+        it means today, as for a run that is gone on with.
+        """
+        if any((self.root / name).exists() for name in (cell.key, f"{cell.key}.json")):
+            return cell.key
+        names = [name for name, recipe in self._begun if key_of(recipe, cell.data) == cell.key]
+        return names[0] if names else cell.key
+
+    @cached_property
+    def _begun(self) -> list[tuple[str, Recipe]]:
+        """The cells that were here when this was first asked: what each is called, and its recipe."""
+        tables: dict[str, Path | Mapping[str, Any]] = {}
+        for file in self.root.glob("*.json"):
+            with suppress(DamagedRecordError):
+                if (record := read_record(file)) is not None:
+                    tables[file.stem] = record.recipe
+        tables |= {file.parent.name: file for file in self.root.glob(f"*/{RESOLVED}")}
+        found = []
+        for name, table in sorted(tables.items()):
+            with suppress(I2IError):  # of a plug-in that is gone, say: it is not the cell that is wanted
+                found.append((name, load_recipe(table, catalog=self.catalog)))
+        return found
 
     def renew(self, cell: Cell, *, better: Directions) -> None:
         """Write the record of a cell anew, from the run that has just ended."""
@@ -180,9 +206,9 @@ class Store:
         about, summary = run.sound_provenance() or {}, run.summary()
         done = found.status == "done"
         return CellRecord(
-            key=cell.key,
+            key=self.name(cell),
             status="done" if done else "diverged",
-            recipe=digest_of(cell.recipe),
+            recipe=cell.recipe.table,
             steps=found.steps,
             seconds=found.seconds,
             images_per_second=summary.get("images_per_second"),

@@ -116,7 +116,7 @@ class Recipe:
 
 
 def load_recipe(
-    source: str | Path,
+    source: str | Path | Mapping[str, Any],
     *,
     set: Sequence[str] | Mapping[str, Any] = (),  # noqa: A002 - the name of the option
     unset: Sequence[str] = (),
@@ -128,7 +128,7 @@ def load_recipe(
     """Read and check a recipe: a path ending in ``.toml``, or the name of a shipped one.
 
     Args:
-        source: the file or the name; a `Path` is always a file.
+        source: the file or the name; a `Path` is always a file. Or a table in the form of `Recipe.table`.
         set: keys to set on top, as ``"a.b=VALUE"`` texts or as a mapping from ``"a.b"`` to a value.
         unset: keys to take away first.
         steps: the length of training, in place of the recipe's steps or epochs.
@@ -140,9 +140,8 @@ def load_recipe(
     """
     catalog = catalog or Catalog.installed()
     findings = Findings()
-    draft = read_draft(
-        source, catalog, findings, settings=set, unset=unset, steps=steps, seed=seed, over=over
-    )
+    whole = _layer_of(source) if isinstance(source, Mapping) else source
+    draft = read_draft(whole, catalog, findings, settings=set, unset=unset, steps=steps, seed=seed, over=over)
     resolved = resolve(draft, catalog, findings)
     cross_check(draft, resolved, findings)
     findings.raise_any()
@@ -203,6 +202,10 @@ def load_sections(
         source=draft.source,
         _draft=draft,
     )
+
+
+def _layer_of(table: Mapping[str, Any]) -> Layer:
+    return from_table({key: value for key, value in table.items() if key != "recipe"}, shown="a table")
 
 
 def read_resolved(path: Path) -> dict[str, Any]:

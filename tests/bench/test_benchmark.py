@@ -402,7 +402,7 @@ def test_figures_that_know_no_better_are_reported_beside_theirs_or_where_there_a
     metrics = benchmark._metrics(SimpleNamespace(baseline="a"), {"a": found, "b": found})
     assert [(metric.name, metric.better) for metric in metrics] == [("sharpness", None)]
     ways = {"sharpness": None, "ceiling": None, "found": "max"}
-    found = Rehearsal(1, 1, {}, 1.0, 1.0, 1.0, 1, 1.0, 1, ways, {}, "", ("ceiling",))
+    found = Rehearsal(1, 1, {}, 1.0, 1.0, 1.0, 1, 1.0, 1, ways, {}, "", references=("ceiling",))
     metrics = benchmark._metrics(SimpleNamespace(baseline="a"), {"a": found, "b": found})
     assert [(metric.name, metric.better) for metric in metrics] == [("found", "max"), ("ceiling", None)]
 

@@ -481,3 +481,31 @@ def test_a_store_may_be_named_on_the_command_line_and_variants_that_train_alike_
     assert ended.code == 0, ended.err
     (command,) = ended.out.splitlines()
     assert f"--out {small / 'mine'}/" in command
+
+
+@pytest.mark.parametrize("kept", ["run", "record"])
+def test_a_cell_of_before_a_component_got_another_parameter_is_known_again(store, notes, kept):
+    asked = trained(store)
+    store.record(asked)
+    folder, record = store.root / asked.key, store.root / f"{asked.key}.json"
+    older = store.root / ("0" * 16)
+    resolved = folder / "resolved.toml"
+    assert 'update = "alternating"' in resolved.read_text()
+    resolved.write_text(resolved.read_text().replace('update = "alternating"\n', ""))
+    written = json.loads(record.read_text())
+    del written["recipe"]["method"]["update"]
+    older.with_suffix(".json").write_text(json.dumps(written | {"key": older.name}))
+    record.unlink()
+    folder.rename(older)
+    if kept == "run":
+        older.with_suffix(".json").unlink()
+    else:
+        shutil.rmtree(older)
+
+    again = Store(store.root, store.catalog, notes.append)
+    assert again.folder(asked) == older
+    found = again.record(asked)
+    assert found is not None
+    assert found.status == "done"
+    assert again.record(cell("method.update=simultaneous")) is None
+    assert again.folder(cell("seed=1")).name == cell("seed=1").key
