@@ -124,6 +124,8 @@ class PairedAdversarial:
         for judge in self.judges:
             on_fake = judge.maps(shown, beside)
             on_real = judge.maps(real, source)
+            if run.logged:
+                run.measure(self.losses.accuracy(judge, on_fake, on_real))
             score = torch.zeros((), device=fake.device)
             for term in self.losses.of("adversarial-loss", judge):
                 score = score + term.loss.discriminator(on_fake, on_real)
