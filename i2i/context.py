@@ -216,8 +216,8 @@ class Run:
         """
         if kind in ENGINE_KINDS or not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", kind):
             raise PluginError(
-                f"a callback writes records of the kind '{kind}': take lower-case words joined by '-', and none "
-                f"of {', '.join(ENGINE_KINDS)}, which are the engine's."
+                f"a callback writes records of the kind '{kind}': take lower-case words joined by '-', and "
+                f"none of {', '.join(ENGINE_KINDS)}, which are the engine's."
             )
         self._keep(self.step, kind, {name: float(value) for name, value in values.items()})
 

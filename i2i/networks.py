@@ -127,9 +127,7 @@ class Losses:
         """Return the terms of a kind; with `judge`, those that apply to it."""
         return tuple(t for t in self.terms if t.kind == kind and (judge is None or judge.name in t.on))
 
-    def accuracy(
-        self, judge: Judge, fake: Sequence[Tensor], real: Sequence[Tensor]
-    ) -> Mapping[str, Tensor]:
+    def accuracy(self, judge: Judge, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Mapping[str, Tensor]:
         """Return which shares of a judge's logits are on the right side, for `run.measure`.
 
         They are ``accuracy.fake.NAME`` and ``accuracy.real.NAME``, as the first adversarial loss of the judge

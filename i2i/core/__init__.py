@@ -113,7 +113,11 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
     ),
     "callback": (
         ("samples", "callbacks.samples:Samples", "translate the same held-out images over time"),
-        ("health", "callbacks.health:Health", "watch the GAN's balance; say once what is wrong, and what to try"),
+        (
+            "health",
+            "callbacks.health:Health",
+            "watch the GAN's balance; say once what is wrong, and what to try",
+        ),
     ),
     "optimizer": (
         ("adam", "optim:adam", "Adam"),

@@ -1,4 +1,4 @@
-"""What may be wrong with a GAN's training, told from figures of its last steps: pure functions with thresholds.
+"""What may be wrong with a GAN's training, told from its last steps: pure functions with thresholds.
 
 Each looks at the last `patience` steps as two halves. What is wrong has to be so in both, as steps differ
 much from each other.
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from i2i.networks import Losses
 
 FEWEST = 5
-"""Looks that a half of the time must hold."""
+"""Looks that each half must hold."""
 
 TOO_STRONG = 0.97
 """Share of the logits, of fakes and of real images, that only a discriminator too strong has right."""
 
 RISEN, SHRUNK = 1.1, 0.8
-"""How an adversarial loss or its gradient changes, beside the half before, where the generator falls behind."""
+"""How an adversarial loss, or its gradient, changes from half to half where the generator falls behind."""
 
 BLIND = 0.55
 """Mean share of right logits of a discriminator that tells nothing apart; guessing gives 0.5."""
@@ -103,10 +103,10 @@ class Window:
 
 
 def recent(looks: Sequence[Look], patience: int) -> list[Look]:
-    """Return the looks of the last `patience` steps, and the one before them."""
+    """Return the looks of the last `patience` steps, with the one before them, and no less than needed."""
     first = looks[-1].step - patience
     before = max((number for number, look in enumerate(looks) if look.step <= first), default=0)
-    return list(looks[before:])
+    return list(looks[min(before, max(len(looks) - 2 * FEWEST, 0)) :])
 
 
 def diagnose(
@@ -128,15 +128,14 @@ def diagnose(
 
 def window_of(looks: Sequence[Look], losses: Losses, patience: int) -> Window | None:
     """Return the last `patience` steps; None where there are not so many yet, or too few looks."""
-    if not looks or looks[0].step > looks[-1].step - patience:
+    if len(looks) < 2 * FEWEST or looks[0].step > looks[-1].step - patience:
         return None
-    middle = looks[-1].step - patience / 2
-    older = [look for look in looks if look.step <= middle]
-    newer = [look for look in looks if look.step > middle]
-    if min(len(older), len(newer)) < FEWEST:
-        return None
-    adversarial = [term.name for term in losses.of("adversarial-loss")]
-    return Window(older, newer, adversarial, [term.name for term in losses.of("paired-loss")])
+    middle = len(looks) // 2
+    adversarial, paired = (
+        [term.name for term in losses.terms if term.kind == kind]
+        for kind in ("adversarial-loss", "paired-loss")
+    )
+    return Window(looks[:middle], looks[middle:], adversarial, paired)
 
 
 def too_strong(window: Window) -> str | None:
@@ -168,8 +167,8 @@ def blind(window: Window) -> str | None:
             return (
                 f"discriminators.{judge} learns nothing: {window.since} it has been right on "
                 f"{(fake[1] + real[1]) / 2:.0%} of what it was shown, as if by guessing. Raise "
-                "optimizers.discriminators.lr, make it larger, or weaken what holds it back (a penalty's weight, "
-                'transforms at "judging", smoothing).'
+                "optimizers.discriminators.lr, make it larger, or weaken what holds it back (a penalty's "
+                'weight, transforms at "judging", smoothing).'
             )
     return None
 
@@ -187,8 +186,8 @@ def drowned(window: Window) -> str | None:
             share = own[1] / sums[1]
             return (
                 f"losses.{name} is drowned: {window.since} its gradient at the generator's output has been "
-                f"{share:.2%} of that of the other losses, so it changes nothing. Raise losses.{name}.weight, or "
-                "lower the others'."
+                f"{share:.2%} of that of the other losses, so it changes nothing. "
+                f"Raise losses.{name}.weight, or lower the others'."
             )
     return None
 
@@ -214,12 +213,12 @@ def overfitting(validations: Sequence[Validation], directions: Mapping[str, Dire
     before, now = validations[at], validations[-1]
     if now.trained >= LEARNT * before.trained:
         return None
-    names = " and ".join(directions)
+    figure, way = next(iter(directions.items()))
     return (
-        f"The training pairs are learnt by heart since step {before.step:,}: held-out {names} have been worse "
-        f"ever since, while paired losses in training fell by {1 - now.trained / before.trained:.0%}. Keep the "
-        f'best model (train.save_best = "{next(iter(directions))}:{next(iter(directions.values()))}"), augment '
-        "the pairs (transforms), or end earlier (train.patience)."
+        f"The training pairs are being learnt by heart: held-out figures ({', '.join(directions)}) have been "
+        f"worse since step {before.step:,}, and the paired losses of training have fallen by "
+        f'{1 - now.trained / before.trained:.0%}. Keep the best model (train.save_best = "{figure}:{way}"), '
+        "augment the pairs (transforms), or end earlier (train.patience)."
     )
 
 

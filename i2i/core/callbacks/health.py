@@ -85,10 +85,13 @@ class Health:
         batch = run.held_out(self.images)
         spread = {"outputs": _spread(run.translate(batch.source)), "targets": _spread(batch.target)}
         run.record("health", {f"variation.{name}": value for name, value in spread.items()})
-        trained = [value for look in self._looks for value in [_paired(run.losses, look)] if value is not None]
-        self._validations.append(
-            Validation(run.step, **spread, figures=dict(metrics), trained=sum(trained) / max(len(trained), 1))
-        )
+        trained = [
+            value for look in self._looks for value in [_paired(run.losses, look)] if value is not None
+        ]
+        mean = sum(trained) / max(len(trained), 1)
+        # A run that was cut off here is told of this validation again.
+        before = [validation for validation in self._validations if validation.step < run.step]
+        self._validations = [*before, Validation(run.step, **spread, figures=dict(metrics), trained=mean)]
         self._tell(run)
 
     def run_end(self, run: Run, error: BaseException | None) -> None:

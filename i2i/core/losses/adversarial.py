@@ -130,7 +130,7 @@ def mean_over_maps(term: Callable[[Tensor], Tensor], maps: Sequence[Tensor]) -> 
 def shares_apart(
     fake: Sequence[Tensor], real: Sequence[Tensor], *, threshold: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Return the shares of fake logits below a threshold and of real ones above it, each (0 to 1) over maps."""
+    """Return the shares (0 to 1) of fake logits below a threshold and of real ones above it, over maps."""
     return (
         mean_over_maps(lambda logits: (logits < threshold).float(), fake),
         mean_over_maps(lambda logits: (logits > threshold).float(), real),

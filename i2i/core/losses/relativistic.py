@@ -49,7 +49,7 @@ class Relativistic:
         return self._compare(real, fake)
 
     def accuracy(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the shares of fake logits below the average real one, and of real ones above the fake one."""
+        """Return the shares of fake logits below the average real one, and of real above the fake one."""
         below, above = [], []
         for low, high in zip(fake, real, strict=True):
             below.append((low.float() < high.float().mean()).float().mean())
