@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ DROWNED = 0.01
 
 COLLAPSED = 0.05
 """Variation of translations, as a share of the targets', that is none."""
-
-COLLAPSED_TIMES = 2
-"""Validations in a row in which it is none."""
 
 TURNED, TURNED_TIMES = 0.02, 3
 """By how much a figure is worse than its best, and in how many validations in a row, once it has turned."""
@@ -118,11 +116,11 @@ def diagnose(
 ) -> dict[str, str]:
     """Return what is wrong, by a name for it: which part, since when, what to try."""
     found = {
-        "collapsed": collapsed(validations),
+        "collapsed": collapsed(validations, patience),
         "overfitting": overfitting(validations, directions),
     }
     if window := window_of(looks, losses, patience):
-        found |= {look.__name__: look(window) for look in OF_STEPS}
+        found |= {diagnosis.__name__: diagnosis(window) for diagnosis in OF_STEPS}
     return {name: sentence for name, sentence in found.items() if sentence}
 
 
@@ -152,7 +150,8 @@ def too_strong(window: Window) -> str | None:
                     f"discriminators.{judge} is too strong: {window.since} it has been right on "
                     f"{fake[1]:.0%} of fakes and {real[1]:.0%} of real images, and losses.{name} {behind}. "
                     "Lower optimizers.discriminators.lr, augment what it sees "
-                    '(use = "diff-augment", at = "judging"), or smooth its labels (smoothing = 0.1).'
+                    '(use = "diff-augment", at = "judging"), or smooth its labels '
+                    f"(smoothing, where losses.{name} has that key)."
                 )
     return None
 
@@ -192,15 +191,16 @@ def drowned(window: Window) -> str | None:
     return None
 
 
-def collapsed(validations: Sequence[Validation]) -> str | None:
+def collapsed(validations: Sequence[Validation], patience: int) -> str | None:
     """The generator gives the same answer to all sources."""
-    last = validations[-COLLAPSED_TIMES:]
-    if len(last) < COLLAPSED_TIMES or any(v.outputs >= COLLAPSED * v.targets for v in last):
+    alike = list(takewhile(lambda v: v.outputs < COLLAPSED * v.targets, reversed(validations)))
+    if len(alike) < 2 or alike[0].step - alike[-1].step < patience:
         return None
     return (
-        f"The generator answers all held-out sources nearly alike since step {last[0].step:,}: their "
-        f"translations vary by {last[-1].outputs:.2g}, and the targets by {last[-1].targets:.2g}. Lower "
-        "optimizers.generators.lr, add a paired loss or raise its weight, or start over with another seed."
+        f"The generator answers all held-out sources nearly alike since step {alike[-1].step:,}: their "
+        f"translations vary by {alike[0].outputs:.2g}, and the targets by {alike[0].targets:.2g}. Lower "
+        "optimizers.generators.lr (or raise it, if nothing was learnt yet), add a paired loss or raise its "
+        "weight, or start over with another seed."
     )
 
 

@@ -73,10 +73,10 @@ class Health:
         self._outputs.clear()
         if not self._pending:
             return
-        values = {name: value.item() for name, value in self._pending.items()}
+        values = {name: float(value) for name, value in self._pending.items()}
         self._pending = {}
         run.record("health", values)
-        losses = {name: value.item() for name, value in logs.items()}
+        losses = {name: float(value) for name, value in logs.items()}
         self._looks = recent([*self._looks, Look(run.step, values, losses)], self.patience)
         self._tell(run)
 
@@ -85,13 +85,10 @@ class Health:
         batch = run.held_out(self.images)
         spread = {"outputs": _spread(run.translate(batch.source)), "targets": _spread(batch.target)}
         run.record("health", {f"variation.{name}": value for name, value in spread.items()})
-        trained = [
-            value for look in self._looks for value in [_paired(run.losses, look)] if value is not None
-        ]
-        mean = sum(trained) / max(len(trained), 1)
+        trained = sum(_paired(run.losses, look) for look in self._looks) / max(len(self._looks), 1)
         # A run that was cut off here is told of this validation again.
         before = [validation for validation in self._validations if validation.step < run.step]
-        self._validations = [*before, Validation(run.step, **spread, figures=dict(metrics), trained=mean)]
+        self._validations = [*before, Validation(run.step, **spread, figures=dict(metrics), trained=trained)]
         self._tell(run)
 
     def run_end(self, run: Run, error: BaseException | None) -> None:
@@ -160,7 +157,6 @@ def _spread(images: Tensor) -> float:
     return images.float().std(dim=0, correction=0).mean().item()
 
 
-def _paired(losses: Losses, look: Look) -> float | None:
+def _paired(losses: Losses, look: Look) -> float:
     """Return what the paired losses of a step were together, by their weights."""
-    terms = [term for term in losses.of("paired-loss") if term.name in look.losses]
-    return sum(term.weight * look.losses[term.name] for term in terms) if terms else None
+    return sum(term.weight * look.losses.get(term.name, 0.0) for term in losses.of("paired-loss"))
