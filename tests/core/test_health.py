@@ -179,11 +179,18 @@ LOSSES = Losses(
 )
 
 
-def look(step: int, *, fake: float = 0.8, real: float = 0.8, own: float = 0.1, loss: float = 0.5) -> Look:
+def look(
+    step: int,
+    *,
+    fake: float = 0.8,
+    real: float = 0.8,
+    own: float = 0.1,
+    loss: float = 0.5,
+    judge: float = 0.25,
+) -> Look:
     values = {"accuracy.fake.patch": fake, "accuracy.real.patch": real}
-    return Look(
-        step, values | {"output.adversarial": own, "output.l1": 0.5}, {"adversarial": loss, "l1": 0.1}
-    )
+    losses = {"adversarial": loss, "l1": 0.1, "discriminators.patch": judge}
+    return Look(step, values | {"output.adversarial": own, "output.l1": 0.5}, losses)
 
 
 def window(*halves: Mapping[str, float]) -> Window:
@@ -217,9 +224,10 @@ def test_too_strong_is_always_right_while_the_generator_falls_behind(older, newe
         ({"fake": 0.5, "real": 0.5}, {"fake": 1.0, "real": 0.0}, True),
         ({"fake": 0.5, "real": 0.5}, {"fake": 0.6, "real": 0.6}, False),
         ({"fake": 0.6, "real": 0.6}, {"fake": 0.5, "real": 0.5}, False),
+        ({"fake": 0.5, "real": 0.5, "judge": 0.5}, {"fake": 0.5, "real": 0.5, "judge": 0.4}, False),
     ],
 )
-def test_blind_is_as_good_as_guessing_all_the_time(older, newer, found):
+def test_blind_is_as_good_as_guessing_all_the_time_and_learning_nothing(older, newer, found):
     assert bool(diagnoses.blind(window(older, newer))) == found
 
 

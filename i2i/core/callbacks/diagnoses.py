@@ -27,6 +27,12 @@ RISEN, SHRUNK = 1.1, 0.8
 BLIND = 0.55
 """Mean share of right logits of a discriminator that tells nothing apart; guessing gives 0.5."""
 
+LEARNING = 0.95
+"""What the loss of a discriminator that still learns falls to from half to half, as a share."""
+
+EQUAL = 0.01
+"""A paired loss below which fakes are taken for equal to their targets."""
+
 DROWNED = 0.01
 """Size of the adversarial gradient at the output, as a share of all other losses', that changes nothing."""
 
@@ -159,10 +165,12 @@ def too_strong(window: Window) -> str | None:
 def blind(window: Window) -> str | None:
     """A discriminator guesses, though fakes are not real images."""
     apart = [mean for name in window.paired if (mean := window.means(name))]
-    if apart and max(newer for _, newer in apart) < 0.01:
+    if apart and max(newer for _, newer in apart) < EQUAL:
         return None  # there is nothing left to tell apart
     for judge, fake, real in window.judges():
-        if max((fake[half] + real[half]) / 2 for half in (0, 1)) <= BLIND:
+        loss = window.means(f"discriminators.{judge}")
+        learning = loss is not None and loss[1] < LEARNING * loss[0]
+        if not learning and max((fake[half] + real[half]) / 2 for half in (0, 1)) <= BLIND:
             return (
                 f"discriminators.{judge} learns nothing: {window.since} it has been right on "
                 f"{(fake[1] + real[1]) / 2:.0%} of what it was shown, as if by guessing. Raise "
