@@ -17,7 +17,9 @@ from i2i.core.callbacks.health import Health
 from i2i.core.losses.adversarial import LSGAN
 from i2i.core.losses.paired import L1
 from i2i.networks import Losses, LossTerm
+from i2i.plugins.catalog import Catalog
 from i2i.testing import run_tiny
+from i2i.testing.tiny_session import attend, callback_session
 
 PATIENCE = 60
 WATCHED = ("callbacks.health.use=health", f"callbacks.health.patience={PATIENCE}", "train.log_every=3")
@@ -158,15 +160,23 @@ def test_what_it_told_stands_in_the_report(load, tmp_path):
     assert ">accuracy.real.judge<" in page
 
 
-def test_hooks_are_gone_when_a_run_has_ended(load):
-    from i2i.plugins.catalog import Catalog
-    from i2i.testing.tiny_session import attend, callback_session
-
+def test_hooks_are_gone_when_a_run_has_ended():
     session, health = callback_session(Catalog.installed()), Health()
     attend(health, session)
     generator = session.networks.generators["main"]
     assert not generator._forward_hooks
-    assert not any(o._optimizer_step_pre_hooks for o in session.optimizers.values())
+    assert not any(optimizer._optimizer_step_pre_hooks for optimizer in session.optimizers.values())
+    assert not any(parameter.grad is not None for parameter in generator.parameters())
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch, about its own compiler
+def test_compiled_networks_are_watched_without_a_second_backward_pass():
+    session, health = callback_session(Catalog.installed()), Health()
+    for _, module in session.networks.modules():
+        module.compile(backend="eager")
+    attend(health, session, steps=1)
+    (look,) = health.state_dict()["looks"]
+    assert {name.partition(".")[0] for name in look["values"]} == {"accuracy", "gradient"}
 
 
 # --- single diagnoses -----------------------------------------------------------------------------

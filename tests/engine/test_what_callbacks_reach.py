@@ -11,6 +11,8 @@ import torch
 from i2i import load_recipe, run
 from i2i.engine.observer import Silent
 from i2i.errors import PluginError
+from i2i.plugins.catalog import Catalog
+from i2i.testing.tiny_session import batch, callback_session
 
 PLUGIN = """
 import torch
@@ -110,10 +112,7 @@ def test_a_record_of_a_kind_that_is_not_a_callbacks_is_refused(clerk, tmp_path, 
         run(clerk(f"callbacks.clerk.kind={json.dumps(kind)}"), tmp_path / "run")
 
 
-def test_an_objective_that_is_listened_to_can_be_taken_a_gradient_of(load):
-    from i2i.plugins.catalog import Catalog
-    from i2i.testing.tiny_session import batch, callback_session
-
+def test_who_listens_may_take_gradients_and_changes_none():
     plain, heard = (callback_session(Catalog.installed()) for _ in range(2))
     weights = list(heard.networks.generators["main"].parameters())
     sizes = []

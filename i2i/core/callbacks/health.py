@@ -59,7 +59,7 @@ class Health:
             optimizer.register_step_pre_hook(partial(self._see_gradients, run, path))
             for path, optimizer in run.optimizers.items()
         ]
-        # The backward pass of what torch has compiled can be made once only.
+        # A backward pass that torch has compiled may give its buffers away, and be made once only.
         if any(getattr(module, "_compiled_call_impl", None) for _, module in networks.modules()):
             return
         self._hooks += [
