@@ -342,14 +342,17 @@ class Session:
         self.run.step = trainer["step"]
         self.figures, self.best, self.waited = trainer["figures"], trainer["best"], trainer["waited"]
         self.run.scaler.load_state_dict(trainer["scaler"])
-        parts = self._stateful()
-        if parts.keys() != trainer["parts"].keys():
+        parts, saved = self._stateful(), trainer["parts"]
+        # A callback may come and go between two starts of a run.
+        if any(not name.startswith("callbacks.") for name in parts.keys() ^ saved.keys()):
             raise RecipeError(
                 f"{folder / TRAINER} does not hold the state of this recipe's parts; start with --fresh."
             )
-        for name, part in parts.items():
-            state.restore(part, trainer["parts"][name])
-        return trainer["duties"], notes
+        for name in parts.keys() & saved.keys():
+            state.restore(parts[name], saved[name])
+        duties: Duties = trainer["duties"]
+        duties.callbacks = [name for name in duties.callbacks if name in self.callbacks]
+        return duties, notes
 
     def _read(self, folder: Path, read: Read) -> tuple[dict[str, weights.WeightsFile], dict[str, Any]]:
         """Return the files of the networks by path, and the state of all else, looked through."""

@@ -12,6 +12,7 @@ from i2i import load_recipe, run
 from i2i.engine.observer import Silent
 from i2i.errors import PluginError
 from i2i.plugins.catalog import Catalog
+from i2i.runs import weights
 from i2i.testing.tiny_session import batch, callback_session
 
 PLUGIN = """
@@ -129,3 +130,21 @@ def test_who_listens_may_take_gradients_and_changes_none():
     pairs = zip(plain.networks.modules(), heard.networks.modules(), strict=True)
     for (_, one), (_, other) in pairs:
         assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("before", "now"), [(False, True), (True, False)])
+def test_a_callback_may_come_and_go_between_two_starts_of_a_run(load, tmp_path, before, now):
+    watched = ("callbacks.health.use=health", "train.log_every=1")
+    run(load(), tmp_path / "whole")
+    run(load(*(watched if before else watched[1:])), tmp_path / "parts", stop_at=6)
+    heard = Hears()
+    run(load(*(watched if now else watched[1:])), tmp_path / "parts", observer=heard)
+    assert any(
+        "callbacks.health.use was" in note and "changes no bit of the training" in note
+        for note in heard.notes
+    )
+    models = [(tmp_path / name / "model.safetensors") for name in ("whole", "parts")]
+    one, other = (weights.read(path).tensors for path in models)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    steps = [record["step"] for record in records(tmp_path / "parts") if record["kind"] == "health"]
+    assert steps == ([1, 2, 3, 4, 5, 6, 6] if before else [7, 8, 9, 10, 11, 12, 12])
