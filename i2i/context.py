@@ -6,6 +6,7 @@ gradient (accumulation, scaling, clipping, the check that it is finite) happens 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i.errors import DivergedError, PluginError, described
-from i2i.records import Batch
+from i2i.records import Batch, Direction
 from i2i.seeds import seed_for, seeded
 from i2i.system.device import Runtime
 
@@ -25,6 +26,18 @@ Objective = tuple[Tensor, Mapping[str, Tensor]]
 
 Show = Callable[[int, Batch, Tensor], None]
 """Takes the step, a batch and its translations, and keeps pictures of them."""
+
+Keep = Callable[[int, str, Mapping[str, float]], None]
+"""Takes the step, a kind of record and its values by name, and writes them down."""
+
+Tell = Callable[[int, str], None]
+"""Takes the step and a sentence for the person, and keeps it."""
+
+Listener = Callable[[str, Mapping[str, Tensor]], None]
+"""Takes the slot and the parts of what it minimises, by name, with their graphs."""
+
+ENGINE_KINDS = ("train", "val", "note")
+"""Kinds of records that the engine itself writes."""
 
 MOST_WATCHED = 1 << 10
 """Objectives, their parts and gradients that a run can tell apart."""
@@ -39,7 +52,10 @@ class Run:
     """One run in progress.
 
     `step` counts the steps that are done; while a method steps, it is the number of the current one,
-    from 0. `folder` is None in a dry pass.
+    from 0. `folder` is None in a dry pass. `networks` and `losses` are those of the recipe, as
+    `i2i.networks` has them. `logged` says whether the step that is being made, or was just made, is one
+    whose losses are written down: reading from the device makes no other step wait. `directions` says of
+    each figure of the validation which way is better, where one is.
     """
 
     def __init__(
@@ -47,13 +63,19 @@ class Run:
         *,
         seed: int,
         runtime: Runtime,
+        networks: Any,  # i2i.networks names what names this class
+        losses: Any,
+        directions: Mapping[str, Direction],
         optimizers: Mapping[str, torch.optim.Optimizer],
         clip: float,
         folder: Path | None,
         total_steps: int,
+        log_every: int,
         exported: Callable[[], AbstractContextManager[Callable[[Tensor], Tensor]]],
         held_out: Callable[[int], Batch],
         show: Show,
+        keep: Keep,
+        tell: Tell,
     ) -> None:
         self.seed = seed
         self.runtime = runtime
@@ -61,6 +83,9 @@ class Run:
         self.total_steps = total_steps
         self.step = 0
         self.epoch = 0.0
+        self.logged = False
+        self.measured: dict[str, Tensor] = {}
+        self.networks, self.losses, self.directions = networks, losses, directions
         self.optimizers = optimizers
         self.scaler = torch.amp.GradScaler(
             torch.device(runtime.device).type, enabled=runtime.precision == "fp16"
@@ -68,7 +93,9 @@ class Run:
         self._clip = clip
         self._exported = exported
         self._held_out = held_out
-        self._show = show
+        self._show, self._keep, self._tell = show, keep, tell
+        self._log_every = log_every
+        self._listeners: list[Listener] = []
         self._watched: list[str] = []
         self._unsound = torch.zeros((), dtype=torch.int64, device=runtime.device)
         self._sound = torch.zeros((), device=runtime.device)
@@ -114,6 +141,8 @@ class Run:
                 losses = {slot: _checked(slot, found[slot]) for slot in slots}
             del found
             for slot, (loss, logs) in losses.items():
+                for listener in self._listeners:
+                    listener(slot, logs)
                 for name, value in logs.items():
                     self._watch(value.detach(), f"the part '{name}' of what {slot} minimise")
                     part = value.detach().float() / parts
@@ -185,9 +214,44 @@ class Run:
         """Keep pictures of translations: files under samples/, and in the report."""
         self._show(self.step, batch, fake)
 
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` before each backward pass with the slot and the parts of what it minimises.
+
+        The parts still have their graphs, of which it may take gradients by torch.autograd.grad with
+        retain_graph. It changes nothing, and reads from the device at `logged` steps alone.
+        """
+        self._listeners.append(listener)
+
+    def measure(self, values: Mapping[str, Tensor]) -> None:
+        """Keep scalars of this step that are no losses, such as accuracies, in `measured`, for callbacks.
+
+        Of a name that comes again in the same step, as with accumulation, the last value stays.
+        """
+        self.measured |= {name: value.detach() for name, value in values.items()}
+
+    def record(self, kind: str, values: Mapping[str, float]) -> None:
+        """Write numbers by name into metrics.jsonl, as a record of a kind of one's own.
+
+        The report has a curve for each name. Whoever goes on from an earlier step drops what came after.
+
+        Raises PluginError for a kind that the engine writes, or that is no lower-case words joined by `-`.
+        """
+        if kind in ENGINE_KINDS or not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", kind):
+            raise PluginError(
+                f"a callback writes records of the kind '{kind}': take lower-case words joined by '-', and "
+                f"none of {', '.join(ENGINE_KINDS)}, which are the engine's."
+            )
+        self._keep(self.step, kind, {name: float(value) for name, value in values.items()})
+
+    def note(self, text: str) -> None:
+        """Tell the person a sentence, on the terminal and in the report; the same one is told once."""
+        self._tell(self.step, text)
+
     def begin(self, step: int, epoch: float, *, ids: Sequence[str] = ()) -> None:
         """Make dropout and every other draw of this step, on the images `ids`, a function of (seed, step)."""
         self.step, self.epoch = step, epoch
+        self.logged = step == 0 or step + 1 == self.total_steps or (step + 1) % self._log_every == 0
+        self.measured = {}
         self._batches[step] = ids
         torch.manual_seed(seed_for(self.seed, "step", step))
 

@@ -130,7 +130,9 @@ class PairedLoss(Protocol):
 class AdversarialLoss(Protocol):
     """Both sides of the game, over lists of logit maps; each returns a scalar.
 
-    Means are taken over each map in float32, then over maps.
+    Means are taken over each map in float32, then over maps. An optional `accuracy(fake, real)` returns two
+    scalars, the shares (0 to 1) of the fake and of the real logits that are taken for what they are; a loss
+    in which no single logit is right or wrong, as that of a critic, has none.
     """
 
     def generator(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:

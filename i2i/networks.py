@@ -5,7 +5,7 @@ The networks stay plain modules; `Judge` adds what a discriminator is shown besi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
@@ -126,3 +126,15 @@ class Losses:
     def of(self, kind: str, judge: Judge | None = None) -> tuple[LossTerm[Any], ...]:
         """Return the terms of a kind; with `judge`, those that apply to it."""
         return tuple(t for t in self.terms if t.kind == kind and (judge is None or judge.name in t.on))
+
+    def accuracy(self, judge: Judge, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Mapping[str, Tensor]:
+        """Return which shares of a judge's logits are on the right side, for `run.measure`.
+
+        They are ``accuracy.fake.NAME`` and ``accuracy.real.NAME``, as the first adversarial loss of the judge
+        that can tell counts them; nothing where none can.
+        """
+        for term in self.of("adversarial-loss", judge):
+            if count := getattr(term.loss, "accuracy", None):
+                on_fake, on_real = count(fake, real)
+                return {f"accuracy.fake.{judge.name}": on_fake, f"accuracy.real.{judge.name}": on_real}
+        return {}

@@ -117,7 +117,14 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
             "pixels, classes and IoU, where targets are labels",
         ),
     ),
-    "callback": (("samples", "callbacks.samples:Samples", "translate the same held-out images over time"),),
+    "callback": (
+        ("samples", "callbacks.samples:Samples", "translate the same held-out images over time"),
+        (
+            "health",
+            "callbacks.health:Health",
+            "watch the GAN's balance; say once what is wrong, and what to try",
+        ),
+    ),
     "optimizer": (
         ("adam", "optim:adam", "Adam"),
         ("adamw", "optim:adamw", "Adam with decoupled weight decay"),

@@ -70,6 +70,9 @@ class Recorder:
             )
         for record in records:
             self._report.add(record)
+        # A callback may be told once more of the step that a run goes on from, and records it again.
+        self._kept = {_identity(record) for record in records if record["step"] == session.step}
+        self._told = {record["text"] for record in records if record["kind"] == "note"}
         for shown_at, strips in self._folder.strips():
             try:
                 self._report.add_strips(shown_at, strips)
@@ -83,8 +86,11 @@ class Recorder:
                 notes.append(f"the worst images of step {shown.step} are left out of the report: {error}")
         return notes
 
-    def begin(self, session: Session, facts: Sequence[NetworkFacts], cost: Cost | None) -> None:
+    def begin(
+        self, session: Session, facts: Sequence[NetworkFacts], cost: Cost | None, throughput: Throughput
+    ) -> None:
         """Tell the observer what is about to run, and what that will cost, as far as it was measured."""
+        self._at = _place(session, throughput)
         runtime, pairs = session.runtime, len(self._data["train"])
         lines = {"data": f"{self._recipe.data.entry.ref}, {pairs:,} training pairs"}
         for fact in facts:
@@ -110,6 +116,7 @@ class Recorder:
 
     def progress(self, session: Session, throughput: Throughput) -> None:
         """Pass on that another step is done."""
+        self._at = _place(session, throughput)
         self._observer.progress(
             session.step,
             images_per_second=throughput.images_per_second,
@@ -119,13 +126,14 @@ class Recorder:
 
     def train(self, session: Session, logs: Mapping[str, Tensor], throughput: Throughput) -> None:
         """Record the losses of the step just taken."""
-        record = _record("train", session, throughput) | {
+        self._at = _place(session, throughput)
+        record = {"kind": "train", **self._at} | {
             "images_per_second": round(throughput.images_per_second, 2),
             "data_wait": round(throughput.data_wait, 4),
             "losses": {name: float(value) for name, value in logs.items()},
             "learning_rates": session.learning_rates(),
         }
-        self._keep(record)
+        self._write(record)
         self._observer.train(record)
 
     def validation(
@@ -137,9 +145,23 @@ class Recorder:
     ) -> None:
         """Record what a validation found."""
         found = {"metrics": dict(metrics), "copy_input": dict(copied)}
-        record = _record("val", session, throughput) | found
-        self._keep(record)
+        self._at = _place(session, throughput)
+        record = {"kind": "val", **self._at} | found
+        self._write(record)
         self._observer.validation(record)
+
+    def keep(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """Record what a callback found."""
+        record = {"kind": kind, **self._at, "step": step, "values": dict(values)}
+        if _identity(record) not in self._kept:
+            self._write(record)
+
+    def tell(self, step: int, text: str) -> None:
+        """Tell the person what a callback has to say, and keep it; the same sentence is told once."""
+        if text not in self._told:
+            self._told.add(text)
+            self._write({"kind": "note", **self._at, "step": step, "text": text})
+            self._observer.note(text)
 
     def show(self, step: int, batch: Batch, fake: Tensor) -> None:
         """Keep pictures of translations, in files and in the report."""
@@ -209,14 +231,19 @@ class Recorder:
         self._observer.end(status=seen, lines=self._folder.last_lines())
         return summary
 
-    def _keep(self, record: Mapping[str, Any]) -> None:
+    def _write(self, record: Mapping[str, Any]) -> None:
         self._folder.append(record)
         self._report.add(record)
 
 
-def _record(kind: str, session: Session, throughput: Throughput) -> dict[str, Any]:
+def _identity(record: Mapping[str, Any]) -> tuple[int, str, frozenset[str]]:
+    """What a record of a callback's is known by: a step, a kind, and the names of its values."""
+    return record["step"], record["kind"], frozenset(record.get("values", ()))
+
+
+def _place(session: Session, throughput: Throughput) -> dict[str, Any]:
+    """Where a run is, as each of its records says."""
     return {
-        "kind": kind,
         "step": session.step,
         "epoch": round(session.epoch, 4),
         "seconds": round(throughput.seconds, 3),

@@ -21,7 +21,7 @@ from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
 from i2i.building import components
 from i2i.building.compiled import begin_step, compile_networks, eager
-from i2i.context import Run, Show
+from i2i.context import Keep, Run, Show, Tell
 from i2i.data.scale import pictures_of, scale_of
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, training_batches
 from i2i.data.views import First
@@ -80,6 +80,8 @@ class Session:
         folder: Path | None = None,
         start: bool = True,
         show: Show = lambda step, batch, fake: None,
+        keep: Keep = lambda step, kind, values: None,
+        tell: Tell = lambda step, text: None,
         run: Callable[..., Run] = Run,
     ) -> None:
         self.recipe, self.runtime = recipe, runtime
@@ -130,13 +132,19 @@ class Session:
         self.run = run(
             seed=recipe.seed,
             runtime=runtime,
+            networks=self.networks,
+            losses=self.losses,
+            directions=self.scorer.directions,
             optimizers=self.optimizers,
             clip=recipe.train.clip,
             folder=folder,
             total_steps=self.total_steps,
+            log_every=recipe.train.log_every,
             exported=self.exported,
             held_out=partial(_held_out, data, self.scale, runtime),
             show=show,
+            keep=keep,
+            tell=tell,
         )
         self.figures: dict[str, float] = {}
         self._check_figures()
@@ -342,14 +350,17 @@ class Session:
         self.run.step = trainer["step"]
         self.figures, self.best, self.waited = trainer["figures"], trainer["best"], trainer["waited"]
         self.run.scaler.load_state_dict(trainer["scaler"])
-        parts = self._stateful()
-        if parts.keys() != trainer["parts"].keys():
+        parts, saved = self._stateful(), trainer["parts"]
+        # A callback may come and go between two starts of a run.
+        if any(not name.startswith("callbacks.") for name in parts.keys() ^ saved.keys()):
             raise RecipeError(
                 f"{folder / TRAINER} does not hold the state of this recipe's parts; start with --fresh."
             )
-        for name, part in parts.items():
-            state.restore(part, trainer["parts"][name])
-        return trainer["duties"], notes
+        for name in parts.keys() & saved.keys():
+            state.restore(parts[name], saved[name])
+        duties: Duties = trainer["duties"]
+        duties.callbacks = [name for name in duties.callbacks if name in self.callbacks]
+        return duties, notes
 
     def _read(self, folder: Path, read: Read) -> tuple[dict[str, weights.WeightsFile], dict[str, Any]]:
         """Return the files of the networks by path, and the state of all else, looked through."""

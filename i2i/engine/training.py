@@ -71,6 +71,8 @@ class Training:
             folder=folder.root,
             start=begun is None or begun.found.sound is None,
             show=self._recorder.show,
+            keep=self._recorder.keep,
+            tell=self._recorder.tell,
         )
         self._duties = Duties()
         self._saver = Saver(folder, keep=recipe.train.keep, facts={"data": marks}, note=observer.note)
@@ -90,7 +92,7 @@ class Training:
             self._observer.note(note)
         self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
         self._throughput = Throughput(seconds)
-        self._recorder.begin(session, facts, self._cost)
+        self._recorder.begin(session, facts, self._cost, self._throughput)
 
     def run(self, stop_at: int | None) -> tuple[str, dict[str, Any]]:
         """Train to the end, or to `stop_at`, and close the books whatever happens.
@@ -182,7 +184,7 @@ class Training:
         """Do what is due after a step: log it, save it, tell the callbacks, validate."""
         session, train = self._session, self._recipe.train
         step, last = session.step, session.step == session.total_steps
-        logged = step == 1 or last or step % train.log_every == 0
+        logged = session.run.logged
         if logged or session.run.watches_for_free:
             session.run.check_finite()
         if logged:

@@ -84,6 +84,8 @@ class Report:
         self._step, self._seconds = 0, 0.0
         self._losses: dict[str, Thinned[Point]] = {}
         self._metrics: dict[str, Thinned[Point]] = {}
+        self._others: dict[str, dict[str, Thinned[Point]]] = {}
+        self._notes: list[tuple[int, str]] = []
         self._directions = directions or {}
         self._standings = Standings(self._directions)
         self._worst = Worst()
@@ -97,8 +99,12 @@ class Report:
         if record["kind"] == "val":
             self._standings.add(record)
             _extend(self._metrics, record["step"], record["metrics"])
-        else:
+        elif record["kind"] == "train":
             _extend(self._losses, record["step"], record["losses"])
+        elif record["kind"] == "note":
+            self._notes.append((record["step"], record["text"]))
+        else:  # a callback's
+            _extend(self._others.setdefault(record["kind"], {}), record["step"], record["values"])
 
     def add_strips(self, step: int, strips: Sequence[Path]) -> None:
         """Take the pictures made at `step`: files of input, output and target side by side.
@@ -169,11 +175,9 @@ class Report:
             scores_step=self._standings.step,
             columns=columns,
             rows=list(self._rows.values()),
-            losses=[
-                _chart(name, curve.items(), smooth=True)
-                for name, curve in self._losses.items()
-                if len(curve) > 1
-            ],
+            notes=self._notes,
+            losses=_smooth_charts(self._losses),
+            others={kind: charts for kind, c in self._others.items() if (charts := _smooth_charts(c))},
             metrics=[
                 _chart(name, curve.items(), baseline=baselines.get(name), best=best.get(name))
                 for name, curve in self._metrics.items()
@@ -265,6 +269,10 @@ def _extend(curves: dict[str, Thinned[Point]], step: int, values: Mapping[str, f
     for name, value in values.items():
         if math.isfinite(value):
             curves.setdefault(name, Thinned(MOST_POINTS)).add((step, value))
+
+
+def _smooth_charts(curves: Mapping[str, Thinned[Point]]) -> list[Chart]:
+    return [_chart(name, curve.items(), smooth=True) for name, curve in curves.items() if len(curve) > 1]
 
 
 def _chart(

@@ -45,7 +45,12 @@ class Change:
         """Why it is harmless, if it is."""
         if self.key == THREADS:
             return "changes last bits only, though the result is not that of an undisturbed run"
-        return "changes no bit of the training" if self.key in NO_BIT else "only says where something is"
+        return "changes no bit of the training" if self.of_no_bit else "only says where something is"
+
+    @property
+    def of_no_bit(self) -> bool:
+        """Whether the key decides nothing of the training; callbacks look on, and have no hand in it."""
+        return self.key in NO_BIT or self.key.startswith("callbacks.")
 
     def __str__(self) -> str:
         return f"{self.key} was {_told(self.before)}, now {_told(self.now)}"
@@ -66,7 +71,7 @@ def changes(before: Mapping[str, Any], recipe: Recipe) -> tuple[list[Change], li
 
 
 def _changes_no_bit(change: Change, recipe: Recipe) -> bool:
-    return change.key in NO_BIT or change.key == THREADS or _says_where(change, recipe)
+    return change.of_no_bit or change.key == THREADS or _says_where(change, recipe)
 
 
 def _default(key: str, recipe: Recipe) -> Any:

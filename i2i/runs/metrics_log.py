@@ -13,8 +13,10 @@ from i2i.errors import ResourceError
 
 METRICS = "metrics.jsonl"
 
-_VALUES = {"train": ("losses",), "val": ("metrics",)}
-"""By kind of record, the tables of numbers that it holds."""
+_VALUES = {"train": ("losses",), "val": ("metrics",), "note": ()}
+"""By kind of record, the tables of numbers that it holds; those of other kinds are by callbacks."""
+
+_OF_CALLBACKS = ("values",)
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,16 @@ def _record(line: bytes) -> dict[str, Any] | None:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or record.get("kind") not in list(_VALUES):
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
         return None
-    tables = _VALUES[record["kind"]]
+    tables = _VALUES.get(record["kind"], _OF_CALLBACKS)
     sound = (
         type(record.get("step")) is int
         and record["step"] >= 0
         and all(_is_number(record.get(name)) and math.isfinite(record[name]) for name in ("seconds", "epoch"))
         and all(_is_table(record.get(name)) for name in tables)
         and _is_table(record.get("copy_input", {}))
+        and (record["kind"] != "note" or isinstance(record.get("text"), str))
     )
     if not sound:
         return None

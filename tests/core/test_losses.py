@@ -246,3 +246,24 @@ class TestMaps:
         down, up = torch.autograd.grad(loss.discriminator([fake], [real]), (fake, real))
         assert down > 0
         assert up < 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (Vanilla(), (0.75, 0.5)),
+        (Hinge(), (0.75, 0.5)),
+        (LSGAN(), (1.0, 0.25)),
+        (LSGAN(smoothing=0.5), (0.75, 0.5)),
+        (Relativistic(), (0.75, 0.75)),
+    ],
+)
+def test_accuracy_counts_the_logits_that_are_taken_for_what_they_are(loss, expected):
+    fake = [torch.tensor([[-2.0, -1.0]]), torch.tensor([[0.4, -0.1]])]
+    real = [torch.tensor([[3.0, -1.0]]), torch.tensor([[0.3, -0.1]])]
+    found = loss.accuracy(fake, real)
+    assert tuple(share.item() for share in found) == expected
+
+
+def test_a_critic_has_no_accuracy():
+    assert not hasattr(WGAN(), "accuracy")

@@ -220,6 +220,31 @@ def test_an_error_at_any_place_outside_of_a_step_leaves_that_step_saved(desk, pl
         assert ended(out) == ended(desk / "whole")
 
 
+@pytest.mark.parametrize("place", ["step-end", "eval-end", "metric-compute"])
+@pytest.mark.parametrize("first", [True, False])
+def test_records_and_notes_of_a_callback_are_written_once_where_another_fails(desk, place, first):
+    health = '[callbacks.health]\nuse = "health"\npatience = 9\n'
+    before, watcher = RECIPE.split("[callbacks.watcher]")
+    text = f"{before}{health}[callbacks.watcher]{watcher}" if first else f"{RECIPE}{health}"
+    text = text.replace("log_every = 3", "log_every = 1").replace("steps = 14", "steps = 16")
+    (desk / "trapped.toml").write_text(f"{text}[losses.l1]\nweight = 1e6\n")
+    recipe = load_recipe("trapped.toml")
+    run(recipe, "whole", rehearsed=True)
+    (desk / "trap.txt").write_text(f"{place} 3")
+    with pytest.raises(PluginError, match="a trap at"):
+        run(recipe, "trapped", rehearsed=True)
+    (desk / "trap.txt").unlink()
+    assert run(recipe, "trapped").status == "done"
+    (bits, records), (own_bits, own) = ended(desk / "whole"), ended(desk / "trapped")
+    assert own_bits == bits
+    # A validation that is made again stands after what a callback had recorded of it.
+    one, other = (sorted(found, key=lambda r: (r["step"], r["kind"])) for found in (own, records))
+    assert one == other
+    kinds = [record["kind"] for record in records]
+    assert kinds.count("health") == 16 + 4
+    assert kinds.count("note") >= 1
+
+
 class Leaves(Silent):
     """Someone who watches a run and goes away at a step, as the parent of a process may."""
 

@@ -39,6 +39,10 @@ class LSGAN:
         on_real = mean_over_maps(lambda logits: (logits - self.goal).square(), real)
         return 0.5 * (on_real + mean_over_maps(torch.square, fake))
 
+    def accuracy(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the shares of fake logits nearer to 0, and of real ones nearer to the goal."""
+        return shares_apart(fake, real, threshold=self.goal / 2)
+
 
 class Vanilla:
     """Cross-entropy on logits, the generator's side non-saturating (Goodfellow et al. 2014, arXiv 1406.2661).
@@ -65,6 +69,10 @@ class Vanilla:
 
         return 0.5 * (mean_over_maps(smoothed, real) + mean_over_maps(as_fake, fake))
 
+    def accuracy(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the shares of fake logits below 0, and of real ones above it."""
+        return shares_apart(fake, real)
+
 
 class Hinge:
     """Hinge: real above 1 and fake below -1 is enough (Lim and Ye 2017, arXiv 1705.02894)."""
@@ -78,11 +86,16 @@ class Hinge:
         on_real = mean_over_maps(lambda logits: F.relu(1 - logits), real)
         return 0.5 * (on_real + mean_over_maps(lambda logits: F.relu(1 + logits), fake))
 
+    def accuracy(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the shares of fake logits below 0, and of real ones above it."""
+        return shares_apart(fake, real)
+
 
 class WGAN:
     """Wasserstein: the critic widens the gap between real and fake (Arjovsky et al. 2017, arXiv 1701.07875).
 
-    The gap means something only while the critic's slope is bounded, which is a penalty's work.
+    The gap means something only while the critic's slope is bounded, which is a penalty's work. No logit is
+    on a right or a wrong side: a constant that is added to all of them changes nothing.
     """
 
     requires: ClassVar[Mapping[str, str]] = {
@@ -112,3 +125,13 @@ def as_fake(logits: Tensor) -> Tensor:
 def mean_over_maps(term: Callable[[Tensor], Tensor], maps: Sequence[Tensor]) -> Tensor:
     """Return the mean over maps of the mean of `term` over each map, in float32."""
     return torch.stack([term(logits.float()).mean() for logits in maps]).mean()
+
+
+def shares_apart(
+    fake: Sequence[Tensor], real: Sequence[Tensor], *, threshold: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Return the shares (0 to 1) of fake logits below a threshold and of real ones above it, over maps."""
+    return (
+        mean_over_maps(lambda logits: (logits < threshold).float(), fake),
+        mean_over_maps(lambda logits: (logits > threshold).float(), real),
+    )

@@ -48,6 +48,14 @@ class Relativistic:
         """Return the mean over maps of how little real lies above fake."""
         return self._compare(real, fake)
 
+    def accuracy(self, fake: Sequence[Tensor], real: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the shares of fake logits below the average real one, and of real above the fake one."""
+        below, above = [], []
+        for low, high in zip(fake, real, strict=True):
+            below.append((low.float() < high.float().mean()).float().mean())
+            above.append((high.float() > low.float().mean()).float().mean())
+        return torch.stack(below).mean(), torch.stack(above).mean()
+
     def _compare(self, upper: Sequence[Tensor], lower: Sequence[Tensor]) -> Tensor:
         looks_real, looks_fake = TERMS[self.form]
         halves = []

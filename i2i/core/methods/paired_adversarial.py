@@ -193,6 +193,8 @@ class PairedAdversarial:
         logs = {}
         for judge in self.judges:
             on_fake, on_real = map(as_maps, looks(judge))
+            if run.logged:
+                run.measure(self.losses.accuracy(judge, on_fake, on_real))
             score = torch.zeros((), device=source.device)
             for term in self.losses.of("adversarial-loss", judge):
                 score = score + term.loss.discriminator(on_fake, on_real)

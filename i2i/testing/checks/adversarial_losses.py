@@ -136,6 +136,26 @@ def float32(subject: Subject) -> None:
         )
 
 
+@check("accuracy", "adversarial-loss", needs=["right-direction"])
+def accuracy(subject: Subject) -> None:
+    """Its accuracy(), if it has one, gives the shares of fake and of real logits on the right side."""
+    loss = subject.build()
+    if not hasattr(loss, "accuracy"):
+        return
+    for by, expected in ((2.0, (1.0, 1.0)), (-2.0, (0.0, 0.0))):
+        found = loss.accuracy(_level(-by), _level(by))
+        require(
+            isinstance(found, tuple) and len(found) == 2,
+            f"its accuracy() returns {type(found).__name__}: return two scalars, of fake and of real logits",
+        )
+        shares = tuple(scalar(share, "its accuracy()").item() for share in found)
+        require(
+            shares == expected,
+            f"where real logits lie {2 * by:g} above fake ones, its accuracy() is {shares[0]:.3g} of fake "
+            f"and {shares[1]:.3g} of real ones: count those that are taken for what they are",
+        )
+
+
 def _pull(loss: Any, side: str, level: float) -> float:
     """Return the size of the gradient where logits are `level` on the wrong side for `side`."""
     wrong = -level if side == "generator" else level
@@ -165,4 +185,4 @@ def _shown(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.4g}" for value in values)
 
 
-CHECKS = (both_sides, any_map, mean_over_maps, right_direction, learns_when_wrong, stable, float32)
+CHECKS = (both_sides, any_map, mean_over_maps, right_direction, learns_when_wrong, stable, float32, accuracy)

@@ -29,6 +29,10 @@ class Game:
         halves = [F.softplus(f).mean() + F.softplus(-r).mean() for f, r in zip(fake, real)]
         return torch.stack(halves).mean() / 2
 
+    def accuracy(self, fake, real):
+        found = torch.stack([(m < 0).float().mean() for m in fake]).mean()
+        return found, torch.stack([(m > 0).float().mean() for m in real]).mean()
+
 
 class Match:
     """L1 of features, the mean over layers and scales."""
