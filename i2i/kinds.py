@@ -168,8 +168,10 @@ class Data(Protocol):
     files were found, in words; `problems`, what was found wrong without opening any item: a sequence of
     `Problem`s, which are an error unless `on_bad = "skip"`; `notes`, sentences that are told when the data is
     opened; `ids` and `file_sizes`, sequences with an entry for each item, had without opening any: a run that
-    goes on with other data is told from them; `scale = "own"` where it hands out windows of pictures, such as
-    tiles, at the pictures' own resolution, so that whole pictures are translated at theirs.
+    goes on with other data is told from them; `optima`, where the best answers under L2 and L1 are known, a
+    mapping from "mean" and "median" to pictures (C,H,W) in [0,1]; `scale = "own"` where it hands out windows
+    of pictures, such as tiles, at the pictures' own resolution, so that whole pictures are translated at
+    theirs.
     """
 
     spec: PairSpec

@@ -67,6 +67,7 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "data": (
         ("paired-images", "data.paired_images:PairedImages", "pairs from folders or a list"),
         ("shapes", "data.shapes:Shapes", "drawn shapes and their colours, to try things out"),
+        ("edges", "data.edges:Edges", "an edge that the input does not tell, with the best answers"),
     ),
     "transform": (
         ("jitter", "transforms.geometry:Jitter", "resize, then crop at random"),
@@ -105,6 +106,8 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
             "how far the colours of two sets overlap, in Lab",
         ),
         ("sharpness", "metrics.sharpness:Sharpness", "fine structure, relative to the truth's"),
+        ("edge-width", "metrics.edge_width:EdgeWidth", "how many pixels an edge takes, in each row"),
+        ("optima", "metrics.optima:Optima", "how far from the mean and from the median of what is plausible"),
         ("diversity", "metrics.diversity:Diversity", "how much the answers to one source differ"),
         (
             "segmentation-score",
@@ -142,7 +145,7 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
 """By the registrar's method, each component's name, its target in this package, and what it is."""
 
 RECIPES = (
-    ("", "recipes", ("pix2pix", "l1-only", "shapes")),
+    ("", "recipes", ("pix2pix", "l1-only", "shapes", "edges")),
     (
         "paper-",
         "recipes/paper",
@@ -185,6 +188,7 @@ BENCHMARKS = (
     ("receptive-field", "Table 3: pixels, patches, or the image"),
     ("adversarial", "five adversarial losses beside L1"),
     ("l1-or-l2", "why L1 and not L2"),
+    ("edges", "why L1 keeps edges: an edge whose place is uncertain"),
     ("dropout-at-test", "does dropout at test give variety?"),
     ("default-recipe", "what the default recipe adds to a plain pix2pix"),
 )
