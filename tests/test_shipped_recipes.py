@@ -92,7 +92,8 @@ def test_the_papers_recipes_have_the_papers_settings(name, epochs, batch, direct
     assert ("transforms.jitter" in recipe.slots) is jitter
     assert recipe.slots["losses.adversarial"].entry.name == "vanilla"
     assert recipe.slots["losses.l1"].settings.weight == 100.0
-    assert recipe.method.params == {"test_dropout": True, "test_norm": "batch", "pool": 0}
+    settings = {"test_dropout": True, "test_norm": "batch", "pool": 0, "update": "alternating"}
+    assert recipe.method.params == settings
     assert recipe.slots["optimizers.generators"].params["betas"] == (0.5, 0.999)
 
 
