@@ -145,7 +145,7 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
 """By the registrar's method, each component's name, its target in this package, and what it is."""
 
 RECIPES = (
-    ("", "recipes", ("pix2pix", "l1-only", "shapes", "edges")),
+    ("", "recipes", ("pix2pix", "l1-only", "shapes", "edges", "facades-128")),
     (
         "paper-",
         "recipes/paper",
@@ -189,6 +189,7 @@ BENCHMARKS = (
     ("adversarial", "five adversarial losses beside L1"),
     ("l1-or-l2", "why L1 and not L2"),
     ("edges", "why L1 keeps edges: an edge whose place is uncertain"),
+    ("facades-losses", "Table 1 on labels to facades, hours on a CPU"),
     ("dropout-at-test", "does dropout at test give variety?"),
     ("default-recipe", "what the default recipe adds to a plain pix2pix"),
 )
