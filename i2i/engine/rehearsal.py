@@ -13,6 +13,7 @@ import torch
 from i2i.building.earlier_training import start_from
 from i2i.building.probe import NetworkFacts, probe
 from i2i.data.opening import open_splits
+from i2i.engine import stored
 from i2i.engine.arithmetic import Tried, in_full, settle
 from i2i.engine.cost import SECONDS, SHARE, Cost, disk_bytes, measure
 from i2i.engine.observer import Observer, Silent
@@ -178,14 +179,14 @@ def dry_pass(
     session.run.check_finite()
     session.try_metrics()
     begun = time.perf_counter()
-    files = session.files()
-    model = session.model_file(files)
+    files = stored.files(session)
+    model = stored.model_file(session, files)
     seconds = time.perf_counter() - begun
     state_bytes = sum(file.size for file in files.values())
     if where is not None:
         needed = disk_bytes(recipe.train, session.total_steps, state=state_bytes, model=model.size)
         _check_disk(where, needed)
-    session.load(Path(f"{session.step:06d}"), read=lambda path: files[path.name].read(path))
+    stored.load(session, Path(f"{session.step:06d}"), read=lambda path: files[path.name].read(path))
     seconds += _try_to_save(files, where) * (state_bytes + model.size)
     return DryPass(session, losses, built, seconds, state_bytes, model.size)
 

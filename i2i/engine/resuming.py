@@ -16,6 +16,7 @@ import safetensors
 
 from i2i.building import components
 from i2i.data.fingerprint import Fingerprint, differences
+from i2i.engine import stored
 from i2i.engine.session import Duties, Session, length_of
 from i2i.errors import RecipeError
 from i2i.plugins.versions import PROVENANCE, RESOLVED, versions_of_run
@@ -177,7 +178,7 @@ def load(
     found, damaged, duties = begun.found.sound, [*begun.found.damaged], Duties()
     while found:
         try:
-            duties, told = session.load(found.folder)
+            duties, told = stored.load(session, found.folder)
             notes += told
             break
         except DamagedError:
@@ -192,7 +193,7 @@ def load(
         aside = checkpoint.set_aside(place)
         notes.append(f"{place} is damaged and was set aside as {aside.name}; going on from before it.")
     if not session.best and not _is_model_from(folder, found.step):
-        session.model_file().replace(folder.model)
+        stored.model_file(session).replace(folder.model)
     return found.seconds, duties
 
 

@@ -1,21 +1,20 @@
 """Everything that one run is made of, and its whole state as files.
 
 A session is built the same way whether it starts, resumes or only rehearses: from the recipe, the
-data and the runtime. It takes steps, scores itself, and can be written down and read back.
+data and the runtime. It takes steps and scores itself; `stored` writes it down and reads it back.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
@@ -29,21 +28,14 @@ from i2i.engine.average import Average
 from i2i.engine.exported_model import Exported
 from i2i.engine.scoring import Scorer, Scores, Spectator
 from i2i.engine.worst import Worst
-from i2i.errors import DataError, PluginError, RecipeError, ResourceError, in_a_line
+from i2i.errors import RecipeError
 from i2i.kinds import Data, Method
-from i2i.recipe.recipe import Recipe, Slot
+from i2i.recipe.recipe import Recipe
 from i2i.records import Batch, PairSpec, Pictures, Scale
-from i2i.runs import checkpoint, state, weights
-from i2i.runs.earlier import network_file
-from i2i.runs.header import ModelHeader, portable, shareable
 from i2i.system.device import Runtime
-
-TRAINER = "trainer.safetensors"
 
 WORST_SHOWN = 6
 """Held-out images that are kept for their bad scores."""
-
-Read = Callable[[Path], weights.WeightsFile]
 
 FEW = 4
 """Training pairs that a metric is prepared on in a rehearsal."""
@@ -85,10 +77,9 @@ class Session:
         run: Callable[..., Run] = Run,
     ) -> None:
         self.recipe, self.runtime = recipe, runtime
-        self.data, self._provenance = data, provenance
+        self.data, self.provenance = data, provenance
         self.spec: PairSpec = data["train"].spec
         self.scale = scale_of(recipe, data["train"])
-        self._pictures: Pictures | None = None
         self.accumulate = recipe.train.accumulate
         self.steps_per_epoch, self.total_steps = length_of(recipe, len(data["train"]))
 
@@ -302,131 +293,12 @@ class Session:
         if problems:
             raise RecipeError(*problems)
 
-    # --- writing down and reading back -----------------------------------------------------------
+    @cached_property
+    def pictures(self) -> Pictures | None:
+        """What kind of files the training pictures are, as far as that is known."""
+        return pictures_of(self.data["train"])
 
-    def files(self, duties: Duties | None = None) -> dict[str, weights.Snapshot]:
-        """Return the whole state as the files of a checkpoint, with the `duties` that its step still has.
-
-        They are copies: training may go on before they are written.
-
-        Raises PluginError for what cannot be saved, DivergedError for networks that are not finite.
-        """
-        self.run.check_finite(self.networks.modules())
-        networks = [module for _, module in self.networks.modules()]
-        whole = {
-            "step": self.step,
-            "figures": self.figures,
-            "best": self.best,
-            "waited": self.waited,
-            "scaler": self.run.scaler.state_dict(),
-            "parts": {name: state.of(part, but=networks) for name, part in self._stateful().items()},
-            "duties": asdict(duties) if duties else None,
-        }
-        try:
-            files = {network_file(path): self._network(path, m) for path, m in self.networks.modules()}
-            tensors, skeleton = state.pack(whole)
-            files[TRAINER] = weights.Snapshot(tensors, {"trainer": skeleton})
-        except TypeError as error:
-            raise PluginError(f"a checkpoint cannot be written: {error}.") from error
-        return files
-
-    def _network(self, path: str, module: nn.Module) -> weights.Snapshot:
-        return weights.Snapshot(module.state_dict(), self.describe(self.recipe.slots[path]).entries())
-
-    def load(self, folder: Path, *, read: Read = weights.read) -> tuple[Duties, list[str]]:
-        """Take the whole state back from a checkpoint's folder; return its duties, and notes for the person.
-
-        `read` gives a file of it, from the disk or from anywhere else.
-
-        Raises DamagedError when its files are not the state of a run, RecipeError when a component's
-        revision or parameters have changed since.
-        """
-        networks, trainer = self._read(folder, read)
-        notes: list[str] = []
-        for path, module in self.networks.modules():
-            file, slot = networks[path], self.recipe.slots[path]
-            notes += ModelHeader.read(file.header, path=file.path).check(slot.entry, path=file.path)
-            weights.load_into(module, file.tensors, source=str(file.path), target=slot.entry.ref)
-        self.run.step = trainer["step"]
-        self.figures, self.best, self.waited = trainer["figures"], trainer["best"], trainer["waited"]
-        self.run.scaler.load_state_dict(trainer["scaler"])
-        parts, saved = self._stateful(), trainer["parts"]
-        # A callback may come and go between two starts of a run.
-        if any(not name.startswith("callbacks.") for name in parts.keys() ^ saved.keys()):
-            raise RecipeError(
-                f"{folder / TRAINER} does not hold the state of this recipe's parts; start with --fresh."
-            )
-        for name in parts.keys() & saved.keys():
-            state.restore(parts[name], saved[name])
-        duties: Duties = trainer["duties"]
-        duties.callbacks = [name for name in duties.callbacks if name in self.callbacks]
-        return duties, notes
-
-    def _read(self, folder: Path, read: Read) -> tuple[dict[str, weights.WeightsFile], dict[str, Any]]:
-        """Return the files of the networks by path, and the state of all else, looked through."""
-        try:
-            networks = {path: read(folder / network_file(path)) for path, _ in self.networks.modules()}
-            for file in networks.values():
-                if not file.header.keys() >= {"component", "rev", "distribution", "version"}:
-                    raise ValueError(f"{file.path.name} does not say what it holds")
-            file = read(folder / TRAINER)
-            trainer = state.unpack(file.tensors, file.header["trainer"])
-            if type(trainer["step"]) is not int or folder.name != f"{trainer['step']:06d}":
-                raise ValueError(f"it holds the step {trainer['step']}")
-            tables = [trainer[key] for key in ("figures", "best", "scaler", "parts")]
-            optimizers = [s for name, s in trainer["parts"].items() if name.startswith("optimizers.")]
-            if not all(isinstance(table, dict) for table in (*tables, *optimizers)):
-                raise ValueError(f"{TRAINER} is not laid out as a state")
-            if not all(optimizer.keys() >= {"state", "param_groups"} for optimizer in optimizers):
-                raise ValueError(f"{TRAINER} lacks the state of an optimizer")
-            # An older i2i saved when nothing was left to do, and had no patience.
-            trainer["waited"] = int(trainer.get("waited", 0))
-            trainer["duties"] = Duties(**(trainer.get("duties") or {}))
-        except DataError as error:
-            if isinstance(error.__cause__, OSError):
-                raise ResourceError(*error.problems) from error
-            raise checkpoint.DamagedError(f"{folder} is damaged: {error}") from error
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise checkpoint.DamagedError(f"{folder} is damaged: {in_a_line(error)}.") from error
-        return networks, trainer
-
-    def model_file(self, files: Mapping[str, weights.Snapshot] = {}) -> weights.Snapshot:
-        """Return the exported generator as a self-describing weights file.
-
-        Of the `files` of this step it is that of the generator, unless weights are averaged.
-        """
-        name = components.method_slots(self.recipe).exported
-        path = f"generators.{name}"
-        if self.average is None and network_file(path) in files:
-            return files[network_file(path)]
-        with self.average.swapped() if self.average else nullcontext():
-            return self._network(path, self.networks.generators[name])
-
-    def describe(self, slot: Slot) -> ModelHeader:
-        """Return the header of a network's weights file: all that is needed to build and run it."""
-        header = ModelHeader(
-            component=slot.entry.ref,
-            rev=slot.entry.rev,
-            distribution=slot.entry.distribution,
-            version=slot.entry.version,
-            slot=portable(slot, self.recipe.table[slot.section][slot.name]),
-            provenance={**self._provenance, "step": self.step},
-        )
-        if slot.kind != "generator":
-            return header
-        role = components.method_slots(self.recipe).generators[slot.name]
-        if self._pictures is None:
-            self._pictures = pictures_of(self.data["train"])
-        return replace(
-            header,
-            pair_spec=PairSpec(self.spec.side(role.reads), self.spec.side(role.writes)),
-            test=self.method.test,
-            scale=self.scale,
-            pictures=self._pictures,
-            **shareable(self.recipe),
-        )
-
-    def _stateful(self) -> dict[str, Stateful]:
+    def stateful(self) -> dict[str, Stateful]:
         """Every part with a state of its own, beside the networks."""
         parts: dict[str, Any] = {
             f"optimizers.{path}": optimizer for path, optimizer in self.optimizers.items()

@@ -18,15 +18,16 @@ from torch import Tensor
 
 from i2i.building.probe import NetworkFacts
 from i2i.data.fingerprint import Fingerprint
-from i2i.engine import resuming
+from i2i.engine import resuming, stored
 from i2i.engine.cost import COST, cost_from
 from i2i.engine.next_commands import going_on
 from i2i.engine.observer import Observer
 from i2i.engine.recorder import Recorder
 from i2i.engine.resuming import EXTENDED, Resumption
 from i2i.engine.saving import Saver
-from i2i.engine.session import TRAINER, Duties, Session
+from i2i.engine.session import Duties, Session
 from i2i.engine.slowdown import Slowdown
+from i2i.engine.stored import TRAINER
 from i2i.engine.throughput import Throughput
 from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, ran_out_of_memory
 from i2i.kinds import Data
@@ -229,7 +230,7 @@ class Training:
             best = session.is_best()
             if best:
                 self._saver.wait()
-                self._saver.start_model(session.model_file())
+                self._saver.start_model(stored.model_file(session))
             if best or self._recipe.train.save_best is None:
                 write_text(self._folder.images, session.scores.csv())
         self._tell("eval_end", dict(session.figures))
@@ -243,8 +244,8 @@ class Training:
         session = self._session
         with self._throughput.paused():
             self._saver.wait()
-            files = session.files(duties)
-            exported = session.model_file(files) if model and not session.best else None
+            files = stored.files(session, duties)
+            exported = stored.model_file(session, files) if model and not session.best else None
             self._saver.start(session.step, files, exported, seconds=self._throughput.seconds)
             self._recorder.write_report(session, self._throughput)
 
@@ -281,7 +282,7 @@ class Training:
 
         They are no checkpoint: a step without one of its updates is none that a run goes on from.
         """
-        for name, content in self._session.files().items():
+        for name, content in stored.files(self._session).items():
             if name != TRAINER:
                 content.replace(self._folder.diverged / name)
         saved_at = self._saver.saved_at

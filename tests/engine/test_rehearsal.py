@@ -9,7 +9,7 @@ from torch import Tensor
 
 from i2i import run
 from i2i.data.opening import open_splits
-from i2i.engine import rehearsal
+from i2i.engine import rehearsal, stored
 from i2i.engine.rehearsal import dry_pass
 from i2i.engine.session import Session
 from i2i.errors import PluginError, ResourceError
@@ -54,7 +54,7 @@ class Sound(Callback):
 
 
 def tensors_of(session: Session) -> dict[tuple[str, str], Tensor]:
-    files = session.files()
+    files = stored.files(session)
     return {(name, key): tensor for name in files for key, tensor in files[name].tensors.items()}
 
 
@@ -84,7 +84,7 @@ def test_a_state_comes_back_as_from_a_file(load, distribution, tmp_path):
     session = dry_pass(recipe, data_of(recipe), CPU).session
     assert session.step == 1
     before = tensors_of(session)
-    session.load(checkpoint.save(tmp_path, 1, session.files()).folder)
+    stored.load(session, checkpoint.save(tmp_path, 1, stored.files(session)).folder)
     after = tensors_of(session)
     assert before.keys() == after.keys()
     assert all(after[key].equal(tensor) for key, tensor in before.items())
@@ -102,7 +102,7 @@ def test_of_a_large_state_a_part_is_written_and_all_of_it_is_reckoned_with(load,
     monkeypatch.setattr(checkpoint, "save", measured)
     passed = dry_pass(recipe, data_of(recipe), CPU, where=tmp_path)
     assert 900 < sum(written) <= 1000
-    assert passed.state_bytes == sum(file.size for file in passed.session.files().values()) > 10_000
+    assert passed.state_bytes == sum(file.size for file in stored.files(passed.session).values()) > 10_000
     assert passed.save_seconds > 0
     assert not list(tmp_path.glob(".i2i-*"))
 

@@ -14,6 +14,7 @@ from i2i import run
 from i2i.building import components
 from i2i.data.opening import open_data, open_splits
 from i2i.data.stream import epoch_order, training_batches
+from i2i.engine import stored
 from i2i.engine.rehearsal import dry_pass, rehearse
 from i2i.engine.session import Session
 from i2i.errors import DivergedError, RecipeError
@@ -322,7 +323,7 @@ def test_statistics_that_are_not_finite_are_not_saved(load):
     norm = next(part for part in parts if isinstance(part, torch.nn.BatchNorm2d))
     norm.running_var.fill_(torch.inf)
     with pytest.raises(DivergedError, match=r"'.*running_var'"):
-        session.files()
+        stored.files(session)
 
 
 def test_what_a_step_logs_holds_no_graph(load, monkeypatch):

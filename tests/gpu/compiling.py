@@ -22,6 +22,7 @@ from torch._inductor import cudagraph_trees
 from turns import Turns, stretch
 
 from i2i.data.opening import open_splits
+from i2i.engine import stored
 from i2i.engine.session import Session
 from i2i.recipe.recipe import Recipe, load_recipe
 from i2i.system.device import Runtime
@@ -103,7 +104,7 @@ def _beside_eager(
 
 def _saved_and_validated(session: Session) -> None:
     if session.step % 2 == 0:
-        session.files()
+        stored.files(session)
         session.evaluate()
 
 

@@ -15,8 +15,10 @@ from torch import Tensor
 from turns import seconds_a_step
 
 from i2i.data.opening import open_splits
+from i2i.engine import stored
 from i2i.engine.saving import Saver
-from i2i.engine.session import TRAINER, Session
+from i2i.engine.session import Session
+from i2i.engine.stored import TRAINER
 from i2i.runs import checkpoint, state, weights
 from i2i.runs.earlier import network_file
 from i2i.runs.folder import RunFolder
@@ -45,7 +47,7 @@ def of_saving(settings: Settings) -> Iterator[Row]:
     step()  # not waited for: the device is at work when the copies are asked for
     wanted, at = _copied_there(session), session.step
     began = time.perf_counter()
-    files = session.files()
+    files = stored.files(session)
     copied = time.perf_counter()
     saver.start(at, files, None, seconds=0.0)
     beside = [seconds_a_step(step, 1, device=settings.device)]

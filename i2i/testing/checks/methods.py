@@ -13,6 +13,7 @@ from torch import Tensor
 
 from i2i import testtime
 from i2i.context import Objective, Run
+from i2i.engine import stored
 from i2i.engine.session import Session
 from i2i.errors import DivergedError, PluginError
 from i2i.kinds import KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
@@ -268,7 +269,7 @@ def resumes(subject: Subject) -> None:
         parts.advance([batch(parts, step)])
     with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
         try:
-            resumed.load(checkpoint.save(Path(folder), 2, parts.files()).folder)
+            stored.load(resumed, checkpoint.save(Path(folder), 2, stored.files(parts)).folder)
         except (TypeError, PluginError) as error:
             fail(
                 f"its state cannot be saved ({told(error)}): return tensors and JSON values from state_dict()"

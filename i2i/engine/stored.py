@@ -1,0 +1,152 @@
+"""A session as files: its whole state as a checkpoint, its exported generator as a model; and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from i2i.building import components
+from i2i.engine.session import Duties, Session
+from i2i.errors import DataError, PluginError, RecipeError, ResourceError, in_a_line
+from i2i.recipe.recipe import Slot
+from i2i.records import PairSpec
+from i2i.runs import checkpoint, state, weights
+from i2i.runs.earlier import network_file
+from i2i.runs.header import ModelHeader, portable, shareable
+
+TRAINER = "trainer.safetensors"
+
+Read = Callable[[Path], weights.WeightsFile]
+
+
+def files(session: Session, duties: Duties | None = None) -> dict[str, weights.Snapshot]:
+    """Return the whole state as the files of a checkpoint, with the `duties` that its step still has.
+
+    They are copies: training may go on before they are written.
+
+    Raises PluginError for what cannot be saved, DivergedError for networks that are not finite.
+    """
+    session.run.check_finite(session.networks.modules())
+    networks = [module for _, module in session.networks.modules()]
+    whole = {
+        "step": session.step,
+        "figures": session.figures,
+        "best": session.best,
+        "waited": session.waited,
+        "scaler": session.run.scaler.state_dict(),
+        "parts": {name: state.of(part, but=networks) for name, part in session.stateful().items()},
+        "duties": asdict(duties) if duties else None,
+    }
+    try:
+        found = {network_file(path): _network(session, path, m) for path, m in session.networks.modules()}
+        tensors, skeleton = state.pack(whole)
+        found[TRAINER] = weights.Snapshot(tensors, {"trainer": skeleton})
+    except TypeError as error:
+        raise PluginError(f"a checkpoint cannot be written: {error}.") from error
+    return found
+
+
+def load(session: Session, folder: Path, *, read: Read = weights.read) -> tuple[Duties, list[str]]:
+    """Take the whole state back from a checkpoint's folder; return its duties, and notes for the person.
+
+    `read` gives a file of it, from the disk or from anywhere else.
+
+    Raises DamagedError when its files are not the state of a run, RecipeError when a component's
+    revision or parameters have changed since.
+    """
+    networks, trainer = _read(session, folder, read)
+    notes: list[str] = []
+    for path, module in session.networks.modules():
+        file, slot = networks[path], session.recipe.slots[path]
+        notes += ModelHeader.read(file.header, path=file.path).check(slot.entry, path=file.path)
+        weights.load_into(module, file.tensors, source=str(file.path), target=slot.entry.ref)
+    session.run.step = trainer["step"]
+    session.figures, session.best, session.waited = trainer["figures"], trainer["best"], trainer["waited"]
+    session.run.scaler.load_state_dict(trainer["scaler"])
+    parts, saved = session.stateful(), trainer["parts"]
+    # A callback may come and go between two starts of a run.
+    if any(not name.startswith("callbacks.") for name in parts.keys() ^ saved.keys()):
+        raise RecipeError(
+            f"{folder / TRAINER} does not hold the state of this recipe's parts; start with --fresh."
+        )
+    for name in parts.keys() & saved.keys():
+        state.restore(parts[name], saved[name])
+    duties: Duties = trainer["duties"]
+    duties.callbacks = [name for name in duties.callbacks if name in session.callbacks]
+    return duties, notes
+
+
+def model_file(session: Session, files: Mapping[str, weights.Snapshot] = {}) -> weights.Snapshot:
+    """Return the exported generator as a self-describing weights file.
+
+    Of the `files` of this step it is that of the generator, unless weights are averaged.
+    """
+    name = components.method_slots(session.recipe).exported
+    path = f"generators.{name}"
+    if session.average is None and network_file(path) in files:
+        return files[network_file(path)]
+    with session.average.swapped() if session.average else nullcontext():
+        return _network(session, path, session.networks.generators[name])
+
+
+def describe(session: Session, slot: Slot) -> ModelHeader:
+    """Return the header of a network's weights file: all that is needed to build and run it."""
+    header = ModelHeader(
+        component=slot.entry.ref,
+        rev=slot.entry.rev,
+        distribution=slot.entry.distribution,
+        version=slot.entry.version,
+        slot=portable(slot, session.recipe.table[slot.section][slot.name]),
+        provenance={**session.provenance, "step": session.step},
+    )
+    if slot.kind != "generator":
+        return header
+    role = components.method_slots(session.recipe).generators[slot.name]
+    return replace(
+        header,
+        pair_spec=PairSpec(session.spec.side(role.reads), session.spec.side(role.writes)),
+        test=session.method.test,
+        scale=session.scale,
+        pictures=session.pictures,
+        **shareable(session.recipe),
+    )
+
+
+def _network(session: Session, path: str, module: nn.Module) -> weights.Snapshot:
+    return weights.Snapshot(module.state_dict(), describe(session, session.recipe.slots[path]).entries())
+
+
+def _read(
+    session: Session, folder: Path, read: Read
+) -> tuple[dict[str, weights.WeightsFile], dict[str, Any]]:
+    """Return the files of the networks by path, and the state of all else, looked through."""
+    try:
+        networks = {path: read(folder / network_file(path)) for path, _ in session.networks.modules()}
+        for file in networks.values():
+            if not file.header.keys() >= {"component", "rev", "distribution", "version"}:
+                raise ValueError(f"{file.path.name} does not say what it holds")
+        file = read(folder / TRAINER)
+        trainer = state.unpack(file.tensors, file.header["trainer"])
+        if type(trainer["step"]) is not int or folder.name != f"{trainer['step']:06d}":
+            raise ValueError(f"it holds the step {trainer['step']}")
+        tables = [trainer[key] for key in ("figures", "best", "scaler", "parts")]
+        optimizers = [s for name, s in trainer["parts"].items() if name.startswith("optimizers.")]
+        if not all(isinstance(table, dict) for table in (*tables, *optimizers)):
+            raise ValueError(f"{TRAINER} is not laid out as a state")
+        if not all(optimizer.keys() >= {"state", "param_groups"} for optimizer in optimizers):
+            raise ValueError(f"{TRAINER} lacks the state of an optimizer")
+        # An older i2i saved when nothing was left to do, and had no patience.
+        trainer["waited"] = int(trainer.get("waited", 0))
+        trainer["duties"] = Duties(**(trainer.get("duties") or {}))
+    except DataError as error:
+        if isinstance(error.__cause__, OSError):
+            raise ResourceError(*error.problems) from error
+        raise checkpoint.DamagedError(f"{folder} is damaged: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise checkpoint.DamagedError(f"{folder} is damaged: {in_a_line(error)}.") from error
+    return networks, trainer
