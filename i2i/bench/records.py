@@ -47,6 +47,17 @@ class Scoring:
 
 
 @dataclass(frozen=True)
+class TrainedOn:
+    """With what a cell was trained, and on what: `device` by its name."""
+
+    i2i: str | None = None
+    torch: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
 class CellRecord:
     """How a cell ended, on what it was trained, and the figures of its model.
 
@@ -68,6 +79,15 @@ class CellRecord:
     curve: Sequence[tuple[int, Figures]] = ()
     error: str = ""
     schema: int = SCHEMA
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """What `trained` says of program and machine."""
+        runtime = self.trained.get("runtime", {})
+        return TrainedOn(
+            **{name: self.trained.get(name) for name in ("i2i", "torch", "device")},
+            **{name: runtime.get(name) for name in ("precision", "threads")},
+        )
 
     def scoring_of(self, figure: str, settings: str) -> Scoring | None:
         """Return the scoring that has a figure by those settings of its metric, if there is one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -108,6 +110,7 @@ def bench(
                     settings=settings or (),
                     device=device,
                     plugin=plugin,
+                    command=shlex.join(["i2i", *sys.argv[1:]]),
                 )
                 answer = None if plan else benchmark.known()
                 if answer is None:
