@@ -212,7 +212,9 @@ def _cost_table(results: Results) -> Table:
     """What each variant costs, and how its first metric stands to copying the input."""
     first = results.metrics[0].name
     copied = results.copied.get(first)
-    rows = [[_name(row), *_costs(row), _beside(row.metrics[first], copied)] for row in results.table]
+    rows: list[Sequence[str | Styled]] = [
+        [_name(row), *_costs(row), _beside(row.metrics[first], copied)] for row in results.table
+    ]
     return ["variant", *COSTS, f"{first} against copying the input"], rows
 
 

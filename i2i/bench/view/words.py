@@ -88,7 +88,7 @@ def _worse_than_copying(results: Results) -> str:
         )
         if worse:
             metrics_of.setdefault(worse, []).append(metric.name)
-    clauses = []
+    clauses: list[str] = []
     for names, metrics in metrics_of.items():
         told = "all variants" if len(names) == len(scored) > 1 else _names(names)
         are = "" if clauses else f" {'is' if len(names) == 1 else 'are'} worse than copying the input"
@@ -127,11 +127,16 @@ def how_judged(results: Results) -> list[str]:
     if not counts:
         return []
     if counts == {1}:
-        said, level = "Verdicts are made at 5 %, with one comparison for each figure.", "that level"
+        said, level = "Verdicts are made at 5 %, with one comparison for each figure.", "5 %"
+    elif len(counts) == 1:
+        (count,) = counts
+        said = (
+            f"Verdicts are made at 5 % after Holm's correction over the {count} comparisons of each figure."
+        )
+        level = f"{5 / count:.3g} % (5 % / {count})"
     else:
-        count = f"the {max(counts)} comparisons" if len(counts) == 1 else "the comparisons"
-        said = f"Verdicts are made at 5 % after Holm's correction over {count} of each figure."
-        level = f"5 % / {max(counts)}" if len(counts) == 1 else "5 % / their number"
+        said = "Verdicts are made at 5 % after Holm's correction over the comparisons of each figure."
+        level = "5 % / their number"
     if all(result.seeds_needed is None for result in found):
         return [said]
     return [said, f"Seeds needed: to tell a difference of the size found four times in five, at {level}."]

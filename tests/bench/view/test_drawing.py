@@ -126,7 +126,7 @@ def test_it_is_said_how_many_comparisons_the_verdicts_allow_for():
 
 def test_it_is_said_what_the_seeds_needed_are_of():
     assert judged(0.1, 0.2, needed=12)[1] == (
-        "Seeds needed: to tell a difference of the size found four times in five, at 5 % / 2."
+        "Seeds needed: to tell a difference of the size found four times in five, at 2.5 % (5 % / 2)."
     )
 
 
