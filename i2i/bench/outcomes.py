@@ -72,6 +72,7 @@ def read_outcome(variant: str, seed: int, folder: Path, *, error: str = "") -> R
         curve=curve,
         images_per_second=summary.get("images_per_second"),
         peak_memory_mb=summary.get("peak_memory_mb"),
+        trained_on=_trained_on(folder / "provenance.json"),
     )
 
 
@@ -117,7 +118,7 @@ def outcome_of(
         curve=curve,
         images_per_second=record.images_per_second,
         peak_memory_mb=record.peak_memory_mb,
-        trained_on=record.trained_on,
+        trained_on=TrainedOn.of(record.trained),
     )
 
 
@@ -139,6 +140,14 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise DataError(f"{path} is damaged: remove its folder, and the run is made again.")
     return found
+
+
+def _trained_on(path: Path) -> TrainedOn | None:
+    """Return what a provenance.json says, None where it is missing or damaged: no figure depends on it."""
+    try:
+        return TrainedOn.of(_json(path))
+    except DataError:
+        return None
 
 
 def _curve(path: Path) -> tuple[list[tuple[int, dict[str, float | None]]], dict[str, float | None]]:

@@ -56,6 +56,16 @@ class TrainedOn:
     precision: str | None = None
     threads: int | None = None
 
+    @classmethod
+    def of(cls, about: Mapping[str, Any]) -> TrainedOn:
+        """Return what a run's provenance says of program and machine."""
+        found = about.get("runtime")
+        runtime = found if isinstance(found, Mapping) else {}
+        return cls(
+            **{name: about.get(name) for name in ("i2i", "torch", "device")},
+            **{name: runtime.get(name) for name in ("precision", "threads")},
+        )
+
 
 @dataclass(frozen=True)
 class CellRecord:
@@ -79,15 +89,6 @@ class CellRecord:
     curve: Sequence[tuple[int, Figures]] = ()
     error: str = ""
     schema: int = SCHEMA
-
-    @property
-    def trained_on(self) -> TrainedOn:
-        """What `trained` says of program and machine."""
-        runtime = self.trained.get("runtime", {})
-        return TrainedOn(
-            **{name: self.trained.get(name) for name in ("i2i", "torch", "device")},
-            **{name: runtime.get(name) for name in ("precision", "threads")},
-        )
 
     def scoring_of(self, figure: str, settings: str) -> Scoring | None:
         """Return the scoring that has a figure by those settings of its metric, if there is one."""
