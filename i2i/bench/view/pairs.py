@@ -11,7 +11,6 @@ from i2i.pages.charts import Axis, Box, Tick
 from i2i.pages.numbers import short
 
 PANEL = Box(left=50, right=150, top=10, bottom=130)
-BASELINE, VARIANT = 68.0, 132.0  # where the two columns of dots stand
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,14 @@ class Joined:
 
 @dataclass(frozen=True)
 class Panel:
-    """The pairs of one variant: the baseline's dots on the left, its own on the right."""
+    """The pairs of one variant: the baseline's dots stand at `left`, its own at `right`."""
 
     variant: str
     summary: str
     joined: Sequence[Joined]
     y_ticks: Sequence[Tick]
+    left: float = PANEL.left + 18
+    right: float = PANEL.right - 18
     box: Box = PANEL
     x_ticks: Sequence[Tick] = ()
 

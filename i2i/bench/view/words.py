@@ -137,9 +137,15 @@ def how_judged(results: Results) -> list[str]:
     else:
         said = "Verdicts are made at 5 % after Holm's correction over the comparisons of each figure."
         level = "5 % / their number"
+    if any(result.verdict == "within noise" and _leaves_out_zero(result.difference) for result in found):
+        said = f"{said[:-1]}, so a difference may be within noise whose own interval leaves out zero."
     if all(result.seeds_needed is None for result in found):
         return [said]
     return [said, f"Seeds needed: to tell a difference of the size found four times in five, at {level}."]
+
+
+def _leaves_out_zero(away: Difference | None) -> bool:
+    return away is not None and away.low is not None and away.high is not None and away.low * away.high > 0
 
 
 def seeds_needed(found: MetricResult) -> str:

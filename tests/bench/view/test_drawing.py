@@ -124,6 +124,17 @@ def test_it_is_said_how_many_comparisons_the_verdicts_allow_for():
     assert judged() == judged(None) == []
 
 
+def test_it_is_said_where_a_difference_is_noise_although_its_interval_leaves_out_zero():
+    found = results()
+    for number, low in enumerate((0.1, -0.1)):
+        away = Difference(0.3, low, 0.5, n=3)
+        found.table.append(row(f"v{number}", "within noise", corrected=0.1, difference=away))
+    told = "of each figure, so a difference may be within noise whose own interval leaves out zero."
+    assert words.how_judged(found)[0].endswith(told)
+    del found.table[1]
+    assert words.how_judged(found) == ["Verdicts are made at 5 %, with one comparison for each figure."]
+
+
 def test_it_is_said_what_the_seeds_needed_are_of():
     assert judged(0.1, 0.2, needed=12)[1] == (
         "Seeds needed: to tell a difference of the size found four times in five, at 2.5 % (5 % / 2)."
