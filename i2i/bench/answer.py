@@ -1,4 +1,4 @@
-"""The answer of a benchmark in its folder: results.json, .csv and .md, pictures, and report.html."""
+"""The answer of a benchmark in its folder: results.json, .csv and .md, table.csv, pictures, report.html."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from i2i.bench.results import (
     UsedPlugin,
 )
 from i2i.bench.tabulate import cell_results, curves, tabulate
-from i2i.bench.view.csv_table import csv_table
+from i2i.bench.view.csv_tables import csv_of_cells, csv_of_table
 from i2i.bench.view.markdown import markdown
 from i2i.bench.view.page import write_page
 from i2i.data.opening import open_data
@@ -56,8 +56,13 @@ def conclude(
     rehearsals: Mapping[str, Rehearsal],
     conditions: Conditions,
     catalog: Catalog,
+    go_on: str = "",
 ) -> Results:
-    """Write the answer that `outcomes` allow so far to `root`, and return it."""
+    """Write the answer that `outcomes` allow so far to `root`, and return it.
+
+    `go_on` is the command that goes on with it where cells are left.
+    """
+    ended = all(outcome.ended for outcome in outcomes)
     names = [variant.name for variant in matrix.variants]
     lengths = {outcome.variant: outcome.steps for outcome in outcomes if outcome.status == "done"}
     changes = matrix.changes()
@@ -71,7 +76,8 @@ def conclude(
         name=definition.name,
         summary=definition.summary,
         credit=rehearsals[matrix.baseline].credit,
-        status="done" if all(outcome.ended for outcome in outcomes) else "incomplete",
+        status="done" if ended else "incomplete",
+        go_on="" if ended else go_on,
         baseline=matrix.baseline,
         seeds=definition.seeds,
         budget=definition.budget.as_table(),
@@ -101,7 +107,8 @@ def conclude(
         curves=curves(outcomes, names, metrics),
         pictures=_pictures(matrix, root, outcomes, catalog=catalog, device=conditions.device),
     )
-    write_text(root / "results.csv", csv_table(results))
+    write_text(root / "results.csv", csv_of_cells(results))
+    write_text(root / "table.csv", csv_of_table(results))
     picture = None
     if results.pictures is not None:
         picture = "pictures.png"
@@ -135,7 +142,7 @@ def notes(
     if len(seeds) > 1 and intervals >= MANY:
         found.append(
             f"Of {intervals} intervals at 95 %, about {max(1, round(intervals / 20))} would leave out zero "
-            "by chance alone."
+            "by chance alone: go by the verdicts, which allow for that."
         )
     bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
     if bad:
@@ -173,6 +180,7 @@ def _cost(found: Rehearsal) -> Cost:
         step_seconds=found.step_seconds,
         peak_memory_mb=found.peak_memory_mb,
         images_per_second=found.images_per_step / found.step_seconds,
+        step_deviation=found.step_deviation,
     )
 
 

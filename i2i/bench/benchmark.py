@@ -29,6 +29,7 @@ from i2i.bench.records import CellRecord
 from i2i.bench.results import SCHEMA, ReportedMetric, Results, read_results
 from i2i.bench.store import Store, has_ended
 from i2i.bench.trials import Trials
+from i2i.bench.verdicts import is_judged
 from i2i.errors import Interrupted, RecipeError, did_you_mean
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import read_settings
@@ -73,7 +74,7 @@ class _Preparation:
 
 
 class Benchmark:
-    """One benchmark in its folder."""
+    """One benchmark in its folder; `command` is what was typed to start it, and goes on with it."""
 
     def __init__(
         self,
@@ -85,9 +86,10 @@ class Benchmark:
         settings: Sequence[str] = (),
         device: str = "auto",
         plugin: Path | None = None,
+        command: str = "",
     ) -> None:
         self._definition, self._root, self._catalog, self._observer = definition, root, catalog, observer
-        self._settings, self._device = settings, device
+        self._settings, self._device, self._command = settings, device, command
         self._plugin = str(plugin.expanduser().resolve()) if plugin else None
         base = Path(definition.base).name if str(definition.base).endswith(".toml") else str(definition.base)
         self._state = read_state(root, name=definition.name, base=base)
@@ -111,7 +113,7 @@ class Benchmark:
         if (results.schema, results.kind, results.status) != (SCHEMA, "benchmark", "done"):
             return None
         there = all(has_ended(self._root / cell.folder) for cell in results.cells)
-        if not there or not (self._root / "report.html").is_file():
+        if not there or not is_judged(results.table) or not (self._root / "report.html").is_file():
             return None
         return Answer(results, code=_code_of((cell.status, 0) for cell in results.cells))
 
@@ -375,6 +377,7 @@ class Benchmark:
             rehearsals=ready.rehearsals,
             conditions=ready.conditions,
             catalog=self._catalog,
+            go_on=self._command,
         )
 
 

@@ -33,6 +33,7 @@ from i2i.bench.results import (
     VariantResult,
 )
 from i2i.bench.tabulate import cell_results, curves, tabulate
+from i2i.bench.verdicts import judged
 from i2i.bench.view.page import write_page
 from i2i.building import components
 from i2i.building.probe import probe
@@ -111,6 +112,7 @@ def compare(
         unlike, why = _unlike(first, variant, owners)
         warnings += why
         table = [_withheld(row, unlike) if row.variant == variant.name else row for row in table]
+    table = judged(table, metrics)  # anew: what is withheld is compared with nothing
     results = Results(
         kind="comparison",
         name=out.resolve().name if out else "comparison",
@@ -261,7 +263,7 @@ def _withheld(row: VariantResult, metrics: set[str]) -> VariantResult:
     """Return a variant's row without the differences of some metrics."""
 
     def alone(found: MetricResult) -> MetricResult:
-        return replace(found, difference=None, images=None, verdict="cannot tell")
+        return replace(found, difference=None, images=None)
 
     found = {name: alone(result) if name in metrics else result for name, result in row.metrics.items()}
     reached = row.cost.reached

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from i2i.bench.records import CellRecord, Scoring
+from i2i.bench.records import CellRecord, Scoring, TrainedOn
 from i2i.errors import DataError
 
 ENDED = ("done", "diverged")
@@ -37,6 +37,9 @@ class RunOutcome:
     copy_input: Mapping[str, float | None] = field(default_factory=dict)
     images: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     curve: Sequence[tuple[int, Mapping[str, float | None]]] = ()
+    images_per_second: float | None = None
+    peak_memory_mb: float | None = None
+    trained_on: TrainedOn | None = None
 
     @property
     def ended(self) -> bool:
@@ -67,6 +70,9 @@ def read_outcome(variant: str, seed: int, folder: Path, *, error: str = "") -> R
         copy_input=copied,
         images=_images(folder / "val.csv") if done else {},
         curve=curve,
+        images_per_second=summary.get("images_per_second"),
+        peak_memory_mb=summary.get("peak_memory_mb"),
+        trained_on=_trained_on(folder / "provenance.json"),
     )
 
 
@@ -110,6 +116,9 @@ def outcome_of(
         copy_input=copied,
         images=images,
         curve=curve,
+        images_per_second=record.images_per_second,
+        peak_memory_mb=record.peak_memory_mb,
+        trained_on=TrainedOn.of(record.trained),
     )
 
 
@@ -131,6 +140,14 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise DataError(f"{path} is damaged: remove its folder, and the run is made again.")
     return found
+
+
+def _trained_on(path: Path) -> TrainedOn | None:
+    """Return what a provenance.json says, None where it is missing or damaged: no figure depends on it."""
+    try:
+        return TrainedOn.of(_json(path))
+    except DataError:
+        return None
 
 
 def _curve(path: Path) -> tuple[list[tuple[int, dict[str, float | None]]], dict[str, float | None]]:

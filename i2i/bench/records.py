@@ -47,6 +47,27 @@ class Scoring:
 
 
 @dataclass(frozen=True)
+class TrainedOn:
+    """With what a cell was trained, and on what: `device` by its name."""
+
+    i2i: str | None = None
+    torch: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any]) -> TrainedOn:
+        """Return what a run's provenance says of program and machine."""
+        found = about.get("runtime")
+        runtime = found if isinstance(found, Mapping) else {}
+        return cls(
+            **{name: about.get(name) for name in ("i2i", "torch", "device")},
+            **{name: runtime.get(name) for name in ("precision", "threads")},
+        )
+
+
+@dataclass(frozen=True)
 class CellRecord:
     """How a cell ended, on what it was trained, and the figures of its model.
 

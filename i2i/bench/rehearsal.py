@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
 from typing import TYPE_CHECKING, Any
 
 from i2i.abilities import NeedsImages, Prepares
@@ -36,6 +36,7 @@ class Rehearsal:
     """What was found out about a variant; numbers of parameters are sums over its networks.
 
     `flops_per_step` counts multiplications and additions of one optimizer step, forward and backward;
+    `step_seconds` is the median over `ROUNDS` turns, `step_deviation` their deviation (n - 1);
     `peak_memory_mb` is what a process that trains it takes (on CUDA, the device's memory); `total_steps`
     is the length its recipe gives; `directions` says for each figure which way is better, None for one to
     compare others with, `references` names those of them that belong beside one that can be better, and
@@ -57,6 +58,7 @@ class Rehearsal:
     owners: Mapping[str, str] = field(default_factory=dict)
     data: Marks = field(default_factory=dict)
     references: tuple[str, ...] = ()
+    step_deviation: float | None = None
 
 
 def rehearse(
@@ -85,7 +87,10 @@ def rehearse(
                     times[name].append(trials[name].seconds_a_step(STEPS))
             for name in group:
                 # The median: one round that something else interrupted says nothing of the variant.
-                found[name] = replace(found[name], step_seconds=median(times[name]))
+                seconds = times[name]
+                found[name] = replace(
+                    found[name], step_seconds=median(seconds), step_deviation=stdev(seconds)
+                )
         finally:
             processes.end(trial.child for trial in trials.values())
     return found

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from i2i.bench.outcomes import ENDED
+from i2i.bench.records import TrainedOn
 from i2i.bench.statistics import Difference, Verdict
 from i2i.records import Direction
 
@@ -41,7 +43,9 @@ class MetricResult:
 
     `values` has one for each seed, None where a run has no finite one; `mean` and `deviation` (n - 1) are
     None unless all are there. `difference` is paired by seed; `images` is the interval over images.
-    `against_copying` says in words how the seeds stand to copying the input, nothing where that is not known.
+    `against_copying` says in words how the seeds stand to copying the input, nothing where none can tell.
+    `corrected` is the difference's p-value after Holm's correction, by which `verdict` was found. Where it is
+    within noise, `seeds_needed` would tell a difference of this size (`statistics.seeds_needed`).
     """
 
     values: Sequence[float | None] = ()
@@ -52,6 +56,8 @@ class MetricResult:
     images: Interval | None = None
     verdict: Verdict = "cannot tell"
     against_copying: str = ""
+    corrected: float | None = None
+    seeds_needed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,8 @@ class Cost:
     """What a variant costs; None is what nobody measured.
 
     Parameters are sums over networks. `receptive_field` is by discriminator, in pixels, 0 for the whole
-    image. `flops_per_step` counts multiplications and additions, forward and backward.
+    image. `flops_per_step` counts multiplications and additions, forward and backward. `step_seconds` is the
+    median of several turns, and `step_deviation` their deviation (n - 1).
     """
 
     generator_parameters: int | None = None
@@ -85,6 +92,7 @@ class Cost:
     peak_memory_mb: float | None = None
     images_per_second: float | None = None
     reached: TimeToBaseline | None = None
+    step_deviation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,10 @@ class ComparedVariant:
 
 @dataclass(frozen=True)
 class CellResult:
-    """One run; `folder` is seen from that of results.json, `copy_input` is what the source itself scores."""
+    """One run; `folder` is seen from that of results.json, `copy_input` is what the source itself scores.
+
+    `images_per_second` and `peak_memory_mb` are as the run itself measured them.
+    """
 
     variant: str
     seed: int
@@ -120,6 +131,9 @@ class CellResult:
     metrics: Mapping[str, float | None]
     copy_input: Mapping[str, float | None]
     seconds: float | None
+    images_per_second: float | None = None
+    peak_memory_mb: float | None = None
+    trained_on: TrainedOn | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +196,7 @@ class Results:
     """All that was found: of a benchmark, or of a comparison of runs that existed already.
 
     `table` begins with the best mean of the first of `metrics`; `curves` are by variant and metric.
+    `go_on` is the command that goes on with a benchmark that is incomplete.
     """
 
     schema: int = SCHEMA
@@ -202,6 +217,12 @@ class Results:
     table: Sequence[VariantResult]
     curves: Mapping[str, Mapping[str, MetricCurve]]
     pictures: Pictures | None = None
+    go_on: str = ""
+
+    @property
+    def ended(self) -> int:
+        """How many cells have ended: training them again would change nothing."""
+        return sum(cell.status in ENDED for cell in self.cells)
 
     @property
     def copied(self) -> dict[str, float]:
@@ -216,10 +237,6 @@ class Results:
     def to_json(self) -> dict[str, Any]:
         """Return JSON values, None for what is no finite number; keys keep the order they always had."""
         written: dict[str, Any] = _json_of(self)
-        for row in written["table"]:
-            for result in row["metrics"].values():
-                if not result["against_copying"]:  # as in what was written before there were such words
-                    del result["against_copying"]
         if self.kind == "comparison":
             for row in written["table"]:
                 for key in ("peak_memory_mb", "reached"):
@@ -234,10 +251,21 @@ def read_results(written: object) -> Results:
 
 _RESULTS = TypeAdapter(Results)
 
+LATER: Mapping[type, frozenset[str]] = {
+    Difference: frozenset({"percent", "deviation", "p"}),
+    MetricResult: frozenset({"against_copying", "corrected", "seeds_needed"}),
+    Cost: frozenset({"step_deviation"}),
+    CellResult: frozenset({"images_per_second", "peak_memory_mb", "trained_on"}),
+    Results: frozenset({"go_on"}),
+}
+"""Fields that the first version's files do not have: they are left out where they say nothing."""
+
 
 def _json_of(value: Any) -> Any:
     if is_dataclass(value):
-        return {each.name: _json_of(getattr(value, each.name)) for each in fields(value)}
+        later = LATER.get(type(value), frozenset())
+        told = {each.name: getattr(value, each.name) for each in fields(value)}
+        return {key: _json_of(own) for key, own in told.items() if key not in later or own not in (None, "")}
     if isinstance(value, Mapping):
         return {key: _json_of(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""What seeds and images say about a difference: paired, with its uncertainty, and a verdict in words.
+"""What seeds and images say about a difference: paired, with its uncertainty, and what may be said of it.
 
 Runs of the same seed share their data order, augmentation and all initial weights that were not
 swapped, so differences are taken seed by seed. Seeds decide; images of one training only inform, as
@@ -16,7 +16,14 @@ from typing import Literal
 
 from i2i.kinds import Direction
 
+ALPHA = 0.05
+"""How often, at most, chance alone may lead to a verdict."""
 CONFIDENCE = 0.95
+"""Of each interval by itself, which knows nothing of other comparisons."""
+POWER = 0.8
+"""How often a difference of the size found is to be told, with the seeds that are said to be needed."""
+MOST_SEEDS = 100
+"""Up to so many seeds are counted; whoever needs more will not train them."""
 RESAMPLES = 1000
 
 Verdict = Literal["baseline", "better", "worse", "differs", "within noise", "cannot tell"]
@@ -33,12 +40,20 @@ class Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference and its 95 % interval, which one pair alone does not give."""
+    """A mean paired difference over `n` seeds and its 95 % interval, which one pair alone does not give.
+
+    `percent` is the mean in percent of the other side's mean, None where that is 0. `deviation` (n - 1) is
+    that of the paired differences, and `p` the two-sided p-value of Student's paired test, not corrected for
+    other comparisons; both are None with one pair.
+    """
 
     mean: float
     low: float | None
     high: float | None
     n: int
+    percent: float | None = None
+    deviation: float | None = None
+    p: float | None = None
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -47,26 +62,62 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
-    """Return the mean of ``ours - theirs``, pair by pair, with Student's interval (Student 1908)."""
+    """Return the mean of ``ours - theirs``, pair by pair, with Student's interval and test (Student 1908)."""
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-    mean, n = fmean(differences), len(differences)
-    if n < 2:
-        return Difference(mean, None, None, n)
-    reach = t_quantile(n - 1) * stdev(differences) / math.sqrt(n)
-    return Difference(mean, mean - reach, mean + reach, n)
+    mean, n, base = fmean(differences), len(differences), abs(fmean(theirs))
+    percent = 100 * mean / base if base else None
+    if n < 2 or not math.isfinite(mean):
+        return Difference(mean, None, None, n, percent)
+    deviation = stdev(differences)
+    reach = t_quantile(n - 1) * deviation / math.sqrt(n)
+    p = p_value(mean, deviation, n)
+    return Difference(mean, mean - reach, mean + reach, n, percent, deviation, p)
 
 
-def verdict(difference: Difference, better: Direction | None) -> Verdict:
-    """Return what an interval allows to say; with one seed that is nothing."""
-    if difference.low is None or difference.high is None:
+def p_value(mean: float, deviation: float, n: int) -> float:
+    """Return how often pairs without any difference give a mean at least as far from zero; `n` from 2 up."""
+    if deviation == 0:
+        return 0.0 if mean else 1.0
+    return max(0.0, 1 - _within(abs(mean) * math.sqrt(n) / deviation, n - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for there being several of them (Holm 1979), in the same order.
+
+    Where those below `ALPHA` are taken for differences, the chance that any of them is none is at most
+    `ALPHA`. The smallest is multiplied by their number, the next by one less, and so on; none may come out
+    below a smaller one, or above 1.
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected, least = [0.0] * len(order), 0.0
+    for rank, place in enumerate(order):
+        least = max(least, min(1.0, (len(order) - rank) * p_values[place]))
+        corrected[place] = least
+    return corrected
+
+
+def verdict(mean: float, corrected: float | None, better: Direction | None) -> Verdict:
+    """Return what a mean difference may be called, by its corrected p-value; without one, nothing."""
+    if corrected is None:
         return "cannot tell"
-    if not (math.isfinite(difference.low) and math.isfinite(difference.high)):
-        return "cannot tell"
-    if difference.low <= 0 <= difference.high:
+    if corrected >= ALPHA:
         return "within noise"
     if better is None:
         return "differs"
-    return "better" if (difference.mean < 0) == (better == "min") else "worse"
+    return "better" if (mean < 0) == (better == "min") else "worse"
+
+
+def seeds_needed(mean: float, deviation: float, *, level: float) -> int:
+    """Return about how many seeds tell a paired difference of this size from noise, with `POWER`.
+
+    `level` is that of the two-sided test. One more than `MOST_SEEDS` stands for all that are more. It is the
+    least n with ``mean >= (t(1 - level / 2) + t(POWER)) * deviation / sqrt(n)``, of n - 1 degrees of freedom.
+    """
+    for n in range(2, MOST_SEEDS + 1):
+        reach = t_quantile(n - 1, within=1 - level) + t_quantile(n - 1, within=2 * POWER - 1)
+        if abs(mean) * math.sqrt(n) >= reach * deviation:
+            return n
+    return MOST_SEEDS + 1
 
 
 def bootstrap(differences: Sequence[float]) -> tuple[float, float]:
@@ -78,14 +129,14 @@ def bootstrap(differences: Sequence[float]) -> tuple[float, float]:
     return means[cut], means[-1 - cut]
 
 
-def t_quantile(degrees: int) -> float:
-    """Return t with 95 % of Student's distribution between -t and t; `degrees` of freedom from 1 up."""
+def t_quantile(degrees: int, *, within: float = CONFIDENCE) -> float:
+    """Return t with the share `within` of Student's distribution from -t to t; `degrees` from 1 up."""
     low, high = 0.0, 1.0
-    while _within(high, degrees) < CONFIDENCE:
+    while _within(high, degrees) < within:
         high *= 2
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, degrees) < CONFIDENCE else (low, middle)
+        low, high = (middle, high) if _within(middle, degrees) < within else (low, middle)
     return (low + high) / 2
 
 

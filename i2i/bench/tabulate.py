@@ -23,7 +23,8 @@ from i2i.bench.results import (
     TimeToBaseline,
     VariantResult,
 )
-from i2i.bench.statistics import bootstrap, paired_difference, spread, verdict
+from i2i.bench.statistics import bootstrap, paired_difference, spread
+from i2i.bench.verdicts import judged
 from i2i.pages.numbers import against_copying, over_seeds
 
 
@@ -54,7 +55,7 @@ def tabulate(
             )
         )
     first = metrics[0]
-    return ranked(rows, first if first.better else replace(first, better="min"))
+    return ranked(judged(rows, metrics), first if first.better else replace(first, better="min"))
 
 
 def ranked(table: Sequence[VariantResult], metric: ReportedMetric) -> list[VariantResult]:
@@ -104,6 +105,9 @@ def cell_results(outcomes: Iterable[RunOutcome], root: Path) -> list[CellResult]
             metrics=outcome.metrics,
             copy_input=outcome.copy_input,
             seconds=outcome.seconds,
+            images_per_second=outcome.images_per_second,
+            peak_memory_mb=outcome.peak_memory_mb,
+            trained_on=outcome.trained_on,
         )
         for outcome in outcomes
     ]
@@ -140,11 +144,9 @@ def _result(
     sound = [(a, b) for a, b in pairs if a is not None and b is not None]
     if is_baseline or not sound or len(sound) < len(pairs) or not whole:
         return result
-    difference = paired_difference([a for a, _ in sound], [b for _, b in sound])
     return replace(
         result,
-        difference=difference,
-        verdict=verdict(difference, metric.better),
+        difference=paired_difference([a for a, _ in sound], [b for _, b in sound]),
         images=_over_images([(ours[seed], theirs[seed]) for seed in shared], metric.name),
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "i2i bench pix2pix --swap losses.adversarial.use=vanilla,lsgan --seeds 3 --steps 1000",
-    "i2i bench recipes/bench/l1-or-l2.toml",
     "i2i bench recipes/bench/losses.toml --cells runs/cells",
 )
 
@@ -108,6 +109,7 @@ def bench(
                     settings=settings or (),
                     device=device,
                     plugin=plugin,
+                    command=shlex.join(["i2i", *sys.argv[1:]]),
                 )
                 answer = None if plan else benchmark.known()
                 if answer is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from i2i.bench.view import words
 from i2i.cli.progress import AGAIN, StatusLine, error_console, print_progress
-from i2i.cli.render import AGAINST_STYLES, Styled, print_sentence, print_table
+from i2i.cli.render import AGAINST_STYLES, Styled, fits, print_sentence, print_table
 from i2i.errors import printable
 from i2i.pages.numbers import beside_copying, clock
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from i2i.bench.jobs import Event
     from i2i.bench.observer import PlannedCell
-    from i2i.bench.results import MetricResult, ReportedMetric, Results
+    from i2i.bench.results import MetricResult, ReportedMetric, Results, VariantResult
 
 
 class BenchmarkProgress:
@@ -140,37 +140,99 @@ class BenchmarkProgress:
 
 
 def print_results(results: Results) -> None:
-    """Print the table: the first metric in full, the others with their verdict, and what each costs."""
+    """Print the figures, how they differ from the baseline's, and what each variant costs, then the answer.
+
+    That is one table with a row for each variant, or a table for each metric where that one is too wide.
+    """
+    tables = [_whole_table(results)]
+    if not fits(*tables[0]):
+        tables = [*(_metric_table(results, metric) for metric in results.metrics), _cost_table(results)]
+    for number, (headers, rows) in enumerate(tables):
+        if number:
+            print()
+        print_table(headers, rows)
+    _print_sentences(results)
+
+
+def _print_sentences(results: Results) -> None:
+    signs = "  ".join(f"{sign} {verdict}" for verdict, sign in words.SIGNS.items())
+    count = len(results.seeds)
+    print_sentence(
+        f"* the baseline; {count} seed{'s' if count > 1 else ''}; mean ± deviation; differences are paired "
+        f"by seed, with their 95 % interval, each by itself.  {signs}"
+    )
+    judged = " ".join([*words.how_judged(results)[:1], words.all_seeds_needed(results)]).strip()
+    for note in filter(None, [judged, words.answer(results), *results.notes]):
+        print_sentence(note)
+    if results.go_on:
+        print_sentence(f"To go on: {results.go_on}")
+
+
+Table = tuple[Sequence[str], Sequence[Sequence[str | Styled]]]
+"""Headers and rows."""
+
+
+def _whole_table(results: Results) -> Table:
+    """The first metric in full, the others with the sign of their verdict, and what each variant costs."""
     first, *others = results.metrics
     decimals = {metric.name: words.decimals(results.table, metric.name) for metric in results.metrics}
     copied = results.copied
     headers = ["variant", _title(first), "against copying the input", "against the baseline", "verdict"]
-    headers += [*map(_title, others), "G, D parameters", "a step"]
+    headers += [*map(_title, others), *COSTS]
     rows = []
     for row in results.table:
         found, places = row.metrics[first.name], decimals[first.name]
-        cells: list[str | Styled] = [f"{row.variant} *" if row.baseline else row.variant]
-        cells.append(words.measured(found.mean, found.deviation, places))
-        cells.append(_beside(found, copied.get(first.name)))
-        cells.append("" if row.baseline else words.difference(found.difference, places))
-        cells.append("" if row.baseline else found.verdict)
+        cells: list[str | Styled] = [_name(row), words.measured(found.mean, found.deviation, places)]
+        cells += [_beside(found, copied.get(first.name)), *_against_baseline(row, found, places)]
         for name in (metric.name for metric in others):
             other = row.metrics[name]
             text = f"{words.fixed(other.mean, decimals[name])} {words.SIGNS[other.verdict]}"
             beside = _beside(other, copied.get(name))
             cells.append(Styled(f"{text} {beside.text}".rstrip(), beside.style))
-        networks = (row.cost.generator_parameters, row.cost.discriminator_parameters)
-        cells += [", ".join(map(words.compact, networks)), words.duration(row.cost.step_seconds)]
-        rows.append(cells)
-    print_table(headers, rows)
-    signs = "  ".join(f"{sign} {verdict}" for verdict, sign in words.SIGNS.items())
-    count = len(results.seeds)
-    print_sentence(
-        f"* the baseline; {count} seed{'s' if count > 1 else ''}; mean ± deviation; differences are paired "
-        f"by seed, with their 95 % interval.  {signs}"
-    )
-    for note in [words.answer(results), *results.notes]:
-        print_sentence(note)
+        rows.append([*cells, *_costs(row)])
+    return headers, rows
+
+
+def _metric_table(results: Results, metric: ReportedMetric) -> Table:
+    """One metric of all variants with the sign of its verdict, and how it differs from the baseline's."""
+    places = words.decimals(results.table, metric.name)
+    copied = results.copied.get(metric.name)
+    rows: list[Sequence[str | Styled]] = []
+    for row in results.table:
+        found = row.metrics[metric.name]
+        figure = f"{words.measured(found.mean, found.deviation, places)} {words.SIGNS[found.verdict]}"
+        difference, _ = _against_baseline(row, found, places)
+        rows.append([_name(row), Styled(figure, _beside(found, copied).style), difference])
+    if copied is not None:
+        rows.append(["copying the input", words.fixed(copied, places), ""])
+    return ["variant", _title(metric), "against the baseline"], rows
+
+
+def _cost_table(results: Results) -> Table:
+    """What each variant costs, and how its first metric stands to copying the input."""
+    first = results.metrics[0].name
+    copied = results.copied.get(first)
+    rows: list[Sequence[str | Styled]] = [
+        [_name(row), *_costs(row), _beside(row.metrics[first], copied)] for row in results.table
+    ]
+    return ["variant", *COSTS, f"{first} against copying the input"], rows
+
+
+COSTS = ("G, D parameters", "a step")
+
+
+def _name(row: VariantResult) -> str:
+    return f"{row.variant} *" if row.baseline else row.variant
+
+
+def _against_baseline(row: VariantResult, found: MetricResult, places: int) -> tuple[str, str]:
+    return ("", "") if row.baseline else (words.difference(found.difference, places), found.verdict)
+
+
+def _costs(row: VariantResult) -> tuple[str, str]:
+    networks = (row.cost.generator_parameters, row.cost.discriminator_parameters)
+    step = words.duration(row.cost.step_seconds, row.cost.step_deviation)
+    return ", ".join(map(words.compact, networks)), step
 
 
 def _beside(found: MetricResult, copied: float | None) -> Styled:

@@ -71,11 +71,26 @@ def print_table(
     from rich.console import Console
 
     console = Console(markup=False, highlight=False)
-    if sum(width + 2 for width in widths[:-1]) + min(widths[-1], LAST_COLUMN) <= console.width:
+    if _needs(widths) <= console.width:
         _print_columns(console, headers, cells, headed=headed)
     else:
         for line in cells:
             _print_block(console, headers if labelled else None, line)
+
+
+def fits(headers: Sequence[str], rows: Sequence[Sequence[str | Styled]]) -> bool:
+    """Whether `print_table` prints these rows as a table, rather than as blocks; off a terminal it does."""
+    if not sys.stdout.isatty():
+        return True
+    from rich.console import Console
+
+    texts = [[_styled(cell, "").text for cell in row] for row in rows]
+    return _needs([max(map(len, column)) for column in zip(headers, *texts, strict=True)]) <= Console().width
+
+
+def _needs(widths: Sequence[int]) -> int:
+    """Return how wide a table of columns of these widths is at least."""
+    return sum(width + 2 for width in widths[:-1]) + min(widths[-1], LAST_COLUMN)
 
 
 def _styled(cell: str | Styled, style: str) -> Styled:

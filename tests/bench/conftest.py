@@ -19,6 +19,7 @@ def i2i_register(registry):
     registry.discriminator("dot", "i2i_desk.parts:judge", "one convolution")
     registry.paired_loss("constant", "i2i_desk.parts:Constant", "teaches nothing")
     registry.paired_loss("faulty", "i2i_desk.parts:Faulty", "raises an error")
+    registry.paired_loss("tired", "i2i_desk.parts:Tired", "raises an error from the fortieth step on")
     registry.paired_loss("endless", "i2i_desk.parts:Endless", "is not a number from the third step on")
 """
 
@@ -70,6 +71,17 @@ class Constant:
 class Faulty:
     def __call__(self, fake, real):
         raise FileNotFoundError("this loss is broken")
+
+
+class Tired:
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, fake, real):
+        self.calls += 1
+        if self.calls >= 40:
+            raise RuntimeError("this loss is tired")
+        return (fake - real).abs().mean()
 
 
 class Endless:

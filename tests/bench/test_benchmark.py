@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 
 from i2i.data.opening import open_data
 
-TIMES = ("seconds", "step_seconds", "images_per_second", "peak_memory_mb")
+TIMES = ("seconds", "step_seconds", "step_deviation", "images_per_second", "peak_memory_mb")
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -51,7 +52,15 @@ def test_it_ends_with_a_table_a_page_and_results_and_a_second_call_trains_nothin
     assert ended.code == 0, ended.err
     assert "against the baseline" in ended.out
     assert (desk / "b" / "report.html").is_file()
-    assert (desk / "b" / "results.csv").read_text().count("\n") == 5
+    assert (desk / "b" / "table.csv").read_text().count("\n") == 5
+    with (desk / "b" / "results.csv").open(newline="") as file:
+        of_cells = list(csv.DictReader(file))
+    assert {(each["variant"], each["seed"]) for each in of_cells} == {
+        *(("l1", "0"), ("l1", "1"), ("l2", "0"), ("l2", "1"))
+    }
+    assert all(each["precision"] == "fp32" and float(each["step_deviation"]) > 0 for each in of_cells)
+    page = (desk / "b" / "report.html").read_text()
+    assert all(f'href="cells/{each["key"]}/report.html"' in page for each in of_cells)
     found = results(desk / "b")
     assert (found["schema"], found["status"], found["baseline"], found["seeds"]) == (1, "done", "l1", [0, 1])
     assert [cell["status"] for cell in found["cells"]] == ["done"] * 4
@@ -61,6 +70,36 @@ def test_it_ends_with_a_table_a_page_and_results_and_a_second_call_trains_nothin
     before = written(desk / "b")
     again = i2i(*SWAP, "--seeds", "2", "--steps", "4", "--json")
     assert json.loads(again.out) == found
+    assert written(desk / "b") == before
+
+
+def test_an_unfinished_benchmark_says_so_in_its_page_and_gives_its_own_command(i2i, desk, monkeypatch):
+    swap = ("bench", "desk.toml", "--swap", "losses.l1.use=l1,desk/tired", "--seeds", "1", "--out", "b")
+    swap = (*swap, "--steps", "50")  # more than are tried before the first cell
+    monkeypatch.setattr(sys, "argv", ["i2i", *swap])
+    ended = i2i(*swap)
+    assert ended.code == 6
+    found = results(desk / "b")
+    assert (found["status"], found["go_on"]) == ("incomplete", f"i2i {shlex.join(swap)}")
+    assert "Unfinished: 1 of 2 cells have ended." in ended.out
+    assert f"To go on: {found['go_on']}" in ended.out
+    for page in ("report.html", "results.md"):
+        assert "Unfinished: 1 of 2 cells have ended." in (desk / "b" / page).read_text()
+        assert "--swap losses.l1.use=l1,desk/tired" in (desk / "b" / page).read_text()
+
+
+def test_an_answer_whose_verdicts_allow_for_no_other_comparison_is_made_anew_and_nothing_trained(i2i, desk):
+    size = ("--seeds", "2", "--steps", "2")
+    assert i2i(*SWAP, *size).code == 0
+    now, before = results(desk / "b"), written(desk / "b")
+    old = json.loads(json.dumps(now))
+    for row in old["table"]:
+        for result in row["metrics"].values():
+            result.pop("corrected", None)
+            result["verdict"] = "worse"
+    (desk / "b" / "results.json").write_text(json.dumps(old))
+    assert i2i(*SWAP, *size).code == 0
+    assert results(desk / "b") == now
     assert written(desk / "b") == before
 
 

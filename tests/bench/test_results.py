@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from i2i.bench.answer import notes
 from i2i.bench.outcomes import RunOutcome, read_outcome
+from i2i.bench.records import TrainedOn
 from i2i.bench.results import (
     Cost,
     Environment,
@@ -21,8 +23,8 @@ from i2i.bench.results import (
     VariantResult,
     read_results,
 )
-from i2i.bench.tabulate import curves, ranked, tabulate
-from i2i.bench.view.csv_table import csv_table
+from i2i.bench.tabulate import cell_results, curves, ranked, tabulate
+from i2i.bench.view.csv_tables import csv_of_cells, csv_of_table
 from i2i.errors import DataError
 
 MAE, PSNR = ReportedMetric("mae", "min"), ReportedMetric("psnr", "max")
@@ -211,9 +213,51 @@ def test_the_csv_has_a_row_for_each_variant_and_figure():
     table = tabulate(
         [outcome("a", 0, 0.2), outcome("b", 0, 0.1)], variants=["a", "b"], baseline="a", metrics=[MAE, PSNR]
     )
-    text = csv_table(benchmark(table))
+    text = csv_of_table(benchmark(table))
     assert len(text.splitlines()) == 5
     assert text.splitlines()[1].startswith("b,mae,min,1,0.1,,-0.1")
+
+
+def test_another_csv_has_a_row_for_each_cell_with_all_that_is_known_of_it():
+    done = replace(
+        outcome("a", 0, 0.2),
+        seconds=3.5,
+        copy_input={"mae": 0.5},
+        peak_memory_mb=917.0,
+        images_per_second=45.0,
+        trained_on=TrainedOn("0.1.0", "2.15.0", "cpu", "bf16", 1),
+    )
+    outcomes = [done, RunOutcome("b", 0, Path("cells/b0"), "missing")]
+    cost = Cost(generator_parameters=7, discriminator_parameters=3, step_seconds=0.25, step_deviation=0.01)
+    table = tabulate(outcomes, variants=["a", "b"], baseline="a", metrics=[MAE, PSNR], costs={"a": cost})
+    text = csv_of_cells(benchmark(table, cells=cell_results(outcomes, Path())))
+    first, second = csv.DictReader(text.splitlines())
+    known = {key: value for key, value in first.items() if value}
+    assert known == {
+        "variant": "a",
+        "seed": "0",
+        "key": "a0",
+        "status": "done",
+        "steps": "10",
+        "seconds": "3.5",
+        "mae": "0.2",
+        "psnr": "-0.2",
+        "copy_input.mae": "0.5",
+        "step_seconds": "0.25",
+        "step_deviation": "0.01",
+        "generator_parameters": "7",
+        "discriminator_parameters": "3",
+        "images_per_second": "45.0",
+        "peak_memory_mb": "917.0",
+        "device": "cpu",
+        "precision": "bf16",
+        "threads": "1",
+        "i2i": "0.1.0",
+        "torch": "2.15.0",
+        "folder": "cells/a0",
+    }
+    assert (second["variant"], second["status"], second["mae"]) == ("b", "missing", "")
+    assert text.startswith("variant,seed,key,status,steps,seconds,mae,psnr,copy_input.mae,copy_input.psnr,")
 
 
 def test_results_are_the_same_after_they_were_written_and_read():

@@ -140,3 +140,39 @@ def test_the_table_of_a_benchmark_says_how_each_figure_stands_to_copying_the_inp
         words = row["metrics"]["mae"]["against_copying"]
         assert line.startswith(row["variant"])
         assert line.count(f"{words} (") == len(row["metrics"]) == 2
+
+
+def test_a_benchmark_is_a_table_for_each_figure_on_a_terminal_of_80_columns(monkeypatch, capsys):
+    folder = Path(__file__).parents[1] / "fixtures" / "first-format" / "bench"
+    results = read_results(json.loads((folder / "results.json").read_text()))
+    print_results(results)
+    whole = capsys.readouterr().out.splitlines()[0]
+    assert whole.startswith("variant")
+    assert len(whole) > 80
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    print_results(results)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    heads = [line.split()[:3] for line in lines if line.startswith("variant")]
+    assert heads == [["variant", "mae", "(lower)"], ["variant", "ssim", "(higher)"], ["variant", "G,", "D"]]
+    assert any(line.startswith("copying the input  0.0117") for line in lines)
+
+
+def test_the_terminal_says_how_verdicts_were_made_and_how_many_seeds_others_need(capsys):
+    folder = Path(__file__).parents[1] / "fixtures" / "first-format" / "bench"
+    written = json.loads((folder / "results.json").read_text())
+    other = written["table"][1]["metrics"]["mae"]
+    other |= {"verdict": "within noise", "corrected": 0.4, "seeds_needed": 17}
+    other["difference"] |= {"percent": -1.25}
+    written |= {"status": "incomplete", "go_on": "i2i bench small.toml"}
+    print_results(read_results(written))
+    out = capsys.readouterr().out
+    assert "(-1.2 %)" in out
+    assert (
+        "Verdicts are made at 5 %, with one comparison for each figure. To tell a difference as large " in out
+    )
+    assert "as that found on mae: about 17 seeds for " in out
+    assert "Unfinished: 2 of 2 cells have ended." in out
+    assert out.rstrip().endswith("To go on: i2i bench small.toml")

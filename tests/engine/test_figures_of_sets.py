@@ -111,8 +111,10 @@ def test_a_benchmark_reports_it_by_its_name(i2i):
     found = json.loads(Path("b/results.json").read_text())
     assert [(metric["name"], metric["better"]) for metric in found["metrics"]] == [("count(all)", "max")]
     assert "count(all)" in Path("b/report.html").read_text()
-    with Path("b/results.csv").open(newline="") as file:
+    with Path("b/table.csv").open(newline="") as file:
         assert {row[1] for row in list(csv.reader(file))[1:]} == {"count(all)"}
+    with Path("b/results.csv").open(newline="") as file:
+        assert all(float(row["count(all)"]) > 0 for row in csv.DictReader(file))
 
 
 def validations(folder: Path) -> list[dict]:

@@ -30,7 +30,7 @@ def cost_columns(table: Sequence[VariantResult], metric: str) -> list[CostColumn
         column("D", lambda cost: words.compact(cost.discriminator_parameters)),
         column("FLOPs a step", lambda cost: words.compact(cost.flops_per_step)),
         column("sees", _fields),
-        column("step", lambda cost: words.duration(cost.step_seconds)),
+        CostColumn("step", [_step(cost) for cost in costs]),
         column("images/s", lambda cost: _known(cost.images_per_second, "{:,.1f}")),
         column("memory", lambda cost: _known(cost.peak_memory_mb, "{:,.0f} MB")),
     ]
@@ -39,6 +39,12 @@ def cost_columns(table: Sequence[VariantResult], metric: str) -> list[CostColumn
         title = f"time to {metric} {words.fixed(first.score, words.decimals(table, metric))}"
         columns.append(CostColumn(title, [_reached(cost.reached) for cost in costs]))
     return [column for column in columns if any(text != words.NOTHING for text, *_ in column.texts)]
+
+
+def _step(cost: Cost) -> tuple[str, ...]:
+    """Return the time of a step, and below it its deviation."""
+    time = words.duration(cost.step_seconds)
+    return (time,) if cost.step_deviation is None else (time, f"± {words.duration(cost.step_deviation)}")
 
 
 def _known(value: float | None, form: str) -> str:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
+from typing import NamedTuple
 
 from i2i.bench.results import MetricCurve, MetricResult, ReportedMetric, VariantResult
+from i2i.bench.view.pairs import Pair
 from i2i.pages.charts import Axis, Box, Tick, strips, with_air
 from i2i.pages.numbers import Thinned, short
 
@@ -42,19 +45,30 @@ def looks(names: Sequence[str], baseline: str) -> dict[str, Look]:
 # --- intervals --------------------------------------------------------------------------------------
 
 BAR = Box(left=8, right=172, top=4, bottom=20)
+SEEDS = Box(left=8, right=172, top=25, bottom=37)  # below the bar
+
+
+@dataclass(frozen=True)
+class Dot:
+    """The difference of one seed: where, and what it is of. A seed has the same height in every bar."""
+
+    x: float
+    y: float
+    text: str
 
 
 @dataclass(frozen=True)
 class Bar:
     """A difference against zero: its mean, its interval, and that of the images, in the units of BAR.
 
-    An interval that goes on beyond the edge is `cut` there.
+    An interval that goes on beyond the edge is `cut` there. `dots` are its seeds.
     """
 
     mean: float
     interval: tuple[float, float] | None
     images: tuple[float, float] | None
     cut: tuple[bool, bool]
+    dots: Sequence[Dot] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,9 @@ class Bars:
     bars: Mapping[str, Bar]
 
 
-def bars(table: Sequence[VariantResult], metric: str) -> Bars:
+def bars(
+    table: Sequence[VariantResult], metric: str, pairs: Mapping[str, Sequence[Pair]] = MappingProxyType({})
+) -> Bars:
     """Return a bar for each variant that has a difference; zero is in the middle."""
     found = {row.variant: row.metrics[metric] for row in table}
     aways = [result.difference for result in found.values() if result.difference]
@@ -77,11 +93,12 @@ def bars(table: Sequence[VariantResult], metric: str) -> Bars:
     usual = max(3 * max(means, default=0.0), 2 * median(ends or [0.0]))
     reach = 1.08 * min(max(means + ends, default=0.0), usual) or 1.0
     axis = Axis(-reach, reach, BAR.left, BAR.right)
-    drawn = {name: _bar(result, axis) for name, result in found.items()}
+    seeds = sorted({pair.seed for each in pairs.values() for pair in each})
+    drawn = {name: _bar(result, axis, pairs.get(name, ()), seeds) for name, result in found.items()}
     return Bars(axis(0.0), {name: bar for name, bar in drawn.items() if bar})
 
 
-def _bar(result: MetricResult, axis: Axis) -> Bar | None:
+def _bar(result: MetricResult, axis: Axis, pairs: Sequence[Pair], seeds: Sequence[int]) -> Bar | None:
     away, images = result.difference, result.images
     if away is None:
         return None
@@ -90,10 +107,12 @@ def _bar(result: MetricResult, axis: Axis) -> Bar | None:
         return min(max(axis(value), BAR.left), BAR.right)
 
     over_images = None if images is None else (at(images.low), at(images.high))
+    height = Axis(0, max(len(seeds) - 1, 1), SEEDS.top, SEEDS.bottom)
+    dots = [Dot(at(pair.ours - pair.theirs), height(seeds.index(pair.seed)), pair.told) for pair in pairs]
     if away.low is None or away.high is None:
-        return Bar(at(away.mean), None, over_images, cut=(False, False))
+        return Bar(at(away.mean), None, over_images, (False, False), dots)
     cut = away.low < axis.low, away.high > axis.high
-    return Bar(at(away.mean), (at(away.low), at(away.high)), over_images, cut)
+    return Bar(at(away.mean), (at(away.low), at(away.high)), over_images, cut, dots)
 
 
 # --- quality over cost ------------------------------------------------------------------------------
@@ -101,15 +120,26 @@ def _bar(result: MetricResult, axis: Axis) -> Bar | None:
 CHART = Box(left=52, right=436, top=12, bottom=226)
 
 
+class Weighed(NamedTuple):
+    """What one variant costs and what it scores, each with its deviation."""
+
+    cost: float
+    mean: float
+    deviation: float = 0.0
+    cost_deviation: float = 0.0
+
+
 @dataclass(frozen=True)
 class Point:
-    """A variant in the plot: where, and how far its deviation reaches up and down."""
+    """A variant in the plot: where, and how far its deviations reach: up and down, left and right."""
 
     look: Look
     x: float
     y: float
     low: float
     high: float
+    left: float
+    right: float
     text: str
 
 
@@ -126,42 +156,53 @@ class Plot:
 
 
 def cost_plot(
-    title: str,
-    metric: str,
-    values: Mapping[str, tuple[float, float, float]],
-    found: Mapping[str, Look],
+    title: str, metric: str, values: Mapping[str, Weighed], found: Mapping[str, Look]
 ) -> Plot | None:
-    """Return a plot of each variant's (cost, mean, deviation); None where there is nothing to weigh up.
+    """Return a plot of each variant's cost and score; None where there is nothing to weigh up.
 
-    Points have no names beside them, which would cover each other: the legend tells their looks.
+    Both axes begin at 0, so that twice as far is twice as much. Points have no names beside them, which would
+    cover each other: the legend tells their looks.
     """
-    costs = [cost for cost, _, _ in values.values()]
+    costs = [each.cost for each in values.values()]
     if len(values) < 2 or min(costs) == max(costs):
         return None
-    log = min(costs) > 0 and max(costs) > 12 * min(costs)
-    air = 0.08 * (max(costs) - min(costs))
-    edges = (min(costs) / 1.4, max(costs) * 1.4) if log else (min(costs) - air, max(costs) + air)
-    x = Axis(*edges, CHART.left, CHART.right, log=log)
-    ends = [mean + side * deviation for _, mean, deviation in values.values() for side in (-1, 1)]
-    y = Axis(*with_air(min(ends), max(ends)), CHART.bottom, CHART.top)
-    told = [f"{name} {short(mean)} at {short(cost)}" for name, (cost, mean, _) in values.items()]
+    x = _from_zero([(each.cost, each.cost_deviation) for each in values.values()], CHART.left, CHART.right)
+    y = _from_zero([(each.mean, each.deviation) for each in values.values()], CHART.bottom, CHART.top)
+    told = [f"{name} {short(each.mean)} at {short(each.cost)}" for name, each in values.items()]
     return Plot(
         title=title,
         summary=f"{metric} over {title}: {'; '.join(told)}.",
         points=[
             Point(
                 look=found[name],
-                x=x(cost),
-                y=y(mean),
-                low=y(mean - deviation),
-                high=y(mean + deviation),
-                text=f"{name}: {short(mean)}, {short(cost)}",
+                x=x(each.cost),
+                y=y(each.mean),
+                low=y(max(each.mean - each.deviation, y.low)),
+                high=y(each.mean + each.deviation),
+                left=x(max(each.cost - each.cost_deviation, x.low)),
+                right=x(each.cost + each.cost_deviation),
+                text=f"{name}: {_spread(each.mean, each.deviation)} at "
+                f"{_spread(each.cost, each.cost_deviation)}",
             )
-            for name, (cost, mean, deviation) in values.items()
+            for name, each in values.items()
         ],
         x_ticks=x.ticks(),
         y_ticks=y.ticks(),
     )
+
+
+def _from_zero(values: Sequence[tuple[float, float]], start: float, end: float) -> Axis:
+    """Return an axis with all of the values and their deviations on it, and 0."""
+    ends = [0.0, *(value + side * deviation for value, deviation in values for side in (-1, 1))]
+    low, high = min(ends), max(ends)
+    if all(value >= 0 for value, _ in values):
+        low = 0.0
+    air = 0.06 * (high - low) or 1.0
+    return Axis(low - air if low < 0 else 0.0, high + air if high > 0 else 0.0, start, end)
+
+
+def _spread(value: float, deviation: float) -> str:
+    return f"{short(value)} ± {short(deviation)}" if deviation else short(value)
 
 
 # --- curves -----------------------------------------------------------------------------------------

@@ -14,7 +14,10 @@ def markdown(results: Results, *, picture: str | None = None) -> str:
     lines = [f"# {results.name}", ""]
     if results.summary:
         lines += [results.summary, ""]
-    lines += [f"**{words.answer(results)}**", "", *_quality(results), "", *_cost(results), ""]
+    lines += [f"**{words.answer(results)}**", ""]
+    if results.go_on:
+        lines += ["To go on:", "", "```console", results.go_on, "```", ""]
+    lines += [*_quality(results), "", *_cost(results), ""]
     if picture:
         lines += [f"![The same held-out images, a row for each variant]({picture})", ""]
     lines += [_conditions(results), "", *results.notes]
@@ -45,7 +48,9 @@ def _result(found: MetricResult, decimals: int) -> str:
     text = words.measured(found.mean, found.deviation, decimals)
     lines = [text, found.against_copying]
     if found.difference is not None:
-        lines += [words.difference(found.difference, decimals), found.verdict]
+        seeds = words.seeds_needed(found)
+        told = f"{found.verdict} ({seeds} needed)" if seeds else found.verdict
+        lines += [words.difference(found.difference, decimals), told]
     return "<br>".join(filter(None, lines))
 
 
@@ -60,7 +65,7 @@ def _cost(results: Results) -> list[str]:
                 _count(cost.discriminator_parameters),
                 ", ".join(map(str, cost.receptive_field.values())) or "-",
                 "-" if cost.flops_per_step is None else short(cost.flops_per_step / 1e9),
-                words.duration(cost.step_seconds),
+                words.duration(cost.step_seconds, cost.step_deviation),
                 "-" if cost.peak_memory_mb is None else f"{cost.peak_memory_mb:,.0f}",
                 _reached(cost.reached),
             ]
@@ -88,9 +93,10 @@ def _conditions(results: Results) -> str:
     length = words.steps_of(results) or "no"
     seeds = ", ".join(map(str, results.seeds))
     threads = f"{about.threads} thread{'' if about.threads == 1 else 's'}"
+    judged = "".join(f" {sentence}" for sentence in words.how_judged(results))
     return (
         f"{length} steps a run; seeds {seeds}; mean ± deviation over seeds, then the difference to the "
-        "baseline, paired by seed, with its 95 % interval. "
+        f"baseline, paired by seed, with its own 95 % interval.{judged} "
         f"{about.processor or about.platform}, {about.cores} cores, {about.device}, "
         f"{about.precision}, {threads} a run; i2i {about.i2i}, torch {about.torch}."
     )

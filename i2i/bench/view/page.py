@@ -24,11 +24,15 @@ from i2i.bench.results import (
 from i2i.bench.tabulate import ranked
 from i2i.bench.view import drawing, words
 from i2i.bench.view.costs import cost_columns
-from i2i.bench.view.drawing import Bar, Look
+from i2i.bench.view.drawing import Bar, Look, Weighed
 from i2i.bench.view.gallery import gallery
+from i2i.bench.view.pairs import Pair, pairs_of, panels
 from i2i.pages.numbers import against_copying, short
 from i2i.pages.template import template
 from i2i.system.atomic import write_text
+
+REPORT = "report.html"
+"""The page of a run, in its folder."""
 
 BETTER: Mapping[str | None, str] = {
     "min": "↓ lower is better",
@@ -42,7 +46,7 @@ def write_page(results: Results, folder: Path) -> Path:
 
     Pictures are read from `folder`; one that is not there leaves a gap.
     """
-    path = folder / "report.html"
+    path = folder / REPORT
     write_text(path, template("bench.html.j2").render(_values(results, folder)))
     return path
 
@@ -52,13 +56,25 @@ def _values(results: Results, folder: Path) -> dict[str, Any]:
     looks = drawing.looks([variant.name for variant in results.variants], results.baseline)
     table = ranked(results.table, metrics[0]) if metrics else results.table
     copied = results.copied
+    pairs = {metric.name: pairs_of(results, metric.name) for metric in metrics}
     return {
         "results": results,
         "answer": words.answer(results),
+        "judged": words.how_judged(results),
         "about": _about(results),
         "looks": list(looks.values()),
         "signs": words.SIGNS,
-        "scores": [_metric_table(metric, table, looks, copied.get(metric.name)) for metric in metrics],
+        "scores": [
+            _metric_table(metric, table, looks, copied.get(metric.name), pairs[metric.name])
+            for metric in metrics
+        ],
+        "pairs": panels(pairs[metrics[0].name], metrics[0].name) if metrics else [],
+        "look_of": looks,
+        "reports": {
+            cell.folder: link
+            for cell in results.cells
+            if (link := _link(cell.folder, folder)).endswith(REPORT)
+        },
         "costs": cost_columns(table, metrics[0].name) if metrics else [],
         "plots": _plots(metrics[0].name, table, looks) if metrics else [],
         "curves": [
@@ -103,8 +119,10 @@ class ScoreRow:
     of: str
     seeds: str
     difference: str
+    interval: str
     bar: Bar | None
     verdict: str
+    needed: str
     against: str
     images: str
 
@@ -128,10 +146,11 @@ def _metric_table(
     table: Sequence[VariantResult],
     looks: Mapping[str, Look],
     copied: float | None,
+    pairs: Mapping[str, Sequence[Pair]],
 ) -> ScoreTable:
     decimals = words.decimals(table, metric.name)
     most = max((row.metrics[metric.name].n for row in table), default=0)
-    bars = drawing.bars(table, metric.name)
+    bars = drawing.bars(table, metric.name, pairs)
     left, right = {"min": ("better", "worse"), "max": ("worse", "better")}.get(
         metric.better or "", ("less", "more")
     )
@@ -145,9 +164,11 @@ def _metric_table(
             mean=words.measured(found.mean, found.deviation, decimals),
             of=f"{found.n} of {most} seeds" if found.n < most else "",
             seeds=", ".join(short(value) for value in found.values if value is not None),
-            difference=words.difference(found.difference, decimals),
+            difference=words.effect(found.difference, decimals) if found.difference else words.NOTHING,
+            interval=words.interval(found.difference, decimals) if found.difference else "",
             bar=bars.bars.get(row.variant),
             verdict=found.verdict,
+            needed=words.seeds_needed(found),
             against=found.against_copying,
             images=f"{' to '.join(ends)} over images" if found.images else "",
         )
@@ -174,13 +195,16 @@ def _plots(metric: str, table: Sequence[VariantResult], looks: Mapping[str, Look
     def milliseconds(cost: Cost) -> float | None:
         return None if cost.step_seconds is None else cost.step_seconds * 1000
 
+    def seconds_deviation(cost: Cost) -> float:
+        return (cost.step_deviation or 0.0) * 1000
+
     plots = []
-    for title, cost_of in (
-        ("time of a step, ms", milliseconds),
-        ("parameters of G and D, millions", parameters),
+    for title, cost_of, deviation_of in (
+        ("time of a step, ms", milliseconds, seconds_deviation),
+        ("parameters of G and D, millions", parameters, lambda cost: 0.0),
     ):
         values = {
-            row.variant: (cost, found.mean, found.deviation or 0.0)
+            row.variant: Weighed(cost, found.mean, found.deviation or 0.0, deviation_of(row.cost))
             for row in table
             if (found := row.metrics[metric]).mean is not None and (cost := cost_of(row.cost)) is not None
         }
@@ -205,7 +229,7 @@ def _value(value: object) -> str:
 
 @dataclass(frozen=True)
 class CellRow:
-    """One run: what it says, a link to its report or its folder, and for each metric its text.
+    """One run: what it says, a link to its report or its folder if it is there, and for each metric its text.
 
     Beside the text stands how it compares with copying the input.
     """
@@ -216,16 +240,22 @@ class CellRow:
 
 
 def _cell(cell: CellResult, results: Results, folder: Path) -> CellRow:
-    link = ""
-    if cell.folder:
-        report = "report.html" if (folder / cell.folder / "report.html").is_file() else ""
-        link = f"{_address(cell.folder)}/{report}"
     metrics = []
     for metric in results.metrics:
         value, copied = cell.metrics.get(metric.name), cell.copy_input.get(metric.name)
         against = against_copying(value, copied, metric.better) or ""
         metrics.append((words.NOTHING if value is None else short(value), against))
-    return CellRow(cell, link, metrics)
+    return CellRow(cell, _link(cell.folder, folder), metrics)
+
+
+def _link(run: str, folder: Path) -> str:
+    """Return the address of a run's report, or else of its folder; nothing if that is not there.
+
+    `run` is the folder as seen from `folder`, that of the page.
+    """
+    if not run or not (folder / run).is_dir():
+        return ""
+    return f"{_address(run)}/{REPORT if (folder / run / REPORT).is_file() else ''}"
 
 
 def _address(path: str) -> str:

@@ -9,10 +9,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
-from i2i.bench.results import Results, VariantResult
-from i2i.bench.statistics import Difference
+from i2i.bench.results import MetricResult, ReportedMetric, Results, VariantResult
+from i2i.bench.statistics import MOST_SEEDS, Difference
 from i2i.bench.tabulate import ranked
-from i2i.pages.numbers import listed
+from i2i.pages.numbers import against_copying, listed
 
 NOTHING = "-"
 SIGNS: Mapping[str, str] = {
@@ -27,6 +27,14 @@ MOST_NAMES = 3  # in a row
 
 
 def answer(results: Results) -> str:
+    """Return the answer in sentences: how far it has come, what beats the baseline, what is no good."""
+    unfinished = ""
+    if results.status == "incomplete":
+        unfinished = f"Unfinished: {results.ended} of {len(results.cells)} cells have ended."
+    return " ".join(filter(None, [unfinished, _against_baseline(results), _worse_than_copying(results)]))
+
+
+def _against_baseline(results: Results) -> str:
     """Return one sentence on the first metric: what beats the baseline, what does not, what is noise."""
     if not results.metrics:
         return "There is no metric to tell by."
@@ -67,6 +75,33 @@ def answer(results: Results) -> str:
     return (text if better or differs else text[0].upper() + text[1:]) + "."
 
 
+def _worse_than_copying(results: Results) -> str:
+    """Return a sentence on the variants whose mean is worse than what the input itself scores, if any is."""
+    metrics_of: dict[tuple[str, ...], list[str]] = {}
+    scored = {row.variant for row in results.table if row.n}
+    for metric in results.metrics:
+        copied = results.copied.get(metric.name)
+        worse = tuple(
+            row.variant
+            for row in results.table
+            if _is_worse_than_copying(row.metrics[metric.name], metric, copied)
+        )
+        if worse:
+            metrics_of.setdefault(worse, []).append(metric.name)
+    clauses: list[str] = []
+    for names, metrics in metrics_of.items():
+        told = "all variants" if len(names) == len(scored) > 1 else _names(names)
+        are = "" if clauses else f" {'is' if len(names) == 1 else 'are'} worse than copying the input"
+        clauses.append(f"{told}{are} on {listed(metrics)}")
+    text = "; ".join(clauses)
+    return f"{text.replace('all', 'All', 1) if text.startswith('all variants') else text}." if text else ""
+
+
+def _is_worse_than_copying(found: MetricResult, metric: ReportedMetric, copied: float | None) -> bool:
+    stands = against_copying(found.mean, copied, metric.better) or found.against_copying
+    return stands == "worse than copying"
+
+
 def _names(names: Sequence[str]) -> str:
     if len(names) > MOST_NAMES:
         names = [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} others"]
@@ -77,6 +112,57 @@ def _are(names: Sequence[str], what: str) -> str:
     if not names:
         return ""
     return f"{names[0]} is {what}" if len(names) == 1 else f"{len(names)} others are {what}"
+
+
+# --- how it was judged ------------------------------------------------------------------------------
+
+
+def how_judged(results: Results) -> list[str]:
+    """Return in sentences how verdicts were made, and what would lead to others; nothing without verdicts."""
+    found = [result for row in results.table for result in row.metrics.values()]
+    counts = {
+        sum(row.metrics[metric.name].corrected is not None for row in results.table)
+        for metric in results.metrics
+    } - {0}
+    if not counts:
+        return []
+    if counts == {1}:
+        said, level = "Verdicts are made at 5 %, with one comparison for each figure.", "5 %"
+    elif len(counts) == 1:
+        (count,) = counts
+        said = (
+            f"Verdicts are made at 5 % after Holm's correction over the {count} comparisons of each figure."
+        )
+        level = f"{5 / count:.3g} % (5 % / {count})"
+    else:
+        said = "Verdicts are made at 5 % after Holm's correction over the comparisons of each figure."
+        level = "5 % / their number"
+    if any(result.verdict == "within noise" and _leaves_out_zero(result.difference) for result in found):
+        said = f"{said[:-1]}, so a difference may be within noise whose own interval leaves out zero."
+    if all(result.seeds_needed is None for result in found):
+        return [said]
+    return [said, f"Seeds needed: to tell a difference of the size found four times in five, at {level}."]
+
+
+def _leaves_out_zero(away: Difference | None) -> bool:
+    return away is not None and away.low is not None and away.high is not None and away.low * away.high > 0
+
+
+def seeds_needed(found: MetricResult) -> str:
+    """Return how many seeds would tell a difference of the size found: ``about 12 seeds``."""
+    if found.seeds_needed is None:
+        return ""
+    return f"> {MOST_SEEDS} seeds" if found.seeds_needed > MOST_SEEDS else f"about {found.seeds_needed} seeds"
+
+
+def all_seeds_needed(results: Results) -> str:
+    """Return in a sentence how many seeds the variants need that are within noise on the first metric."""
+    if not results.metrics:
+        return ""
+    metric = results.metrics[0].name
+    needed = [(row.variant, seeds_needed(row.metrics[metric])) for row in results.table]
+    told = [f"{seeds} for {variant}" for variant, seeds in needed if seeds]
+    return f"To tell a difference as large as that found on {metric}: {', '.join(told)}." if told else ""
 
 
 def steps_of(results: Results) -> str:
@@ -132,14 +218,26 @@ def measured(mean: float | None, deviation: float | None, decimals: int) -> str:
 
 
 def difference(found: Difference | None, decimals: int) -> str:
-    """Return a difference with its interval, if it has one: ``-0.0020 [-0.0040, +0.0001]``."""
+    """Return a difference with its interval, if it has one: ``-0.0020 (-3.1 %) [-0.0040, +0.0001]``."""
     if found is None:
         return NOTHING
+    return " ".join(filter(None, [effect(found, decimals), interval(found, decimals)]))
+
+
+def effect(found: Difference, decimals: int) -> str:
+    """Return a mean difference, in percent of the baseline too where that is known: ``-0.0020 (-3.1 %)``."""
     mean = fixed(found.mean, decimals, sign=True)
-    if found.low is None or found.high is None:
+    if found.percent is None:
         return mean
+    return f"{mean} ({fixed(found.percent, 1 if abs(found.percent) < 100 else 0, sign=True)} %)"
+
+
+def interval(found: Difference, decimals: int) -> str:
+    """Return the interval of a difference, nothing where it has none: ``[-0.0040, +0.0001]``."""
+    if found.low is None or found.high is None:
+        return ""
     low, high = (fixed(end, decimals, sign=True) for end in (found.low, found.high))
-    return f"{mean} [{low}, {high}]"
+    return f"[{low}, {high}]"
 
 
 def compact(value: float | None) -> str:
@@ -153,8 +251,10 @@ def compact(value: float | None) -> str:
     return f"{value:,.0f}{unit}" if not unit or abs(value) >= 100 else f"{value:#.3g}{unit}"
 
 
-def duration(seconds: float | None) -> str:
-    """Return the time of a step: ``66.0 ms``, ``1.20 s``."""
+def duration(seconds: float | None, deviation: float | None = None) -> str:
+    """Return the time of a step: ``66.0 ms``, ``1.20 s``; with its deviation ``66.0 ms ± 1.2 ms``."""
     if seconds is None:
         return NOTHING
+    if deviation is not None:
+        return f"{duration(seconds)} ± {duration(deviation)}"
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:#.3g} ms".replace(". ", " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from i2i.bench.outcomes import RunOutcome
@@ -10,7 +11,7 @@ from i2i.bench.tabulate import tabulate
 from i2i.bench.view.markdown import markdown
 
 
-def page() -> str:
+def page(**changes) -> str:
     outcomes = [
         RunOutcome(name, seed, Path(name), "done", metrics={"mae": 0.1 * seed + start})
         for name, start in {"plain": 0.5, "a|b": 0.4}.items()
@@ -52,18 +53,26 @@ def page() -> str:
         table=table,
         curves={},
     )
-    return markdown(results, picture="demo.png")
+    return markdown(replace(results, **changes), picture="demo.png")
 
 
 def test_it_has_the_answer_the_figures_the_costs_and_the_conditions():
     text = page()
     assert text.startswith("# demo\n\nWhich?\n\n**a|b beats plain on mae.**")
-    assert "-0.100 [-0.100, -0.100]<br>better" in text
+    assert "-0.100 (-18.2 %) [-0.100, -0.100]<br>better" in text
+    assert "with its own 95 % interval. Verdicts are made at 5 %, with one comparison" in text
     assert "1,234,567" in text
     assert "66.0 ms" in text
     assert "10 to 20 steps a run; seeds 0, 1" in text
     assert "![" in text
     assert "Few seeds." in text
+
+
+def test_an_unfinished_benchmark_says_how_to_go_on():
+    text = page(status="incomplete", go_on="i2i bench demo.toml")
+    assert "**Unfinished: 0 of 0 cells have ended. a|b beats plain on mae.**" in text
+    assert "To go on:\n\n```console\ni2i bench demo.toml\n```\n" in text
+    assert "To go on" not in page()
 
 
 def test_a_name_with_a_bar_stays_in_its_cell():

@@ -306,13 +306,64 @@ def test_what_differs_is_told_with_both_values(tmp_path):
 def test_runs_are_linked_by_their_folder_and_its_report_where_there_is_one(tmp_path):
     (tmp_path / "cells" / "image-2").mkdir(parents=True)
     (tmp_path / "cells" / "image-2" / "report.html").touch()
+    (tmp_path / "cells" / "patch-70-1").mkdir()
+    (tmp_path / "a b").mkdir()
     results = made_up(THREE)
     results["cells"][0]["folder"] = str(tmp_path / "a b")
-    links = [a["href"] for a in written(results, tmp_path).all("a")]
-    assert links[0].startswith("file:///")
-    assert links[0].endswith("/a%20b/")
-    assert links[1] == "cells/patch-70-1/"
-    assert links[-1] == "cells/image-2/report.html"
+    elements = written(results, tmp_path).elements
+    runs = [a["href"] for _, a in elements[elements.index(("table", {"class": "runs"})) :] if "href" in a]
+    assert runs[0].startswith("file:///")
+    assert runs[0].endswith("/a%20b/")
+    assert runs[1:] == ["cells/patch-70-1/", "cells/image-2/report.html"]
+
+
+def test_a_run_whose_folder_is_gone_is_named_without_a_link(tmp_path):
+    page = written(made_up(THREE), tmp_path)
+    assert page.all("a") == []
+    assert "cells/patch-70-1" in page.texts
+
+
+def test_each_seed_is_drawn_beside_its_pair_and_its_dots_lead_to_both_reports(tmp_path):
+    results = made_up(THREE)
+    for cell in results["cells"]:
+        (tmp_path / cell["folder"]).mkdir(parents=True)
+        (tmp_path / cell["folder"] / "report.html").touch()
+        cell["metrics"] = {"mae": cell["metrics"]["mae"] + 0.001 * cell["seed"]}
+    page = written(results, tmp_path)
+    assert len(page.all("g", class_="joined")) == 6
+    assert page.texts.count("seed 2: 0.06000, baseline 0.06300, -0.003000") == 2  # in the bar too
+    for name, count in (("patch-70", 3), ("patch-16", 2), ("image", 2)):  # the last of them in the runs
+        assert len(page.all("a", href=f"cells/{name}-1/report.html")) == count
+    assert len(page.all("circle", class_="seed")) == 6
+
+
+def test_a_seed_that_the_baseline_lacks_has_no_pair(tmp_path):
+    results = made_up(THREE)
+    results["cells"][1] |= {"status": "missing", "metrics": {}}
+    page = written(results, tmp_path)
+    assert len(page.all("g", class_="joined")) == 4
+    assert not any(text.startswith("seed 1:") for text in page.texts)
+
+
+def test_it_says_how_verdicts_were_made_and_how_many_seeds_others_need(tmp_path):
+    noise = scored(0.0611, difference=0.0001) | {"corrected": 0.4, "seeds_needed": 17}
+    noise["difference"] |= {"percent": 0.16, "deviation": 0.001, "p": 0.2}
+    better = scored(0.058, verdict="better", difference=-0.003) | {"corrected": 0.01}
+    scores = {"a": {"mae": scored(0.061, verdict="baseline")}, "b": {"mae": noise}, "c": {"mae": better}}
+    text = written(made_up(scores), tmp_path).text
+    assert "+0.0001 (+0.2 %) [-0.0019, +0.0021] ≈ within noise about 17 seeds needed" in text
+    assert "95 % interval over seeds, each by itself" in text
+    assert "Verdicts are made at 5 % after Holm's correction over the 2 comparisons of each figure." in text
+
+
+def test_an_unfinished_benchmark_says_so_and_gives_the_command_that_goes_on(tmp_path):
+    results = made_up(THREE, status="incomplete", go_on=f"i2i bench a.toml --metric '{NASTY}'")
+    results["cells"][-1] |= {"status": "missing", "metrics": {}, "copy_input": {}}
+    page = written(results, tmp_path)
+    said = "Unfinished: 8 of 9 cells have ended. patch-16 beats patch-70 on mae; image is worse."
+    assert said in page.texts
+    assert results["go_on"] in page.texts
+    assert page.all("script") == []
 
 
 def test_twenty_variants_of_ten_seeds_have_looks_of_their_own(tmp_path):
