@@ -89,7 +89,7 @@ def conclude(
             processor=processor(),
             cores=os.cpu_count(),
             device=conditions.device,
-            precision=conditions.precision,
+            precision=", ".join(_precisions(matrix, conditions)),
             threads=conditions.threads,
         ),
         plugins=[UsedPlugin(*plugin) for plugin in sorted(plugins)],
@@ -161,6 +161,12 @@ def _none_beats_copying(outcomes: Sequence[RunOutcome], metric: ReportedMetric) 
     if not known or "beats copying" in known:
         return []
     return [f"No run beats copying the input on {metric.name}: train longer before you trust this order."]
+
+
+def _precisions(matrix: Matrix, conditions: Conditions) -> list[str]:
+    """Return in which precisions the variants are trained: those of their recipes, or what "auto" came to."""
+    asked = [variant.recipe.train.precision for variant in matrix.variants]
+    return list(dict.fromkeys(conditions.precision if each == "auto" else each for each in asked))
 
 
 def _other_images(changes: Mapping[str, Sequence[Change]]) -> list[str]:

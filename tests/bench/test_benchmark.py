@@ -59,6 +59,7 @@ def test_it_ends_with_a_table_a_page_and_results_and_a_second_call_trains_nothin
         *(("l1", "0"), ("l1", "1"), ("l2", "0"), ("l2", "1"))
     }
     assert all(each["precision"] == "fp32" and float(each["step_deviation"]) > 0 for each in of_cells)
+    assert results(desk / "b")["environment"]["precision"] == "fp32"  # as the recipe says, wherever it is
     page = (desk / "b" / "report.html").read_text()
     assert all(f'href="cells/{each["key"]}/report.html"' in page for each in of_cells)
     found = results(desk / "b")
