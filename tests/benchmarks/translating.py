@@ -25,7 +25,7 @@ from i2i.core.data.shapes import Shapes
 from i2i.errors import I2IError, RecipeError, ResourceError, exit_code_of
 from i2i.recipe.recipe import load_recipe
 
-HERE, BESIDE = "here", "beside"
+HERE, BESIDE, TORCH = "here", "beside", "import torch"
 HEADINGS = ["checkout", "commit", "seconds", "images/s", "runs, seconds"]
 
 
@@ -51,6 +51,12 @@ class Checkout:
         shutil.rmtree(out, ignore_errors=True)
         began = time.perf_counter()
         self._python("-m", "i2i", "translate", str(model), str(pictures), str(out), "--device", device)
+        return time.perf_counter() - began
+
+    def import_torch(self) -> float:
+        """Return the seconds of a process that imports torch, and does nothing else."""
+        began = time.perf_counter()
+        self._python("-c", "import torch")
         return time.perf_counter() - began
 
     def _python(self, *arguments: str) -> str:
@@ -96,7 +102,10 @@ def equal(one: Path, other: Path) -> int:
 
 
 def measure(asked: argparse.Namespace, folder: Path) -> tuple[dict[str, list[float]], int]:
-    """Return the seconds of each run, by checkout, and how many pictures both translate to the same bytes."""
+    """Return the seconds of each run, by checkout, and how many pictures both translate to the same bytes.
+
+    Beside them stands what nobody who uses torch can do without: its import.
+    """
     checkouts = {HERE: ROOT, **({BESIDE: asked.beside.resolve()} if asked.beside else {})}
     others = {name: Checkout(root, threads=asked.threads) for name, root in checkouts.items()}
     for checkout in others.values():
@@ -105,13 +114,15 @@ def measure(asked: argparse.Namespace, folder: Path) -> tuple[dict[str, list[flo
     draw(pictures, count=asked.pictures, size=asked.size)
     if model is None:
         model = trained(folder / "run", size=asked.size, depth=asked.depth, width=asked.width)
-    times: dict[str, list[float]] = {name: [] for name in others}
+    times: dict[str, list[float]] = {name: [] for name in (*others, TORCH)}
     for number in range(asked.rounds + 1):
         for name in list(others)[:: 1 if number % 2 else -1]:
             taken = others[name].translate(model.resolve(), pictures, folder / name, device=asked.device)
             if number:  # the first time, files come from the disk
                 times[name].append(taken)
             print(f"{name}: {taken:.2f} s", file=sys.stderr, flush=True)
+        if number:
+            times[TORCH].append(others[HERE].import_torch())
     return times, equal(folder / HERE, folder / BESIDE) if asked.beside else asked.pictures
 
 
@@ -144,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.beside:
         ratio = median(times[BESIDE]) / median(times[HERE])
         about |= {"speed": f"{ratio:.2f} x that of the other", "same bytes": f"{same} of {asked.pictures}"}
-    commits = {HERE: commit(ROOT), **({BESIDE: commit(asked.beside)} if asked.beside else {})}
+    commits = {HERE: commit(ROOT), **({BESIDE: commit(asked.beside)} if asked.beside else {}), TORCH: "-"}
     shown = as_markdown(about, HEADINGS, _cells(times, commits, asked.pictures))
     print(shown, end="")
     rows = [
@@ -164,7 +175,7 @@ def _cells(
             name,
             commits[name],
             f"{median(taken):.2f}",
-            f"{pictures / median(taken):.1f}",
+            "-" if name == TORCH else f"{pictures / median(taken):.1f}",
             ", ".join(f"{seconds:.2f}" for seconds in taken),
         ]
         for name, taken in times.items()
