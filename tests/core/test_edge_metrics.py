@@ -92,7 +92,7 @@ def test_pictures_of_many_sizes_have_optima_at_the_size_of_the_data():
     class OfManySizes(Levels):
         def __getitem__(self, index: int) -> dict[str, Any]:
             item = super().__getitem__(index)
-            return item | {"target": item["target"].expand(1, 2 + index, 3).clone()}
+            return item | {"target": item["target"][:, :1, :1].expand(1, 2 + index, 3)}
 
     metric = Optima()
     metric.prepare(OfManySizes(0, 51, 255))
