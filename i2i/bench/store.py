@@ -20,7 +20,14 @@ import tomli_w
 from i2i.bench.cells import Cell
 from i2i.bench.keys import key_of, metric_settings, settings_digest
 from i2i.bench.outcomes import ENDED, RunOutcome, read_outcome
-from i2i.bench.records import CellRecord, DamagedRecordError, Scoring, read_record, write_record
+from i2i.bench.records import (
+    CellRecord,
+    DamagedRecordError,
+    OtherVersionError,
+    Scoring,
+    read_record,
+    write_record,
+)
 from i2i.errors import I2IError, InUseError
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.versions import RESOLVED
@@ -99,11 +106,14 @@ class Store:
         """Return the record of a cell, which is made here of a run that has ended; None where there is none.
 
         A record of other data counts for none. `better` says which way figures are better. Raises
-        DamagedRecordError for a damaged record, unless the run is there to make it again.
+        DamagedRecordError for a damaged record, unless the run is there to make it again, and for one of
+        another version.
         """
         damaged: DamagedRecordError | None = None
         try:
             found = read_record(self.file(cell))
+        except OtherVersionError:
+            raise
         except DamagedRecordError as error:
             found, damaged = None, error
         if found is not None and not self._others(found.data, cell):

@@ -6,7 +6,7 @@ import json
 import shutil
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +222,15 @@ def test_a_damaged_record_is_made_again_from_its_run_or_told(store, notes):
     store.file(asked).write_text("{}")
     with pytest.raises(DataError, match=r"is damaged.*restore it, or remove it"):
         store.record(asked)
+
+
+def test_the_record_of_another_version_is_not_written_over(store):
+    asked = trained(store)
+    record = json.loads(json.dumps(asdict(store.record(asked)))) | {"schema": 2, "unheard_of": 1}
+    store.file(asked).write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"is of another version of i2i \(schema 2, not 1\)"):
+        store.record(asked)
+    assert json.loads(store.file(asked).read_text()) == record
 
 
 def test_a_record_without_the_model_that_it_is_of_has_none_to_ask(store):
