@@ -278,6 +278,16 @@ def test_data_in_another_place_are_the_same_and_other_data_under_the_same_names_
     assert store.record(cell("data.root=moved")) is None
 
 
+def test_a_cell_of_other_data_has_a_folder_of_its_own(store, small):
+    here = trained(store)
+    (small / "pairs" / "train" / "4.bmp").write_bytes((small / "pairs" / "train" / "3.bmp").read_bytes())
+    other = cell()
+    later = replace(store)  # what was begun is looked up once
+    assert later.folder(other).name == other.key != here.key
+    later.make_room(other)
+    assert later.model(here) is not None
+
+
 def test_pixels_of_other_data_are_seen_where_they_are_asked_for(store, small, notes):
     pixels = "data.fingerprint=contents"
     here = trained(store, pixels)
