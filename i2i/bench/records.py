@@ -103,6 +103,10 @@ class DamagedRecordError(DataError):
     """A file that should be a record and is none."""
 
 
+class OtherVersionError(DamagedRecordError):
+    """A record that another version of i2i wrote, which is not for this one to write over."""
+
+
 def write_record(path: Path, record: CellRecord) -> None:
     """Write a record as JSON, each of its parts on a line of its own."""
     parts = (f"{json.dumps(key)}: {json.dumps(_plain(value))}" for key, value in asdict(record).items())
@@ -112,8 +116,10 @@ def write_record(path: Path, record: CellRecord) -> None:
 def read_record(path: Path) -> CellRecord | None:
     """Return the record that a file holds; None where there is no such file.
 
-    Raises DamagedRecordError for one that holds no record of the cell that it is named after.
+    Raises DamagedRecordError for one that holds no record of the cell that it is named after, and
+    OtherVersionError for one of another schema.
     """
+    written = None
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         record = _RECORDS.validate_python(written)
@@ -123,10 +129,15 @@ def read_record(path: Path) -> CellRecord | None:
         raise ResourceError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError):
         record = None
-    if record is None or (record.key, record.schema) != (path.stem, SCHEMA):
+    schema = written.get("schema") if isinstance(written, Mapping) else None
+    if type(schema) is int and schema != SCHEMA:
+        raise OtherVersionError(
+            f"{path} is of another version of i2i (schema {schema}, not {SCHEMA}): take that version, or "
+            "another folder of cells."
+        )
+    if record is None or record.key != path.stem:
         raise DamagedRecordError(
-            f"{path} is damaged, or of another version of i2i: restore it, or remove it, and its cell is "
-            "trained again."
+            f"{path} is damaged: restore it, or remove it, and its cell is trained again."
         )
     return record
 

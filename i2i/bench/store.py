@@ -18,9 +18,16 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from i2i.bench.cells import Cell
-from i2i.bench.keys import key_of, metric_settings, settings_digest
+from i2i.bench.keys import Marks, key_of, metric_settings, settings_digest
 from i2i.bench.outcomes import ENDED, RunOutcome, read_outcome
-from i2i.bench.records import CellRecord, DamagedRecordError, Scoring, read_record, write_record
+from i2i.bench.records import (
+    CellRecord,
+    DamagedRecordError,
+    OtherVersionError,
+    Scoring,
+    read_record,
+    write_record,
+)
 from i2i.errors import I2IError, InUseError
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.versions import RESOLVED
@@ -68,26 +75,32 @@ class Store:
         """Return what a cell is called here: its key, or the one that it had when it was begun.
 
         A component may have got a parameter since, or keys be made otherwise: a recipe of before means what
-        it means today, as for a run that is gone on with.
+        it means today, as for a run that is gone on with. A cell of other data is another one.
         """
         if any((self.root / name).exists() for name in (cell.key, f"{cell.key}.json")):
             return cell.key
-        names = [name for name, recipe in self._begun if key_of(recipe, cell.data) == cell.key]
-        return names[0] if names else cell.key
+        for name, recipe, data in self._begun:
+            if key_of(recipe, cell.data) == cell.key and not self._others(data, cell):
+                return name
+        return cell.key
 
     @cached_property
-    def _begun(self) -> list[tuple[str, Recipe]]:
-        """The cells that were here when this was first asked: what each is called, and its recipe."""
-        tables: dict[str, Path | Mapping[str, Any]] = {}
+    def _begun(self) -> list[tuple[str, Recipe, Marks]]:
+        """The cells that were here when this was first asked: what each is called, its recipe, its data."""
+        from i2i.runs.folder import RunFolder
+
+        begun: dict[str, tuple[Path | Mapping[str, Any], Marks]] = {}
         for file in self.root.glob("*.json"):
             with suppress(DamagedRecordError):
                 if (record := read_record(file)) is not None:
-                    tables[file.stem] = record.recipe
-        tables |= {file.parent.name: file for file in self.root.glob(f"*/{RESOLVED}")}
+                    begun[file.stem] = record.recipe, record.data
+        for file in self.root.glob(f"*/{RESOLVED}"):
+            about = RunFolder(file.parent).sound_provenance() or {}
+            begun[file.parent.name] = file, about.get("data", {})
         found = []
-        for name, table in sorted(tables.items()):
+        for name, (table, data) in sorted(begun.items()):
             with suppress(I2IError):  # of a plug-in that is gone, say: it is not the cell that is wanted
-                found.append((name, load_recipe(table, catalog=self.catalog)))
+                found.append((name, load_recipe(table, catalog=self.catalog), data))
         return found
 
     def renew(self, cell: Cell, *, better: Directions) -> None:
@@ -99,11 +112,14 @@ class Store:
         """Return the record of a cell, which is made here of a run that has ended; None where there is none.
 
         A record of other data counts for none. `better` says which way figures are better. Raises
-        DamagedRecordError for a damaged record, unless the run is there to make it again.
+        DamagedRecordError for a damaged record, unless the run is there to make it again, and for one of
+        another version.
         """
         damaged: DamagedRecordError | None = None
         try:
             found = read_record(self.file(cell))
+        except OtherVersionError:
+            raise
         except DamagedRecordError as error:
             found, damaged = None, error
         if found is not None and not self._others(found.data, cell):

@@ -9,8 +9,8 @@ def objective(recipe: Recipe) -> str:
     """Return the objective of the generators and of each discriminator as the recipe's losses say it.
 
     "G minimises 1 adversarial(patch) + 100 l1; patch minimises lsgan, halved". A term is called as in the
-    recipe; what a discriminator minimises, as the component that it is made of. A method may leave a loss out
-    or weigh it otherwise.
+    recipe, with its component in brackets where that is called otherwise: "100 l1 [l2]". What a discriminator
+    minimises is called as the component. A method may leave a loss out or weigh it otherwise.
     """
     judges = [slot.name for slot in recipe.section("discriminators")]
     losses = recipe.section("losses")
@@ -30,11 +30,17 @@ def _generators(recipe: Recipe) -> str:
 
 
 def _term(slot: Slot, judges: list[str]) -> str:
-    """Return a loss's weight and name, the discriminators that it looks through, and how seldom it counts."""
+    """Return a loss's weight and name, the discriminators that it looks through, and how seldom it counts.
+
+    Which component an adversarial loss is, its discriminators say.
+    """
     judged = ", ".join(_on(slot, judges))
     through = f"({judged})" if judged else ""
     seldom = f" every {slot.settings.every} steps" if getattr(slot.settings, "every", 1) > 1 else ""
-    return f"{slot.settings.weight:g} {slot.name}{through}{seldom}"
+    ref = slot.entry.ref.removeprefix("core/")
+    plain = slot.kind == "adversarial-loss" or slot.name in (ref, ref.rpartition("/")[2])
+    component = "" if plain else f" [{ref}]"
+    return f"{slot.settings.weight:g} {slot.name}{component}{through}{seldom}"
 
 
 def _game(slot: Slot) -> str:

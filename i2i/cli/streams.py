@@ -67,7 +67,8 @@ def open_streams() -> None:
                 io.BufferedWriter(Unbreakable(stream)),
                 encoding=stream.encoding,
                 errors=stream.errors,
-                line_buffering=stream.line_buffering,
+                # Unbuffered, as with PYTHONUNBUFFERED, there was no buffer below either; now there is.
+                line_buffering=stream.line_buffering or stream.write_through,
                 write_through=stream.write_through,
             )
             setattr(sys, name, wrapper)

@@ -8,6 +8,7 @@ number of worker processes delivers the same bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -237,8 +238,11 @@ def held_out_batches(
     pairs = HeldOutPairs(data, scale=scale)
     count = len(pairs) if limit is None else min(limit, len(pairs))
     batch: list[Item] = []
-    with helper() as reader:
-        ahead = made_ahead(reader, pairs.__getitem__, range(count), most=lambda _: settings.batch_size + 1)
+    most = settings.batch_size + 1
+    with (
+        helper() as reader,
+        closing(made_ahead(reader, pairs.__getitem__, range(count), most=lambda _: most)) as ahead,
+    ):
         for item in ahead:
             if batch and batch[0][1].shape != item[1].shape:
                 yield collate(batch)

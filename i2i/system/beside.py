@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
@@ -31,11 +31,11 @@ def made_ahead(
     items: Iterable[_Item],
     *,
     most: Callable[[_Made | None], int],
-) -> Iterator[_Made]:
+) -> Generator[_Made, None, None]:
     """Yield what `make` makes of each item, in order, while the `thread` makes the next ones.
 
     `most` says how many may be made or wait at once, by the last one that was; None before there is one.
-    What goes wrong with an item is raised in its turn.
+    What goes wrong with an item is raised in its turn. Once it is closed, no item is begun any more.
     """
     ahead, coming, last = deque[Future[_Made]](), iter(items), None
     try:

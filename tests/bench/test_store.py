@@ -6,7 +6,7 @@ import json
 import shutil
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,15 @@ def test_a_damaged_record_is_made_again_from_its_run_or_told(store, notes):
         store.record(asked)
 
 
+def test_the_record_of_another_version_is_not_written_over(store):
+    asked = trained(store)
+    record = json.loads(json.dumps(asdict(store.record(asked)))) | {"schema": 2, "unheard_of": 1}
+    store.file(asked).write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"is of another version of i2i \(schema 2, not 1\)"):
+        store.record(asked)
+    assert json.loads(store.file(asked).read_text()) == record
+
+
 def test_a_record_without_the_model_that_it_is_of_has_none_to_ask(store):
     asked = trained(store)
     whole = store.record(asked)
@@ -267,6 +276,16 @@ def test_data_in_another_place_are_the_same_and_other_data_under_the_same_names_
     assert store.record(moved) is not None
     (small / "moved" / "train" / "4.bmp").write_bytes((small / "moved" / "train" / "3.bmp").read_bytes())
     assert store.record(cell("data.root=moved")) is None
+
+
+def test_a_cell_of_other_data_has_a_folder_of_its_own(store, small):
+    here = trained(store)
+    (small / "pairs" / "train" / "4.bmp").write_bytes((small / "pairs" / "train" / "3.bmp").read_bytes())
+    other = cell()
+    later = replace(store)  # what was begun is looked up once
+    assert later.folder(other).name == other.key != here.key
+    later.make_room(other)
+    assert later.model(here) is not None
 
 
 def test_pixels_of_other_data_are_seen_where_they_are_asked_for(store, small, notes):

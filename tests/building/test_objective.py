@@ -35,5 +35,9 @@ def test_a_loss_is_told_through_the_discriminators_it_is_on():
 
 def test_a_penalty_belongs_to_the_discriminators_and_is_told_with_how_seldom_it_counts():
     assert told("losses.slope.use=r1", "losses.slope.weight=10", "losses.slope.every=16").endswith(
-        "; patch minimises lsgan, halved + 10 slope every 16 steps"
+        "; patch minimises lsgan, halved + 10 slope [r1] every 16 steps"
     )
+
+
+def test_a_loss_that_is_called_otherwise_than_its_component_is_told_with_it():
+    assert told("losses.l1.use=l2", unset=PLAIN) == "G minimises 100 l1 [l2]"

@@ -86,3 +86,18 @@ def test_a_picture_of_another_size_is_refused_in_a_sentence():
     image = torch.zeros(1, 1, 4, 32)
     with pytest.raises(DataError, match="optima are pictures of 1 x 2 x 32, and this one is 1 x 4 x 32"):
         figures(metric, image, image)
+
+
+def test_pictures_of_many_sizes_have_optima_at_the_size_of_the_data():
+    class OfManySizes(Levels):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            item = super().__getitem__(index)
+            return item | {"target": item["target"][:, :1, :1].expand(1, 2 + index, 3)}
+
+    metric = Optima()
+    metric.prepare(OfManySizes(0, 51, 255))
+    answer = torch.zeros(1, 1, 2, 2)
+    assert figures(metric, answer, answer) == {
+        "to_mean": [pytest.approx(0.4)],
+        "to_median": [pytest.approx(0.2)],
+    }

@@ -15,7 +15,7 @@ from i2i.core.losses.labels import CrossEntropy
 from i2i.core.metrics.label_accuracy import LabelAccuracy
 from i2i.errors import DataError
 from i2i.images import label_spec, write_image
-from i2i.kinds import ImageSpec, PairSpec
+from i2i.kinds import Colour, ImageSpec, PairSpec
 
 PALETTE = ((0, 0, 0), (200, 0, 0), (0, 0, 200))
 
@@ -57,9 +57,9 @@ def on_label_maps() -> LabelAccuracy:
     return metric
 
 
-def on_colours(**options: object) -> LabelAccuracy:
-    metric = LabelAccuracy(colours=PALETTE, **options)
-    metric.prepare(Targets(ImageSpec(3, 4, 4)))
+def on_colours(*, colours: tuple[Colour, ...] = PALETTE, **options: object) -> LabelAccuracy:
+    metric = LabelAccuracy(colours=colours, **options)
+    metric.prepare(Targets(ImageSpec(3, 4, 4), *(in_colour(classes()) * 255).round().to(torch.uint8)))
     return metric
 
 
@@ -100,6 +100,11 @@ def test_an_answer_is_of_the_nearest_colour_and_a_true_pixel_only_of_a_near_one(
         DataError, match="label-accuracy: 100% of the pixels on the target side of the scored"
     ):
         metric.compute()
+
+
+def test_targets_that_show_none_of_the_given_colours_are_refused_before_a_training() -> None:
+    with pytest.raises(DataError, match="100% of the pixels on the target side of the training pairs"):
+        on_colours(colours=((9, 90, 90), (200, 90, 9)))
 
 
 def test_colours_are_looked_up_in_the_training_targets() -> None:

@@ -75,3 +75,16 @@ def test_a_limit_reads_no_further():
     data = Pairs()
     assert [batch.ids for batch in held_out_batches(data, settings(2), limit=3)] == [("0", "1"), ("2",)]
     assert data.read == [0, 1, 2]
+
+
+def test_who_stops_early_waits_for_the_pair_that_is_being_read_alone():
+    class SlowPairs(Pairs):
+        def __getitem__(self, index: int) -> dict:
+            time.sleep(0.05)
+            return super().__getitem__(index)
+
+    data = SlowPairs()
+    batches = held_out_batches(data, settings(3))
+    next(batches)
+    batches.close()
+    assert len(data.read) < 6  # of a batch and three more that were asked for

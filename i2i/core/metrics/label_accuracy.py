@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from i2i.core.metrics.confusion import Confusion
 from i2i.core.metrics.labels import (
+    DOUBTFUL,
     MOST_DOUBTFUL,
     TOLERANCE,
     Labels,
@@ -22,14 +23,14 @@ from i2i.errors import DataError
 from i2i.kinds import Colour
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
     from i2i.kinds import Data, Direction
 
 LOOKED_AT = 1000
-"""Training targets in which label colours are looked up, at most."""
+"""Training targets in which label colours are looked up, or compared with those that are given, at most."""
 
 
 class LabelAccuracy:
@@ -67,8 +68,12 @@ class LabelAccuracy:
         self._colours, self._tolerance, self._most_doubtful = colours, tolerance, most_doubtful
 
     def prepare(self, train_data: Data) -> None:
-        """Learn what the labels are; raise DataError where the targets show none."""
+        """Learn what the labels are; raise DataError where the targets show none or too few."""
         spec = train_data.spec.target
+
+        def targets() -> Iterator[Tensor]:
+            return (as_metrics_see(item["target"], spec) for item in spread(train_data, LOOKED_AT))
+
         self._labels = Labels(
             "target",
             spec,
@@ -76,8 +81,11 @@ class LabelAccuracy:
             colours=self._colours,
             tolerance=self._tolerance,
             most_doubtful=self._most_doubtful,
-            examples=(as_metrics_see(item["target"], spec) for item in spread(train_data, LOOKED_AT)),
+            examples=targets(),
         )
+        if self._colours and not spec.one_hot:  # those that were looked up are all there are
+            doubtful = [(self._labels(target) == DOUBTFUL).double().mean().item() for target in targets()]
+            self._labels.check(sum(doubtful) / len(doubtful), images="training pairs")
         self.reset()
 
     def reset(self) -> None:

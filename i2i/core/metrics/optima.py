@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from i2i.core.metrics.labels import as_metrics_see, spread
 from i2i.core.metrics.pixel import PerImage
 from i2i.errors import DataError
-from i2i.images import as_saved, normalise
 from i2i.slot_keys import Count
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ class Optima(PerImage):
         }
 
     def _targets(self, data: Any) -> Tensor:
-        """Return the targets of the chosen pairs as metrics see them, (N,C,H,W) in [0,1]."""
-        count, side = min(self._pairs, len(data)), data.spec.target
-        stored = (data[place * len(data) // count]["target"] for place in range(count))
-        return torch.stack([as_saved(normalise(target, side), side) for target in stored])
+        """Return the targets of the chosen pairs as metrics see them, (N,C,H,W) in [0,1], of one size."""
+        spec = data.spec.target
+        return torch.cat([as_metrics_see(item["target"], spec) for item in spread(data, self._pairs)])
