@@ -220,6 +220,8 @@ class Session:
         first validation; it is left out of the scoring. So are the figures of sets, which take more images:
         DataError says where the split has too few of them.
         """
+        if not self.scorer.metrics:
+            return  # there may be no held-out images either
         self.scorer.check_count("val", len(self.data["val"]))
         unprepared = self.scorer.unprepared
         for metric in unprepared.values():

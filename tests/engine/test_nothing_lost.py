@@ -21,6 +21,7 @@ from i2i.runs import checkpoint, weights
 
 TRAPS = '''
 from pathlib import Path
+from threading import Lock
 
 import torch
 
@@ -28,6 +29,7 @@ from i2i import hookimpl
 from i2i.kinds import ImageSpec, PairSpec
 
 i2i_api = 1
+LOCK = Lock()
 
 
 @hookimpl
@@ -41,13 +43,14 @@ def i2i_register(registry):
 def pass_by(place):
     """Fail where a file says so: at the `count`-th time that `place` is passed."""
     trap = Path("trap.txt")
-    if not trap.is_file():
-        return
-    wanted, count = trap.read_text().split()
-    if wanted == place:
-        trap.write_text(f"{wanted} {int(count) - 1}")
-        if int(count) <= 1:
-            raise RuntimeError(f"a trap at {place}")
+    with LOCK:  # held-out pairs are read in a thread of their own
+        if not trap.is_file():
+            return
+        wanted, count = trap.read_text().split()
+        if wanted == place:
+            trap.write_text(f"{wanted} {int(count) - 1}")
+            if int(count) <= 1:
+                raise RuntimeError(f"a trap at {place}")
 
 
 class Squares:
