@@ -6,10 +6,11 @@ which a figure can be had that the record lacks.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -62,6 +63,7 @@ class Store:
     root: Path
     catalog: Catalog
     note: Callable[[str], None]
+    _keys: dict[str, Mapping[str, list[tuple[str, Marks]]]] = field(default_factory=dict, repr=False)
 
     def folder(self, cell: Cell) -> Path:
         """Return the run folder of a cell."""
@@ -79,10 +81,23 @@ class Store:
         """
         if any((self.root / name).exists() for name in (cell.key, f"{cell.key}.json")):
             return cell.key
-        for name, recipe, data in self._begun:
-            if key_of(recipe, cell.data) == cell.key and not self._others(data, cell):
+        for name, data in self._begun_by_key(cell.data).get(cell.key, ()):
+            if not self._others(data, cell):
                 return name
         return cell.key
+
+    def _begun_by_key(self, data: Marks) -> Mapping[str, list[tuple[str, Marks]]]:
+        """The cells that were here, by the keys that they would have today over these data.
+
+        They are made once: each cell asks often, and most have the same data.
+        """
+        which = json.dumps(data, sort_keys=True, default=str)
+        if which not in self._keys:
+            found: dict[str, list[tuple[str, Marks]]] = {}
+            for name, recipe, own in self._begun:
+                found.setdefault(key_of(recipe, data), []).append((name, own))
+            self._keys[which] = found
+        return self._keys[which]
 
     @cached_property
     def _begun(self) -> list[tuple[str, Recipe, Marks]]:

@@ -1,4 +1,4 @@
-"""Everything that one run is made of, and its whole state as files.
+"""Everything that one run is made of.
 
 A session is built the same way whether it starts, resumes or only rehearses: from the recipe, the
 data and the runtime. It takes steps and scores itself; `stored` writes it down and reads it back.
