@@ -28,6 +28,9 @@ from i2i.kinds import ImageSpec, Part
 Files = Path | tuple[Path, ...]
 """One image file, or one for each of the parts that a source is stacked from."""
 
+ROUNDING = 1e-5
+"""How far a share may lie beside its range, as pictures of other programs do after arithmetic."""
+
 
 def read_source(files: Files, spec: ImageSpec) -> Tensor:
     """Return an image (C,H,W) in [-1,1] as a source of `spec`, of its own size.
@@ -89,15 +92,16 @@ def source_of(image: Tensor, spec: ImageSpec, *, lossy: bool = False) -> Tensor:
 def source_of_shares(image: Tensor, spec: ImageSpec) -> Tensor:
     """Return an image of floats (C,H,W), shares of the range from 0 to 1, as a source of `spec`.
 
-    `spec` is one of integers. Raises DataError for other values and for other channels.
+    `spec` is one of integers. Raises DataError for other values and for other channels; what resizing left
+    beside the range by rounding is cut off.
     """
     least, most = (float(bound) for bound in torch.aminmax(image))
-    if least < 0 or most > 1:
+    if least < -ROUNDING or most > 1 + ROUNDING:
         message = f"floats stand for values from 0 to 1 here, and these go from {least:.4g} to {most:.4g}."
         raise DataError(Problem(message, hint="divide them, or give uint8 or uint16"))
     if image.shape[0] == 1 and spec.channels == 3:
         image = image.expand(3, -1, -1)  # grey, as integers may be too
-    return to_channels(image, spec.channels) * 2 - 1
+    return to_channels(image.clamp(0, 1), spec.channels) * 2 - 1
 
 
 def _part(path: Path, part: Part) -> Tensor:

@@ -176,6 +176,12 @@ def test_floats_are_shares_of_the_range_of_integers(identity, dtype):
     assert np.allclose(answer, array, atol=1e-3 if dtype == "float16" else 1e-6)
 
 
+def test_what_arithmetic_left_beside_the_range_of_floats_is_cut_off(identity):
+    picture = np.linspace(-1e-6, 1 + 1e-6, 192, dtype=np.float32).reshape(8, 8, 3)
+    answer = Translator(identity(ImageSpec(3, 8, 8)), device="cpu")(picture)
+    assert np.abs(answer - picture.clip(0, 1)).max() < 1e-5
+
+
 def test_grey_floats_are_repeated_as_grey_integers_are(identity):
     grey = noise(16, 16, 1)[..., 0] / 255
     answer = Translator(identity(ImageSpec(3, 8, 8)), device="cpu")(grey)

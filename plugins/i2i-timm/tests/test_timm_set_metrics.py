@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from typer.testing import CliRunner
 
+from i2i import Translator, load_recipe, run
 from i2i.cli import app
 from i2i.errors import DataError
 from i2i.images import read_image, resize
@@ -228,6 +229,39 @@ def test_what_eyes_tell_apart_is_further_apart_the_more_it_is_blurred():
     same, little, much = found
     assert abs(same) < 0.03
     assert same + 0.03 < little < much - 0.1
+
+
+@pytest.mark.slow
+@needs_lite0
+@pytest.mark.skipif("I2I_TEST_DATA" not in os.environ, reason="needs the facades")
+def test_answers_of_l1_are_further_from_photos_than_photos_are_from_each_other(tmp_path):
+    """L1 answers with the median of what could be there, which eyes call blurred."""
+    facades = Path(os.environ["I2I_TEST_DATA"]) / "facades"
+    keys = {
+        "data.root": f'"{facades}"',
+        "data.size": "[64, 64]",
+        "data.batch_size": "4",
+        "transforms.jitter.resize": "72",
+        "generator.depth": "6",
+        "generator.width": "16",
+        "train.steps": "400",
+    }
+    unset = ["discriminators", "losses.adversarial", "optimizers.discriminators", "metrics", "train.epochs"]
+    recipe = load_recipe("facades-128", set=[f"{k}={v}" for k, v in keys.items()], unset=unset)
+    trained = run(recipe, out=tmp_path / "run")
+    translate = Translator(trained.folder, batch_size=16)
+    sides = [read_image(facades / "val" / f"{number}.jpg") for number in range(1, 65)]
+    labels = [
+        resize(side[:, :, 256:] / 255, (64, 64), labels=False).permute(1, 2, 0).numpy() for side in sides
+    ]
+    photos = torch.stack([resize(side[:, :, :256] / 255, (64, 64), labels=False) for side in sides])
+    answers = torch.stack([torch.from_numpy(answer).permute(2, 0, 1) for answer in translate(labels)])
+    one, other = photos.chunk(2)
+    figure = "kid(efficientnet-lite0)"
+    apart, of_l1 = scored(KID(), other, one)[figure], scored(KID(), answers[32:], one)[figure]
+    blurred_a_little = scored(KID(), blurred(other, 1), one)[figure]
+    assert abs(apart) < 0.05
+    assert of_l1 > blurred_a_little > apart + 0.02
 
 
 def blurred(image: Tensor, sigma: int) -> Tensor:
