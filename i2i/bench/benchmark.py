@@ -12,12 +12,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from i2i._version import __version__
 from i2i.bench.benchmark_file import State, read_state, write_state
 from i2i.bench.budget import seconds_as_steps, steps_of
 from i2i.bench.cells import Cell, Conditions, Matrix
+from i2i.bench.data_files import files_digest
 from i2i.bench.definition import Definition
 from i2i.bench.executors import build_executor
 from i2i.bench.figures import Wanted
@@ -121,11 +122,11 @@ class Benchmark:
         """Return a hash of all that decides the answer and can be known without a component."""
         definition = self._definition
         settings = read_settings(self._settings)
-        tables = []
+        tables: list[tuple[str, Mapping[str, Any]]] = []
         for variation in definition.variants:
             over = [*definition.common, settings, *variation.layers]
             draft = read_draft(definition.base, self._catalog, Findings(), over=over)
-            tables.append([variation.name, draft.table])
+            tables.append((variation.name, draft.table))
         plugins = [self._catalog.record(name) for name in self._catalog.namespaces()]
         about = [
             tables,
@@ -133,6 +134,7 @@ class Benchmark:
             asdict(definition.budget),
             [(plugin.namespace, plugin.distribution, plugin.version) for plugin in plugins if plugin],
             [self._device, __version__, SCHEMA],
+            files_digest(table for _, table in tables),
             Path(self._plugin).read_bytes().hex() if self._plugin else "",
         ]
         # The order counts: of the variants and of the metrics, the first one is special.
@@ -183,18 +185,19 @@ class Benchmark:
         executor = build_executor(self._definition.executor, self._catalog)
         conditions = self._conditions(executor, matrix)
         tried = {variant.name: digest_of(variant.recipe) for variant in matrix.variants}
-        if self._state.tried == tried and all(found.owners for found in self._state.rehearsals.values()):
+        files = files_digest(variant.recipe.table for variant in matrix.variants)
+        if self._is_tried(tried, files):
             rehearsals = self._state.rehearsals
         else:
             trials = Trials(matrix, self._observer, self._plugin)
             rehearsals = trials.rehearse(conditions)
             first = self._state.runtime is None
-            if first and self._pays(self._settled(matrix, conditions, tried, rehearsals)):
+            if first and self._pays(self._settled(matrix, conditions, tried, files, rehearsals)):
                 conditions, rehearsals = trials.with_fewer_threads(
                     conditions, rehearsals, at_once=executor.at_once
                 )
         metrics = self._metrics(matrix, rehearsals)
-        state = self._settled(matrix, conditions, tried, rehearsals)
+        state = self._settled(matrix, conditions, tried, files, rehearsals)
         cells = matrix.cells(
             steps=steps_of(self._definition.budget, state),
             precision=conditions.precision,
@@ -208,15 +211,25 @@ class Benchmark:
         }
         return _Preparation(matrix, executor, conditions, rehearsals, metrics, cells, wanted)
 
+    def _is_tried(self, tried: Mapping[str, str], files: str) -> bool:
+        """Whether the variants were tried as they are, over these data."""
+        state = self._state
+        if state.tried != tried or not all(found.owners for found in state.rehearsals.values()):
+            return False
+        if state.files not in ("", files):  # an earlier i2i did not look
+            self._observer.note("Files of the data were written since the variants were tried: once more.")
+        return state.files in ("", files)
+
     def _settled(
         self,
         matrix: Matrix,
         conditions: Conditions,
         tried: Mapping[str, str],
+        files: str,
         rehearsals: Mapping[str, Rehearsal],
     ) -> State:
         """Return what is remembered from now on, with a budget of seconds turned into steps."""
-        state = replace(self._state, runtime=conditions, tried=tried, rehearsals=rehearsals)
+        state = replace(self._state, runtime=conditions, tried=tried, files=files, rehearsals=rehearsals)
         return replace(state, seconds=seconds_as_steps(self._definition.budget, state, matrix.baseline))
 
     def _pays(self, state: State) -> bool:

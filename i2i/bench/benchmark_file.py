@@ -32,8 +32,8 @@ class SecondsAsSteps:
 class State:
     """What was chosen and found out once.
 
-    `tried` has the key of each variant's recipe as it was when `rehearsals` were made. `fingerprint` is of
-    what results.json answers, None where that is not known.
+    `tried` has the key of each variant's recipe as it was when `rehearsals` were made, and `files` a digest
+    of the files of their data. `fingerprint` is of what results.json answers, None where that is not known.
     """
 
     name: str
@@ -42,6 +42,7 @@ class State:
     fingerprint: str | None = None
     runtime: Conditions | None = None
     tried: Mapping[str, str] = field(default_factory=dict)
+    files: str = ""
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     seconds: SecondsAsSteps | None = None
 

@@ -528,3 +528,27 @@ def test_a_cell_of_before_a_component_got_another_parameter_is_known_again(store
     assert found.status == "done"
     assert again.record(cell("method.update=simultaneous")) is None
     assert again.folder(cell("seed=1")).name == cell("seed=1").key
+
+
+def test_a_benchmark_asked_again_after_its_data_changed_trains_anew(i2i, small):
+    swap = (
+        "bench",
+        "small.toml",
+        "--swap",
+        "losses.l1.use=l1,l2",
+        "--seeds",
+        "1",
+        "--steps",
+        "2",
+        "--out",
+        "b",
+    )
+    assert i2i(*swap).code == 0
+    first = json.loads((small / "b" / "results.json").read_text())
+    assert "trying" not in i2i(*swap).err
+    (small / "pairs" / "train" / "4.bmp").write_bytes((small / "pairs" / "train" / "3.bmp").read_bytes())
+    again = i2i(*swap)
+    assert again.code == 0, again.err
+    assert "Files of the data were written since the variants were tried" in again.out + again.err
+    second = json.loads((small / "b" / "results.json").read_text())
+    assert not {cell["folder"] for cell in first["cells"]} & {cell["folder"] for cell in second["cells"]}
