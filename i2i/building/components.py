@@ -110,7 +110,7 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
 def _generator_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, int]:
     role = roles.generators[slot.name]
     return {
-        "in_channels": spec.side(role.reads).channels,
+        "in_channels": sum(spec.side(side).channels for side in role.sides),
         "out_channels": spec.side(role.writes).channels,
     }
 

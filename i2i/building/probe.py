@@ -86,7 +86,8 @@ def _of_generator(
     slot: Slot, module: nn.Module, roles: MethodSlots, spec: PairSpec, data: Slot
 ) -> NetworkFacts:
     role = roles.generators[slot.name]
-    source, target = spec.side(role.reads), spec.side(role.writes)
+    seen = spec.seen_by(role)
+    source, target = seen.source, seen.target
     multiple = getattr(module, "size_multiple", 1)
     if source.height % multiple or source.width % multiple:
         message = (

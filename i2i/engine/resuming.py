@@ -273,7 +273,7 @@ def _or_from_the_model(folder: RunFolder, recipe: Recipe) -> str:
     """Say how another run goes on from the model of this one, if there is one."""
     if not folder.model.exists():
         return ""
-    name = components.method_slots(recipe).exported
+    name = components.method_slots(recipe).exports[0]
     key = "generator" if name == "main" else f"generators.{name}"
     return f"; a run in another --out goes on from its model with --set {key}.init_from={folder.model}"
 

@@ -88,10 +88,16 @@ class _CrossCheck:
         self._wanted(ref, "generators", slots.generators)
         if not isinstance(slots.discriminators, DiscriminatorSlot):
             self._wanted(ref, "discriminators", slots.discriminators)
-        for name in sorted(slots.losses - set(self.names("losses"))):
-            self.note(("method",), f"{ref} needs a loss of the name '{name}': write [losses.{name}]")
+        for name, wanted in slots.losses.items():
+            if wanted.required and name not in self.names("losses"):
+                message = f"{ref} needs a {wanted.kind} of the name '{name}': write [losses.{name}]"
+                self.note(("method",), message)
         for loss in self.section("losses"):
-            if loss.entry.kind not in slots.loss_kinds:
+            if loss.name in slots.losses:
+                kind, found = slots.losses[loss.name].kind, f"{loss.entry.ref} is a {loss.entry.kind}"
+                if loss.entry.kind != kind:
+                    self.note(loss, f"{ref} needs a {kind} as '{loss.name}', and {found}")
+            elif loss.entry.kind not in slots.loss_kinds:
                 self.note(loss, f"{ref} makes no use of a {loss.entry.kind}, which {loss.entry.ref} is")
 
     def _wanted(self, ref: str, section: str, wanted: Mapping[str, object]) -> None:
