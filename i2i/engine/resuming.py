@@ -217,7 +217,7 @@ def _started_from(recipe: Recipe, table: Mapping[str, Any]) -> dict[str, str]:
 
     It says how a run starts, which nobody has to repeat to go on with it.
     """
-    networks = [*recipe.section("generators"), *recipe.section("discriminators")]
+    networks = recipe.networks
     began = {slot.path: table.get(slot.section, {}).get(slot.name, {}).get("init_from") for slot in networks}
     return {
         slot.path: began[slot.path]
@@ -231,7 +231,7 @@ def _started_from(recipe: Recipe, table: Mapping[str, Any]) -> dict[str, str]:
 
 def check_start_is_kept(folder: RunFolder, recipe: Recipe) -> None:
     """Raise RecipeError where starting over in `folder` would remove weights that `recipe` starts from."""
-    for slot in (*recipe.section("generators"), *recipe.section("discriminators")):
+    for slot in recipe.networks:
         start = slot.settings.init_from
         if start is not None and start.expanduser().resolve().is_relative_to(folder.root.resolve()):
             message = f"--fresh would remove what the run is to start from, {start}: choose another --out."
