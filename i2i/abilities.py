@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from i2i.kinds import Data
 
 
@@ -47,3 +49,13 @@ class Watches(Protocol):
     """A schedule that cannot do without one figure, which the engine looks for before the run."""
 
     watches: str
+
+
+@runtime_checkable
+class HandsOutFeatures(Protocol):
+    """A network that tells what it sees in an image (B,C,H,W): tensors (B,c,...), the outermost first.
+
+    How many they are, and the channels of each, depend on its parameters alone.
+    """
+
+    def features(self, image: Tensor, /) -> list[Tensor]: ...

@@ -16,6 +16,7 @@ from i2i.slot_keys import (
     JudgedLossSettings,
     LossSettings,
     MetricSettings,
+    NetworkSettings,
     NoSettings,
     PenaltySettings,
     TransformSettings,
@@ -50,6 +51,12 @@ KINDS: Mapping[str, Kind] = {
             frozenset({"in_channels", "condition_channels", "fetch"}),
             DiscriminatorSettings,
         ),
+        Kind(
+            "network",
+            "networks",
+            frozenset({"feature_channels", "in_channels", "out_channels", "fetch"}),
+            NetworkSettings,
+        ),
         Kind("paired-loss", "losses", frozenset({"fetch"}), LossSettings),
         Kind("adversarial-loss", "losses", frozenset(), JudgedLossSettings),
         Kind("feature-loss", "losses", frozenset(), JudgedLossSettings),
@@ -73,7 +80,7 @@ JUDGED_KINDS = ("adversarial-loss", "feature-loss", "penalty")
 SECTIONS: Mapping[str, bool] = {kind.section: kind.named for kind in KINDS.values() if kind.in_recipes}
 """The sections of a recipe that hold components, and whether they hold a table for each name."""
 
-NETWORK_SECTIONS = ("generators", "discriminators")
+NETWORK_SECTIONS = ("generators", "discriminators", "networks")
 """The sections whose components have weights of their own to train."""
 
 CALLBACK_EVENTS: Mapping[str, tuple[str, ...]] = {

@@ -4,11 +4,13 @@ A factory is a class or a function. Its keyword parameters, all annotated, are t
 in a recipe; `injected` names are given by the engine; slot keys (`use`, and the fields of the kind's
 settings) belong to the engine. Everything here is plain data and protocols: no torch at import.
 
-Three injected names need words. `fetch` says whether a component that starts from published weights may get
+Four injected names need words. `fetch` says whether a component that starts from published weights may get
 them now: it is False where only shapes are asked for, and where a checkpoint or a model file is about to
 replace all weights, so that neither needs a network. `condition_channels` is how many of a discriminator's
 `in_channels` are the condition, which comes first. `augmentation` is what a method shows its discriminators
 images through (`i2i.augmentation.Augmentation`); one that doesn't ask for it takes no transform at "judging".
+`feature_channels`, a tuple of int, are the channels of each tensor that `features(image)` gives, of the
+network which a network's slot is `on`.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ from i2i.records import (
     GeneratorSlot,
     ImageSpec,
     Job,
+    LossSlot,
     MethodSlots,
+    NetworkNeed,
+    NetworkSlot,
     Pair,
     PairSpec,
     Part,
@@ -79,9 +84,13 @@ __all__ = [
     "ImageSpec",
     "Job",
     "Kind",
+    "LossSlot",
     "Method",
     "MethodSlots",
     "Metric",
+    "Network",
+    "NetworkNeed",
+    "NetworkSlot",
     "OptimizerFactory",
     "Pair",
     "PairSpec",
@@ -119,6 +128,16 @@ class Discriminator(Protocol):
     """
 
     def __call__(self, image: Tensor, /) -> Any: ...
+
+
+class Network(Protocol):
+    """Any `nn.Module` that a method makes use of: how it is called is between the two.
+
+    Its factory may ask for `feature_channels`, `in_channels` and `out_channels`, as far as the method's slot
+    gives them. Like every network it may hand out `features(image)` (`i2i.abilities.HandsOutFeatures`).
+    """
+
+    def __call__(self, *inputs: Any) -> Any: ...
 
 
 class PairedLoss(Protocol):
@@ -283,6 +302,7 @@ class Executor(Protocol):
 PROTOCOLS: Mapping[str, type] = {
     "generator": Generator,
     "discriminator": Discriminator,
+    "network": Network,
     "paired-loss": PairedLoss,
     "adversarial-loss": AdversarialLoss,
     "feature-loss": FeatureLoss,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, overload
 
 import torch
@@ -58,17 +58,20 @@ class Judge:
 
 @dataclass(frozen=True)
 class Networks:
-    """All networks of a recipe."""
+    """All networks of a recipe; `others` are neither generators nor discriminators."""
 
     generators: Mapping[str, nn.Module]
     judges: Mapping[str, Judge]
+    others: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
-        """Yield each network with its slot path, generators first."""
+        """Yield each network with its slot path: generators first, then discriminators, then the others."""
         for name, module in self.generators.items():
             yield f"generators.{name}", module
         for name, judge in self.judges.items():
             yield f"discriminators.{name}", judge.module
+        for name, module in self.others.items():
+            yield f"networks.{name}", module
 
 
 Loss = TypeVar("Loss", covariant=True)

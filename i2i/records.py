@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from i2i.slot_keys import Byte
@@ -22,6 +22,9 @@ Depth = Literal["uint8", "uint16", "float32"]
 Direction = Literal["min", "max"]
 Scale = Literal["shrunk", "own"]
 """Pictures brought to the size of the data, or drawn at it; or windows of pictures at their resolution."""
+NetworkNeed = Literal["time", "features"]
+"""What a method may need of a network: an input `time` beside the image, or a method `features`."""
+
 Colour = tuple[Byte, Byte, Byte]
 """Red, green and blue, 0 to 255."""
 
@@ -78,6 +81,12 @@ class PairSpec:
     def side(self, side: Side) -> ImageSpec:
         """Return the spec of `side`."""
         return self.source if side == "source" else self.target
+
+    def seen_by(self, role: GeneratorSlot) -> PairSpec:
+        """Return what a generator reads and writes; several sides that it reads count as one stack."""
+        sides = [self.side(side) for side in role.sides]
+        stack = replace(sides[0], channels=sum(side.channels for side in sides)) if sides[1:] else sides[0]
+        return PairSpec(stack, self.side(role.writes))
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any]) -> PairSpec:
@@ -149,37 +158,81 @@ class TestSettings:
 
 @dataclass(frozen=True)
 class GeneratorSlot:
-    """A generator that a method needs: the side it reads and the side it writes."""
+    """A generator that a method needs: the side it reads, or several as one stack, and the side it writes.
 
-    reads: Side = "source"
+    `needs` are the abilities of `NetworkNeed` that the method cannot do without.
+    """
+
+    reads: Side | tuple[Side, ...] = "source"
     writes: Side = "target"
+    needs: frozenset[NetworkNeed] = frozenset()
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The sides that it reads, in the order in which they are stacked."""
+        return (self.reads,) if isinstance(self.reads, str) else self.reads
 
 
 @dataclass(frozen=True)
 class DiscriminatorSlot:
     """A discriminator that a method can use: the side it judges, and what a conditional one sees too.
 
-    Without a `condition` it sees the image alone: of unpaired data nothing belongs beside it.
+    Without a `condition` it sees the image alone: of unpaired data nothing belongs beside it. `needs` are the
+    abilities of `NetworkNeed` that the method cannot do without.
     """
 
     judges: Side = "target"
     condition: Side | None = "source"
+    needs: frozenset[NetworkNeed] = frozenset()
+
+
+@dataclass(frozen=True)
+class NetworkSlot:
+    """Any other network of a method, such as a head on features, an encoder or a teacher.
+
+    `on` is the path of a network ("generators.main") whose features it works on: its factory may ask for
+    their channels. `reads` and `writes` are sides of a pair whose channels it may ask for. One that is not
+    `required` may be left out of a recipe.
+    """
+
+    on: str | None = None
+    reads: Side | None = None
+    writes: Side | None = None
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class LossSlot:
+    """A loss that a method applies by its name: of which kind it is, and whether it has to be there."""
+
+    kind: str
+    required: bool = True
 
 
 @dataclass(frozen=True)
 class MethodSlots:
     """What a method is assembled from; read before anything is built.
 
+    `exported` names the generators that a run's model files hold, the first of them what its figures are of.
     `discriminators` is a mapping of required names, or one slot: then any number of them, none
-    included, under any names. `losses` are names that must be in the recipe; `loss_kinds` are the
-    kinds the method makes use of, so that a loss nobody would apply is refused.
+    included, under any names. `networks` are all others. `losses` are those that the method applies by name,
+    each of its kind; `loss_kinds` are the kinds of all others that it makes use of, so that a loss nobody
+    would apply is refused. A method whose `translate` is more than one pass of the exported generator names
+    in `translates_with` all networks that it takes: the model file holds these, and the method's table.
     """
 
     generators: Mapping[str, GeneratorSlot]
-    exported: str
+    exported: str | tuple[str, ...]
     discriminators: Mapping[str, DiscriminatorSlot] | DiscriminatorSlot = field(default_factory=dict)
+    networks: Mapping[str, NetworkSlot] = field(default_factory=dict)
     loss_kinds: frozenset[str] = frozenset({"paired-loss"})
-    losses: frozenset[str] = frozenset()
+    losses: Mapping[str, LossSlot] = field(default_factory=dict)
+    translates_with: tuple[str, ...] = ()
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """The names of the exported generators, the first of which is the default."""
+        return (self.exported,) if isinstance(self.exported, str) else self.exported
 
 
 # --- the cells of a benchmark -------------------------------------------------------------------

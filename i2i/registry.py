@@ -156,6 +156,7 @@ class Registrar:
 
     generator = partialmethod(component, "generator")
     discriminator = partialmethod(component, "discriminator")
+    network = partialmethod(component, "network")
     paired_loss = partialmethod(component, "paired-loss")
     adversarial_loss = partialmethod(component, "adversarial-loss")
     feature_loss = partialmethod(component, "feature-loss")

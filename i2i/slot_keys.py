@@ -53,6 +53,19 @@ class DiscriminatorSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """Slot keys of a network that is neither generator nor discriminator.
+
+    Args:
+        init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
+        init_from: a weights file to start from instead.
+    """
+
+    init: Init = "normal"
+    init_from: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LossSettings:
     """Slot keys of a loss between two images.
 

@@ -76,7 +76,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from i2i.kinds import DiscriminatorSlot, GeneratorSlot, MethodSlots
+from i2i.kinds import DiscriminatorSlot, GeneratorSlot, LossSlot, MethodSlots
 
 if TYPE_CHECKING:
     from nowhere import Networks, Parameters
@@ -156,7 +156,7 @@ class Pair:
         exported="there",
         discriminators={"end": DiscriminatorSlot()},
         loss_kinds=frozenset({"paired-loss", "adversarial-loss"}),
-        losses=frozenset({"cycle"}),
+        losses={"cycle": LossSlot("paired-loss")},
     )
 
 

@@ -21,7 +21,7 @@ from i2i.bench import processes
 from i2i.bench.jobs import Job
 from i2i.bench.keys import Marks
 from i2i.errors import I2IError, PluginError, Problem
-from i2i.kinds import Direction
+from i2i.kinds import NETWORK_SECTIONS, Direction
 
 if TYPE_CHECKING:
     from i2i.engine.threads import Threads
@@ -217,7 +217,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
         counter = FlopCounterMode(display=False)
         with counter:
             step()
-        parameters = {"generators": 0, "discriminators": 0}
+        parameters = dict.fromkeys(NETWORK_SECTIONS, 0)
         for fact in networks:
             parameters[fact.section] += fact.parameters
         metrics = session.scorer.metrics.values()

@@ -17,6 +17,7 @@ from torch import nn
 
 from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.compiled import eager
+from i2i.building.feature_channels import channels_of_features
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
@@ -88,14 +89,15 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
     for slot in recipe.section("discriminators"):
         module = build_network(recipe, slot, spec, start=start)
         judges[slot.name] = Judge(slot.name, module, is_conditional(roles, slot), partial(eager, recipe))
-    return Networks(generators, judges)
+    others = {
+        slot.name: build_network(recipe, slot, spec, start=start) for slot in recipe.section("networks")
+    }
+    return Networks(generators, judges, others)
 
 
 def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) -> nn.Module:
     """Build and initialise one network; `start` is that of `build_networks`."""
-    roles = method_slots(recipe)
-    of_kind = _generator_channels if slot.kind == "generator" else judge_channels
-    channels = of_kind(roles, slot, spec)
+    channels = network_channels(recipe, slot, spec)
     begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
     module = make(recipe, slot, fetch=begins, **channels)
     if not isinstance(module, nn.Module):
@@ -107,10 +109,61 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
     return module
 
 
+def network_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, Any]:
+    """Return the channels that a network's factory may ask for, on data of `spec`."""
+    roles = method_slots(recipe)
+    if slot.kind == "generator":
+        return dict(_generator_channels(roles, slot, spec))
+    if slot.kind == "discriminator":
+        return dict(judge_channels(roles, slot, spec))
+    role, given = roles.networks[slot.name], dict[str, Any]()
+    if role.reads is not None:
+        given["in_channels"] = spec.side(role.reads).channels
+    if role.writes is not None:
+        given["out_channels"] = spec.side(role.writes).channels
+    if role.on is not None and "feature_channels" in slot.injected:
+        given["feature_channels"] = feature_channels(recipe, slot, spec)
+    return given
+
+
+def feature_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> tuple[int, ...]:
+    """Return the channels of the features that the network of `slot` works on; none if it works on none.
+
+    The network that hands them out is built without memory for it. Raises RecipeError where it has none.
+    """
+    roles = method_slots(recipe)
+    path = roles.networks[slot.name].on
+    if path is None:
+        return ()
+    on = recipe.slots[path]
+    with torch.device("meta"):
+        module = build_network(recipe, on, spec, start=False)
+    return channels_of_features(on, module, image_of(roles, on, spec), wanted_by=slot)
+
+
+def image_of(roles: MethodSlots, slot: Slot, spec: PairSpec) -> tuple[int, int, int]:
+    """Return the shape, without the batch, of the images that a network is given.
+
+    Raises PluginError for a network that the method gives no image.
+    """
+    if slot.kind == "generator":
+        seen = spec.seen_by(roles.generators[slot.name]).source
+        return seen.channels, seen.height, seen.width
+    if slot.kind == "discriminator":
+        judged = spec.side(judge_role(roles, slot).judges)
+        return judge_channels(roles, slot, spec)["in_channels"], judged.height, judged.width
+    reads = roles.networks[slot.name].reads
+    if reads is None:
+        message = f"the method's slot for {slot.path} does not say what it `reads`, so it has no features"
+        raise PluginError(slot.problem(message))
+    side = spec.side(reads)
+    return side.channels, side.height, side.width
+
+
 def _generator_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, int]:
     role = roles.generators[slot.name]
     return {
-        "in_channels": spec.side(role.reads).channels,
+        "in_channels": sum(spec.side(side).channels for side in role.sides),
         "out_channels": spec.side(role.writes).channels,
     }
 

@@ -31,9 +31,8 @@ def start_from(recipe: Recipe, spec: PairSpec, place: Path) -> tuple[Recipe, lis
     """
     earlier = earlier_networks(place.expanduser())
     by = f"--init-from {place}"
-    name = f"generators.{method_slots(recipe).exported}"
-    networks = [*recipe.section("generators"), *recipe.section("discriminators")]
-    free = [slot for slot in networks if not _set_by_itself(slot)]
+    name = f"generators.{method_slots(recipe).exports[0]}"
+    free = [slot for slot in recipe.networks if not _set_by_itself(slot)]
     files: dict[str, Path] = {}
     notes: list[str] = []
     for slot in free:

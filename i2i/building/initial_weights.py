@@ -24,7 +24,7 @@ Unlike = Mapping[str, tuple[Any, Any]]
 """What two networks are made of where they differ: key -> (that of the file, that of the recipe)."""
 
 
-def load_start(module: nn.Module, recipe: Recipe, slot: Slot, channels: Mapping[str, int]) -> None:
+def load_start(module: nn.Module, recipe: Recipe, slot: Slot, channels: Mapping[str, Any]) -> None:
     """Copy into `module`, the network of `slot`, the weights that its `init_from` names.
 
     On the meta device only check that they would fit. Raises, placed at the key, DataError for a file that

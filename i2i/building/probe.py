@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from i2i.building.blame import slot_at_fault
 from i2i.building.components import (
     build_networks,
+    feature_channels,
+    image_of,
     is_conditional,
-    judge_channels,
-    judge_role,
     method_slots,
 )
 from i2i.errors import Problem, RecipeError
@@ -26,11 +26,14 @@ from i2i.records import MethodSlots, PairSpec
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What the probe found out about one network; shapes are without the batch."""
+    """What the probe found out about one network; shapes are without the batch.
+
+    A network that is neither generator nor discriminator promises no shapes: it has none here.
+    """
 
     path: str
     ref: str
-    inputs: tuple[int, int, int]
+    inputs: tuple[int, ...]
     outputs: list[tuple[int, ...]]
     parameters: int
     receptive_field: int | None
@@ -39,7 +42,7 @@ class NetworkFacts:
 
     @property
     def section(self) -> str:
-        """The section of its slot: ``generators`` or ``discriminators``."""
+        """The section of its slot: ``generators``, ``discriminators`` or ``networks``."""
         return self.path.partition(".")[0]
 
     @property
@@ -60,10 +63,13 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
     discriminators = {slot.name: slot for slot in recipe.section("discriminators")}
     facts: list[NetworkFacts] = []
     problems: list[Problem] = []
-    for slot in (*recipe.section("generators"), *discriminators.values()):
+    for slot in recipe.networks:
         try:
             if slot.kind == "generator":
                 facts.append(_of_generator(slot, networks.generators[slot.name], roles, spec, recipe.data))
+            elif slot.kind == "network":
+                feature_channels(recipe, slot, spec)  # there are some where it works on them
+                facts.append(_facts(slot, networks.others[slot.name], (), (), conditional=None))
             else:
                 facts.append(_of_discriminator(slot, networks.judges[slot.name].module, roles, spec))
         except RecipeError as error:
@@ -86,7 +92,8 @@ def _of_generator(
     slot: Slot, module: nn.Module, roles: MethodSlots, spec: PairSpec, data: Slot
 ) -> NetworkFacts:
     role = roles.generators[slot.name]
-    source, target = spec.side(role.reads), spec.side(role.writes)
+    seen = spec.seen_by(role)
+    source, target = seen.source, seen.target
     multiple = getattr(module, "size_multiple", 1)
     if source.height % multiple or source.width % multiple:
         message = (
@@ -107,7 +114,7 @@ def _of_generator(
 
 
 def _of_discriminator(slot: Slot, module: nn.Module, roles: MethodSlots, spec: PairSpec) -> NetworkFacts:
-    inputs = _judged(slot, roles, spec)
+    inputs = image_of(roles, slot, spec)
     try:
         maps = as_maps(_run_on_meta(slot, module, inputs))
     except TypeError as error:
@@ -117,19 +124,13 @@ def _of_discriminator(slot: Slot, module: nn.Module, roles: MethodSlots, spec: P
 
 def _hands_out_features(slot: Slot, networks: Networks, roles: MethodSlots, spec: PairSpec) -> bool:
     module = networks.judges[slot.name].module
-    return bool(as_features(_run_on_meta(slot, module, _judged(slot, roles, spec))))
-
-
-def _judged(slot: Slot, roles: MethodSlots, spec: PairSpec) -> tuple[int, int, int]:
-    """Return the shape of what a discriminator sees, its condition included."""
-    side = spec.side(judge_role(roles, slot).judges)
-    return judge_channels(roles, slot, spec)["in_channels"], side.height, side.width
+    return bool(as_features(_run_on_meta(slot, module, image_of(roles, slot, spec))))
 
 
 def _facts(
     slot: Slot,
     module: nn.Module,
-    inputs: tuple[int, int, int],
+    inputs: tuple[int, ...],
     outputs: Sequence[Tensor],
     *,
     conditional: bool | None,

@@ -208,8 +208,8 @@ def _print_networks(facts: Sequence[NetworkFacts]) -> None:
         (
             fact.path,
             fact.ref,
-            _size(fact.inputs),
-            ", ".join(map(_size, fact.outputs)),
+            _size(fact.inputs) or "-",
+            ", ".join(map(_size, fact.outputs)) or "-",
             f"{fact.parameters:,}",
             field.get(fact.receptive_field, str(fact.receptive_field)),
             "-" if fact.size_multiple is None else str(fact.size_multiple),

@@ -217,7 +217,7 @@ def _started_from(recipe: Recipe, table: Mapping[str, Any]) -> dict[str, str]:
 
     It says how a run starts, which nobody has to repeat to go on with it.
     """
-    networks = [*recipe.section("generators"), *recipe.section("discriminators")]
+    networks = recipe.networks
     began = {slot.path: table.get(slot.section, {}).get(slot.name, {}).get("init_from") for slot in networks}
     return {
         slot.path: began[slot.path]
@@ -231,7 +231,7 @@ def _started_from(recipe: Recipe, table: Mapping[str, Any]) -> dict[str, str]:
 
 def check_start_is_kept(folder: RunFolder, recipe: Recipe) -> None:
     """Raise RecipeError where starting over in `folder` would remove weights that `recipe` starts from."""
-    for slot in (*recipe.section("generators"), *recipe.section("discriminators")):
+    for slot in recipe.networks:
         start = slot.settings.init_from
         if start is not None and start.expanduser().resolve().is_relative_to(folder.root.resolve()):
             message = f"--fresh would remove what the run is to start from, {start}: choose another --out."
@@ -273,7 +273,7 @@ def _or_from_the_model(folder: RunFolder, recipe: Recipe) -> str:
     """Say how another run goes on from the model of this one, if there is one."""
     if not folder.model.exists():
         return ""
-    name = components.method_slots(recipe).exported
+    name = components.method_slots(recipe).exports[0]
     key = "generator" if name == "main" else f"generators.{name}"
     return f"; a run in another --out goes on from its model with --set {key}.init_from={folder.model}"
 

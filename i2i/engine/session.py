@@ -109,7 +109,7 @@ class Session:
         self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
         self.callbacks = components.build_callbacks(recipe)
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None
-        exported = self.networks.generators[components.method_slots(recipe).exported]
+        exported = self.networks.generators[components.method_slots(recipe).exports[0]]
         multiple = getattr(exported, "size_multiple", 1)
         self.exported = Exported(
             self.method, self.average, runtime, size_multiple=multiple, eagerly=partial(eager, recipe)

@@ -14,7 +14,6 @@ from i2i.building import components
 from i2i.engine.session import Duties, Session
 from i2i.errors import DataError, PluginError, RecipeError, ResourceError, in_a_line
 from i2i.recipe.recipe import Slot
-from i2i.records import PairSpec
 from i2i.runs import checkpoint, state, weights
 from i2i.runs.earlier import network_file
 from i2i.runs.header import ModelHeader, portable, shareable
@@ -86,7 +85,7 @@ def model_file(session: Session, files: Mapping[str, weights.Snapshot] = {}) -> 
 
     Of the `files` of this step it is that of the generator, unless weights are averaged.
     """
-    name = components.method_slots(session.recipe).exported
+    name = components.method_slots(session.recipe).exports[0]
     path = f"generators.{name}"
     if session.average is None and network_file(path) in files:
         return files[network_file(path)]
@@ -109,7 +108,7 @@ def describe(session: Session, slot: Slot) -> ModelHeader:
     role = components.method_slots(session.recipe).generators[slot.name]
     return replace(
         header,
-        pair_spec=PairSpec(session.spec.side(role.reads), session.spec.side(role.writes)),
+        pair_spec=session.spec.seen_by(role),
         test=session.method.test,
         scale=session.scale,
         pictures=session.pictures,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -29,11 +29,15 @@ LONGEST_NAME = 40
 
 @dataclass(frozen=True)
 class Component:
-    """What a scaffold's component is called, by recipes and in Python, and what it is in a few words."""
+    """What a scaffold's component is called, by recipes and in Python, and what it is in a few words.
+
+    `method` are these three of a method that stands beside it: no other would make use of the component.
+    """
 
     name: str
     factory: str
     summary: str
+    method: tuple[str, str, str] | None = None
 
     @property
     def module(self) -> str:
@@ -44,6 +48,12 @@ class Component:
 COMPONENTS: Mapping[str, Component] = {
     "generator": Component("net", "Net", "residual blocks at full size"),
     "discriminator": Component("judge", "Judge", "judges overlapping patches of 18 pixels"),
+    "network": Component(
+        "side-view",
+        "SideView",
+        "the target in small, seen in each feature of a generator",
+        ("side-views", "SideViews", "a generator whose features have to show the target"),
+    ),
     "paired-loss": Component("huber", "Huber", "squared where the difference is small, absolute where large"),
     "adversarial-loss": Component("margin", "Margin", "the hinge loss with a margin of one's own"),
     "feature-loss": Component("likeness", "Likeness", "the angle between features of fake and real"),
@@ -123,12 +133,13 @@ def scaffold(namespace: str, *, kind: str, out: Path, catalog: Catalog) -> Scaff
         "factory": component.factory,
         "summary": component.summary,
         "ref": f"{namespace}/{component.name}",
+        "more": "".join(_declared_beside(component)),
         "api": str(API),
         "i2i": f">={'.'.join(__version__.split('.')[:2])}",
     }
 
     def filled(text: str) -> str:
-        return Template(text).substitute(words)
+        return Template(text.replace("$more", words["more"])).substitute(words)
 
     texts = {filled(target): filled(_template(filled(source))) for source, target in PACKAGE.items()}
     texts[f"src/{words['package']}/py.typed"] = ""
@@ -137,6 +148,15 @@ def scaffold(namespace: str, *, kind: str, out: Path, catalog: Catalog) -> Scaff
     near = [own for own in OWN if one_edit(namespace, own)]
     note = f"'{namespace}' is one letter away from i2i's own plug-in '{near[0]}'" if near else ""
     return Scaffold(folder, tuple(sorted(texts)), namespace, kind, words["ref"], note)
+
+
+def _declared_beside(component: Component) -> Iterator[str]:
+    """Yield the lines that declare the method beside a component, if there is one."""
+    if component.method is not None:
+        name, factory, summary = component.method
+        yield from ("    registry.method(\n", f'        "{name}",\n')
+        yield f'        "$package.{component.module}:{factory}",\n'
+        yield from (f'        "{summary}",\n', "        rev=1,\n", "    )\n")
 
 
 def _template(name: str) -> str:

@@ -5,6 +5,7 @@ Only declared names and resolved slots are looked at; nothing is built.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 
 from i2i.errors import PluginError, did_you_mean
@@ -34,6 +35,19 @@ def slot_for(section: str, network: str, names: Mapping[str, object] | set[str])
     group = network.partition(".")[0]
     general = [group] if section == "optimizers" else [group, "all"]
     return next((name for name in (network, *general) if name in names), None)
+
+
+def _goes_round(path: str, slots: MethodSlots) -> bool:
+    """Whether the network at `path` works on features that come from itself."""
+    seen: set[str] = set()
+    while path not in seen:
+        seen.add(path)
+        section, _, name = path.partition(".")
+        role = slots.networks.get(name) if section == "networks" else None
+        if role is None or role.on is None:
+            return False
+        path = role.on
+    return True
 
 
 class _CrossCheck:
@@ -88,16 +102,25 @@ class _CrossCheck:
         self._wanted(ref, "generators", slots.generators)
         if not isinstance(slots.discriminators, DiscriminatorSlot):
             self._wanted(ref, "discriminators", slots.discriminators)
-        for name in sorted(slots.losses - set(self.names("losses"))):
-            self.note(("method",), f"{ref} needs a loss of the name '{name}': write [losses.{name}]")
+        self._wanted(ref, "networks", slots.networks)
+        self._others(method, slots)
+        for name, wanted in slots.losses.items():
+            if wanted.required and name not in self.names("losses"):
+                message = f"{ref} needs a {wanted.kind} of the name '{name}': write [losses.{name}]"
+                self.note(("method",), message)
         for loss in self.section("losses"):
-            if loss.entry.kind not in slots.loss_kinds:
+            if loss.name in slots.losses:
+                kind, found = slots.losses[loss.name].kind, f"{loss.entry.ref} is a {loss.entry.kind}"
+                if loss.entry.kind != kind:
+                    self.note(loss, f"{ref} needs a {kind} as '{loss.name}', and {found}")
+            elif loss.entry.kind not in slots.loss_kinds:
                 self.note(loss, f"{ref} makes no use of a {loss.entry.kind}, which {loss.entry.ref} is")
 
     def _wanted(self, ref: str, section: str, wanted: Mapping[str, object]) -> None:
         kind, declared = section.removesuffix("s"), self.names(section)
-        for name in wanted:
-            if name not in declared and (declared or section != "generators"):
+        for name, role in wanted.items():
+            required = getattr(role, "required", True)
+            if required and name not in declared and (declared or section != "generators"):
                 table = "[generator]" if f"{section}.{name}" == "generators.main" else f"[{section}.{name}]"
                 self.note(("method",), f"{ref} needs a {kind} '{name}': write {table}")
         for name in declared:
@@ -105,6 +128,27 @@ class _CrossCheck:
                 takes = f"it takes {', '.join(wanted)}" if wanted else "it takes none"
                 close = did_you_mean(name, wanted)
                 self.note((section, name), f"{ref} has no place for a {kind} '{name}'; {takes}{close}")
+
+    def _others(self, method: Slot, slots: MethodSlots) -> None:
+        """Networks that work on the features of others find these, and are given all that they ask for."""
+        ref, known = method.entry.ref, [".".join(network) for network in self.networks()]
+        for slot in self.section("networks"):
+            role = slots.networks.get(slot.name)
+            if role is None:
+                continue
+            given = {"feature_channels": role.on, "in_channels": role.reads, "out_channels": role.writes}
+            asked = inspect.signature(slot.factory).parameters
+            for name in sorted(slot.injected & {name for name, what in given.items() if what is None}):
+                if asked[name].default is inspect.Parameter.empty:
+                    self.note(
+                        slot, f"{slot.entry.ref} asks for `{name}`, which {ref} has not for '{slot.name}'"
+                    )
+            if role.on is not None and role.on not in known:
+                message = f"{ref} has it work on the features of '{role.on}', which the recipe has not"
+                self.note(slot, f"{message}; there are {', '.join(known)}")
+            elif _goes_round(slot.path, slots):
+                message = f"{ref}: the features that '{slot.name}' works on are in the end its own"
+                self.findings.add_error(slot.origin("use"), PluginError(message))
 
     def judges(self) -> None:
         """Losses that work through discriminators have some, and each discriminator has a game to play."""
@@ -194,12 +238,13 @@ class _CrossCheck:
         """Every network has one optimizer, and no optimizer or schedule is without a network."""
         names, kind = self.names(section), section.removesuffix("s")
         in_charge = {network: slot_for(section, ".".join(network), set(names)) for network in self.networks()}
-        choices = [*NETWORK_SECTIONS, *(["all"] if section == "schedules" else []), *map(".".join, in_charge)]
+        own = [*(["all"] if section == "schedules" else []), *map(".".join, in_charge)]
+        choices = [*(group for group in NETWORK_SECTIONS if self.names(group)), *own]
         for name in names:
             if name in in_charge.values():
                 continue
             where = (section, name)
-            if name not in choices:
+            if name not in (*NETWORK_SECTIONS, *own):
                 close = did_you_mean(name, choices) or f"; there are {', '.join(choices)}"
                 self.note(where, f"'{name}' is no network and no group of them{close}")
             elif name in NETWORK_SECTIONS and not self.names(name):

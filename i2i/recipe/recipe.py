@@ -14,6 +14,7 @@ from typing import Any
 import tomli_w
 
 from i2i.errors import Problem
+from i2i.kinds import NETWORK_SECTIONS
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.crosschecks import cross_check, slot_for
 from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_settings
@@ -57,6 +58,11 @@ class Recipe:
     def method(self) -> Slot:
         """The method's slot."""
         return self.slots["method"]
+
+    @property
+    def networks(self) -> tuple[Slot, ...]:
+        """The slots of all networks, in the order of their sections: generators first."""
+        return tuple(slot for section in NETWORK_SECTIONS for slot in self.section(section))
 
     def section(self, section: str) -> tuple[Slot, ...]:
         """Return the slots of one section, like ``losses``, in file order."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from i2i.errors import DataError
+from i2i.kind_table import NETWORK_SECTIONS
 from i2i.plugins.versions import RESOLVED
 from i2i.runs import checkpoint
 from i2i.runs.folder import SUMMARY, RunFolder, model_in
@@ -57,7 +58,7 @@ def _networks_in(folder: Path) -> dict[str, Path]:
     """Return the weights files of networks in a checkpoint's folder, by the networks' paths."""
     files = {file.name.removesuffix(_SUFFIX): file for file in sorted(folder.glob(f"*{_SUFFIX}"))}
     paths = {_MAIN if file.name == network_file(_MAIN) else stem: file for stem, file in files.items()}
-    return {path: file for path, file in paths.items() if path.startswith(("generators.", "discriminators."))}
+    return {path: file for path, file in paths.items() if path.partition(".")[0] in NETWORK_SECTIONS}
 
 
 def newest_run(under: Path) -> Path | None:

@@ -82,7 +82,7 @@ class ModelHeader:
         return self.pair_spec, self.test
 
     def unlike(
-        self, slot: Slot, table: Mapping[str, Any], channels: Mapping[str, int]
+        self, slot: Slot, table: Mapping[str, Any], channels: Mapping[str, Any]
     ) -> dict[str, tuple[Any, Any]]:
         """Return what this network and a slot's are made of where they differ: key -> (this, the slot's).
 

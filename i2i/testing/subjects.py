@@ -29,6 +29,7 @@ INJECTED: Mapping[str, Callable[[], Any]] = {
     "in_channels": lambda: 3,
     "out_channels": lambda: 3,
     "condition_channels": lambda: 0,
+    "feature_channels": lambda: (4, 8),
     "fetch": lambda: False,
     "split": lambda: "train",
     "params": _parameters,
@@ -44,7 +45,10 @@ BUILDABLE = tuple(name for name, kind in KINDS.items() if kind.injected <= INJEC
 """The kinds that can be built without the rest of a recipe."""
 
 NETWORKS = ("generator", "discriminator")
-"""The kinds that are modules with weights to train."""
+"""The kinds that are modules with weights to train, and take an image."""
+
+MODULES = (*NETWORKS, "network")
+"""All kinds that are modules; how one of the last is called, its method alone knows."""
 
 
 @dataclass(frozen=True)

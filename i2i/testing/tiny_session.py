@@ -18,6 +18,7 @@ from i2i.errors import I2IError
 from i2i.kinds import Batch, DiscriminatorSlot, MethodSlots
 from i2i.plugins.catalog import Catalog
 from i2i.system.device import resolve
+from i2i.testing.outcomes import fail
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_plugin import with_tiny_data
 from i2i.testing.tiny_run import TINY, load_table
@@ -28,6 +29,7 @@ CHANNELS = {"source_channels": 1, "target_channels": 3}
 CPU = resolve("cpu", "fp32")
 GENERATOR = {"use": "unet", "depth": 2, "width": 4}
 JUDGE = {"use": "patch", "layers": 1, "width": 4}
+OPTIMIZER = {"use": "adam", "lr": 1e-3}
 LOSSES: Mapping[str, Mapping[str, Any]] = {
     "paired-loss": {"use": "l1"},
     "adversarial-loss": {"use": "lsgan"},
@@ -65,6 +67,9 @@ def method_session(
         },
         "method": {"use": subject.entry.ref, **subject.table},
     }
+    if others := _others(subject, slots):
+        table["networks"] = others
+        table["optimizers"] = {**table["optimizers"], "networks": OPTIMIZER}
     if not names:
         del table["discriminators"], table["optimizers"]["discriminators"]
     return _session(table, subject.catalog, folder, run)
@@ -116,6 +121,19 @@ def _session(table: Mapping[str, Any], catalog: Catalog, folder: Path | None, ru
 
 def _judges(slots: MethodSlots) -> tuple[str, ...]:
     return ("judge",) if isinstance(slots.discriminators, DiscriminatorSlot) else tuple(slots.discriminators)
+
+
+def _others(subject: Subject, slots: MethodSlots) -> dict[str, Mapping[str, Any]]:
+    """Return a network of the method's own plug-in for each that it needs: one of the slot's name, or any."""
+    wanted = [name for name, slot in slots.networks.items() if slot.required]
+    plugin = subject.catalog.plugin(subject.entry.namespace, wanted=subject.entry.ref)
+    own = {entry.name: {"use": entry.ref} for entry in plugin.entries if entry.kind == "network"}
+    if wanted and not own:
+        fail(
+            f"it needs a network '{wanted[0]}', and its plug-in has none to try it with: register one, so "
+            "that a recipe can have it too"
+        )
+    return {name: own.get(name) or next(iter(own.values())) for name in wanted}
 
 
 def _losses(slots: MethodSlots, *, judged: bool) -> dict[str, Mapping[str, Any]]:

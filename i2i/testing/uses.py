@@ -167,6 +167,7 @@ def _nothing(*_: Any) -> tuple[Any, ...]:
 USES: Mapping[str, Use] = {
     "generator": Use(lambda subject, network: (images_for(network),), _call),
     "discriminator": Use(lambda subject, network: (images_for(network),), _call),
+    "network": Use(_nothing, lambda network: network.state_dict()),
     "paired-loss": Use(lambda subject, loss: (two_images(loss)[0].clone(), two_images(loss)[1]), _call),
     "adversarial-loss": Use(lambda subject, loss: (samples.logits(seed=0), samples.logits(seed=5)), _play),
     "feature-loss": Use(lambda subject, loss: (samples.features(seed=0), samples.features(seed=5)), _call),

@@ -131,7 +131,7 @@ def test_a_method_with_names_of_its_own_asks_for_each(told):
         "bits/pair has no place for a generator 'main'; it takes there, back",
         "bits/pair needs a discriminator 'end': write [discriminators.end]",
         "bits/pair has no place for a discriminator 'patch'; it takes end",
-        "bits/pair needs a loss of the name 'cycle': write [losses.cycle]",
+        "bits/pair needs a paired-loss of the name 'cycle': write [losses.cycle]",
     ]:
         assert message in text
 

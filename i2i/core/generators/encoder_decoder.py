@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from i2i.core.generators.doubling import Upsample
-from i2i.core.generators.hourglass import Hourglass, Placement, decoder, encoder
+from i2i.core.generators.hourglass import Hourglass, Placement, decoder, encoded, encoder
 from i2i.core.norms import Norm
 
 
@@ -54,3 +54,8 @@ class EncoderDecoder(Hourglass):
         for layer in (*self.encoder, *self.decoder):
             image = layer(image)
         return image
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Return the encoder's activations, the outermost first; ValueError as `forward`."""
+        self.check_size(image)
+        return encoded(self.encoder, image)

@@ -63,6 +63,15 @@ def encoder(in_channels: int, *, depth: int, width: int, norm: Norm) -> nn.Modul
     )
 
 
+def encoded(layers: nn.ModuleList, image: Tensor) -> list[Tensor]:
+    """Return what each layer of an encoder makes of `image`, the outermost first."""
+    found: list[Tensor] = []
+    for down in layers:
+        image = down(image)
+        found.append(image)
+    return found
+
+
 def decoder(
     out_channels: int,
     *,

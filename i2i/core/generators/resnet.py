@@ -53,6 +53,7 @@ class ResNet(nn.Module):
             parts += [nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1, bias=bias)]
             parts += [NORMS[norm](2 * inputs), nn.ReLU()]
         parts += [_Block(4 * width, norm=norm, dropout=dropout) for _ in range(blocks)]
+        self._encoded = len(parts)
         for outputs in (2 * width, width):
             parts += doubling(2 * outputs, outputs, upsample=upsample, kernel=3, bias=bias).values()
             parts += [NORMS[norm](outputs), nn.ReLU()]
@@ -61,14 +62,30 @@ class ResNet(nn.Module):
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate (B,in_channels,H,W); raise ValueError when a side does not fit."""
-        height, width = source.shape[-2:]
+        self._check_size(source)
+        image: Tensor = self.model(source)
+        return image
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Return the activations of the first convolution, of both that halve, and of each block, in order.
+
+        Raises ValueError as `forward`.
+        """
+        self._check_size(image)
+        found: list[Tensor] = []
+        for layer in self.model[: self._encoded]:
+            image = layer(image)
+            if isinstance(layer, (nn.ReLU, _Block)):
+                found.append(image)
+        return found
+
+    def _check_size(self, image: Tensor) -> None:
+        height, width = image.shape[-2:]
         if height % 4 or width % 4 or height < self.smallest or width < self.smallest:
             raise ValueError(
                 f"a residual generator needs sides that are multiples of {self.size_multiple} and at least "
                 f"{self.smallest}, not {height}x{width}: pad the image"
             )
-        image: Tensor = self.model(source)
-        return image
 
 
 class _Block(nn.Module):

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from i2i.core.generators.doubling import Upsample
-from i2i.core.generators.hourglass import Hourglass, Placement, decoder, encoder
+from i2i.core.generators.hourglass import Hourglass, Placement, decoder, encoded, encoder
 from i2i.core.norms import Norm
 
 
@@ -55,13 +55,13 @@ class UNet(Hourglass):
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate (B,in_channels,H,W); raise ValueError when a side is no multiple of `size_multiple`."""
-        self.check_size(source)
-        image = source
-        skips: list[Tensor] = []
-        for down in self.encoder:
-            image = down(image)
-            skips.append(image)
+        skips = self.features(source)
         image = skips.pop()
         for i, up in enumerate(self.decoder):
             image = up(torch.cat((skips.pop(), image), dim=1) if i > 0 else image)
         return image
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Return the encoder's activations, the outermost first; ValueError as `forward`."""
+        self.check_size(image)
+        return encoded(self.encoder, image)

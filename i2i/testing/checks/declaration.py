@@ -15,7 +15,7 @@ from i2i.errors import PluginError
 from i2i.kinds import NEEDS
 from i2i.plugins.schema import argument_help, schema_of, slot_schema
 from i2i.testing.outcomes import check, fail, require
-from i2i.testing.subjects import BUILDABLE, NETWORKS, Subject
+from i2i.testing.subjects import BUILDABLE, MODULES, NETWORKS, Subject
 from i2i.testing.uses import USES
 
 LONGEST_SUMMARY = 100
@@ -118,16 +118,16 @@ def builds(subject: Subject) -> None:
     require(subject.build() is not None, "nothing came back: return the component from the function")
 
 
-@check("module", *NETWORKS, needs=["builds"])
+@check("module", *MODULES, needs=["builds"])
 def module(subject: Subject) -> None:
-    """It is an nn.Module with something to train, whose weights are tensors in float32."""
+    """It is an nn.Module whose weights are tensors in float32; one that takes images has some to train."""
     built = subject.build()
     require(
         isinstance(built, nn.Module),
         f"it is a {type(built).__name__}: a network is an nn.Module, which knows its own weights",
     )
     require(
-        any(parameter.requires_grad for parameter in built.parameters()),
+        subject.kind not in NETWORKS or any(parameter.requires_grad for parameter in built.parameters()),
         "it has no parameter that can be trained, and an optimizer is given none: register weights as "
         "nn.Parameter or in sub-modules, in nn.ModuleList where they are many",
     )

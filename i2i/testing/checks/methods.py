@@ -38,8 +38,8 @@ def slots(subject: Subject) -> None:
         "its `slots` names no generator: map names to GeneratorSlot",
     )
     require(
-        declared.exported in declared.generators,
-        f"its `slots` exports '{declared.exported}', which is none of its generators "
+        declared.exports and set(declared.exports) <= declared.generators.keys(),
+        f"its `slots` exports '{', '.join(declared.exports)}', which is none of its generators "
         f"({', '.join(declared.generators)})",
     )
     unknown = sorted(declared.loss_kinds - KINDS.keys())
@@ -310,11 +310,11 @@ def translates(subject: Subject) -> None:
         "translate() changes weights or running averages: run the generator in eval mode",
     )
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
-    generator = session.networks.generators[slots.exported]
+    generator = session.networks.generators[slots.exports[0]]
     with torch.no_grad(), seeded(0, "translate"), testtime.applied(generator, session.method.test):
         alone = generator(source)
     require(
-        slots.generators[slots.exported].reads != "source" or torch.allclose(out, alone, atol=1e-4),
+        slots.generators[slots.exports[0]].reads != "source" or torch.allclose(out, alone, atol=1e-4),
         "translate() makes another image than the exported generator under `test`, which is all that a "
         "model's file holds: return its answer as it is, under i2i.testtime.applied(generator, self.test)",
     )

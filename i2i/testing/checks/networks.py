@@ -16,7 +16,7 @@ from i2i.seeds import seeded
 from i2i.testing import samples
 from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
-from i2i.testing.subjects import NETWORKS, Subject, side_for
+from i2i.testing.subjects import MODULES, NETWORKS, Subject, side_for
 from i2i.testing.uses import images_for
 
 SOUND = ("module", "shapes", "maps")
@@ -126,7 +126,7 @@ def channels_last(subject: Subject) -> None:
     )
 
 
-@check("same-seed-same-weights", *NETWORKS, needs=["module"])
+@check("same-seed-same-weights", *MODULES, needs=["module"])
 def same_seed_same_weights(subject: Subject) -> None:
     """Built twice under one seed it has the same weights."""
     first, second = subject.build(seed=3).state_dict(), subject.build(seed=3).state_dict()

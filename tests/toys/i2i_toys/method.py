@@ -1,6 +1,6 @@
 import torch
 
-from i2i.kinds import DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
+from i2i.kinds import DiscriminatorSlot, GeneratorSlot, LossSlot, MethodSlots, TestSettings
 
 
 class TwoWay:
@@ -14,7 +14,7 @@ class TwoWay:
             "source": DiscriminatorSlot("source", None),
         },
         loss_kinds=frozenset({"paired-loss", "adversarial-loss"}),
-        losses=frozenset({"cycle"}),
+        losses={"cycle": LossSlot("paired-loss")},
     )
     test = TestSettings()
 

@@ -9,6 +9,7 @@ i2i_api = 1
 def i2i_register(registry):
     registry.generator("net", "i2i_sound.networks:Net", "two convolutions")
     registry.discriminator("judge", "i2i_sound.networks:Judge", "two convolutions, with features")
+    registry.network("head", "i2i_sound.heads:Head", "a layer on each feature, and a fixed one")
     registry.paired_loss("distance", "i2i_sound.losses:Distance", "a rounded distance")
     registry.adversarial_loss("game", "i2i_sound.losses:Game", "cross-entropy")
     registry.feature_loss("match", "i2i_sound.losses:Match", "distance of features")

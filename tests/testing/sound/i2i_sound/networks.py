@@ -31,6 +31,9 @@ class Net(nn.Module):
         inner = self.dropout(torch.relu(self.norm(self.down(source))))
         return torch.tanh(self.up(inner))
 
+    def features(self, image):
+        return [self.down(image)]
+
 
 class Judge(nn.Module):
     """(B,in_channels,H,W) -> raw logits (B,1,h,w), and features."""
