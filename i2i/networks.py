@@ -30,28 +30,38 @@ class Judge:
     conditional: bool
     eagerly: Callable[[], AbstractContextManager[object]] | None = None
 
-    def look(self, image: Tensor, condition: Tensor | None = None) -> Any:
-        """Return the module's own output for `image`, beside `condition` if it is conditional."""
+    def look(self, image: Tensor, condition: Tensor | None = None, *, time: Tensor | None = None) -> Any:
+        """Return the module's own output for `image`, beside `condition` if it is conditional.
+
+        One that reads a time is given `time`, (B,) in [0,1].
+        """
+        beside = {} if time is None else {"time": time}
         if not self.conditional:
-            return self.module(image)
+            return self.module(image, **beside)
         if condition is None:
             raise TypeError(f"discriminators.{self.name} is conditional: give it what is beside the image")
-        return self.module(torch.cat((condition, image), dim=1))
+        return self.module(torch.cat((condition, image), dim=1), **beside)
 
-    def maps(self, image: Tensor, condition: Tensor | None = None) -> list[Tensor]:
+    def maps(
+        self, image: Tensor, condition: Tensor | None = None, *, time: Tensor | None = None
+    ) -> list[Tensor]:
         """Return the logit maps for `image`."""
-        return as_maps(self.look(image, condition))
+        return as_maps(self.look(image, condition, time=time))
 
-    def features(self, image: Tensor, condition: Tensor | None = None) -> list[list[Tensor]]:
+    def features(
+        self, image: Tensor, condition: Tensor | None = None, *, time: Tensor | None = None
+    ) -> list[list[Tensor]]:
         """Return the features for `image`, a list for each scale."""
-        return as_features(self.look(image, condition))
+        return as_features(self.look(image, condition, time=time))
 
-    def given(self, condition: Tensor | None = None) -> Callable[[Tensor], list[Tensor]]:
+    def given(
+        self, condition: Tensor | None = None, *, time: Tensor | None = None
+    ) -> Callable[[Tensor], list[Tensor]]:
         """Return the judge as a function of the image alone, as penalties want it: never compiled."""
 
         def judge(image: Tensor) -> list[Tensor]:
             with self.eagerly() if self.eagerly else nullcontext():
-                return self.maps(image, condition)
+                return self.maps(image, condition, time=time)
 
         return judge
 
@@ -113,6 +123,9 @@ class Losses:
             if term.name == name:
                 return term
         raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return any(term.name == name for term in self.terms)
 
     @overload
     def of(self, kind: Literal["paired-loss"]) -> tuple[LossTerm[PairedLoss], ...]: ...

@@ -187,12 +187,15 @@ def judge_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, 
     return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
 
 
-def build_losses(recipe: Recipe, device: str) -> Losses:
-    """Build the losses; one that is a module moves to `device` and is never trained."""
+def build_losses(recipe: Recipe, device: str, *, fetch: bool = True) -> Losses:
+    """Build the losses; one that is a module moves to `device` and is never trained.
+
+    Their weights are in no checkpoint, so they `fetch` them each time, unless only shapes are asked for.
+    """
     names = frozenset(slot.name for slot in recipe.section("discriminators"))
     terms = []
     for slot in recipe.section("losses"):
-        loss = make(recipe, slot, fetch=True)  # its weights are in no checkpoint
+        loss = make(recipe, slot, fetch=fetch)
         if isinstance(loss, nn.Module):
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names

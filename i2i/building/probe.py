@@ -15,8 +15,10 @@ from i2i.building.components import (
     feature_channels,
     image_of,
     is_conditional,
+    judge_role,
     method_slots,
 )
+from i2i.building.needs import beside, check_needs, lacking
 from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
 from i2i.networks import Networks
@@ -66,14 +68,15 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
     for slot in recipe.networks:
         try:
             if slot.kind == "generator":
-                facts.append(_of_generator(slot, networks.generators[slot.name], roles, spec, recipe.data))
+                facts.append(_of_generator(slot, networks.generators[slot.name], roles, spec, recipe))
             elif slot.kind == "network":
                 feature_channels(recipe, slot, spec)  # there are some where it works on them
                 facts.append(_facts(slot, networks.others[slot.name], (), (), conditional=None))
             else:
-                facts.append(_of_discriminator(slot, networks.judges[slot.name].module, roles, spec))
+                facts.append(_of_discriminator(slot, networks.judges[slot.name].module, roles, spec, recipe))
         except RecipeError as error:
             problems.extend(error.problems)
+    sound = {fact.path for fact in facts}
     plain = [role.writes for role in roles.generators.values() if not spec.side(role.writes).one_hot]
     for slot in recipe.section("losses"):
         needs = getattr(slot.factory, "requires", {})
@@ -81,7 +84,8 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
             problems.append(slot.problem(needs["labels"]))
         sentence = needs.get("features", "")
         on = [discriminators[name] for name in slot.settings.on or discriminators] if sentence else []
-        if not all(_hands_out_features(judge, networks, roles, spec) for judge in on):
+        looked_at = [judge for judge in on if judge.path in sound]  # others are told already
+        if not all(_hands_out_features(judge, networks, roles, spec) for judge in looked_at):
             problems.append(slot.problem(sentence))
     if problems:
         raise RecipeError(*problems)
@@ -89,9 +93,10 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
 
 
 def _of_generator(
-    slot: Slot, module: nn.Module, roles: MethodSlots, spec: PairSpec, data: Slot
+    slot: Slot, module: nn.Module, roles: MethodSlots, spec: PairSpec, recipe: Recipe
 ) -> NetworkFacts:
     role = roles.generators[slot.name]
+    check_needs(recipe, slot, role, module)
     seen = spec.seen_by(role)
     source, target = seen.source, seen.target
     multiple = getattr(module, "size_multiple", 1)
@@ -100,31 +105,39 @@ def _of_generator(
             f"{slot.entry.ref} needs a height and width that are multiples of {multiple}, "
             f"and the data is {source.height} x {source.width}"
         )
-        raise RecipeError(data.problem(message, key="size"))
+        raise RecipeError(recipe.data.problem(message, key="size"))
     inputs = (source.channels, source.height, source.width)
-    output = _run_on_meta(slot, module, inputs)
+    stack = " and ".join(role.sides) if role.sides[1:] else ""
+    output = _run_on_meta(slot, module, inputs, timed="time" in role.needs, stack=stack)
     if not isinstance(output, Tensor):
         returned = type(output).__name__
         raise RecipeError(slot.problem(f"{slot.entry.ref} returned a {returned}, and an image is a tensor"))
     wanted = (target.channels, source.height, source.width)
     if tuple(output.shape[1:]) != wanted:
-        turns = f"{slot.entry.ref} turns {_size(inputs)} into {_size(output.shape[1:])}"
+        turns = f"{slot.entry.ref} turns {_shown(inputs, stack)} into {_size(output.shape[1:])}"
         raise RecipeError(slot.problem(f"{turns}; the target is {_size(wanted)}"))
     return _facts(slot, module, inputs, [output], conditional=None)
 
 
-def _of_discriminator(slot: Slot, module: nn.Module, roles: MethodSlots, spec: PairSpec) -> NetworkFacts:
+def _of_discriminator(
+    slot: Slot, module: nn.Module, roles: MethodSlots, spec: PairSpec, recipe: Recipe
+) -> NetworkFacts:
+    role = judge_role(roles, slot)
+    check_needs(recipe, slot, role, module)
     inputs = image_of(roles, slot, spec)
+    output = _run_on_meta(slot, module, inputs, timed="time" in role.needs)
     try:
-        maps = as_maps(_run_on_meta(slot, module, inputs))
+        maps = as_maps(output)
     except TypeError as error:
         raise RecipeError(slot.problem(f"{slot.entry.ref}: {error}")) from error
+    if "features" in role.needs and not as_features(output):
+        raise lacking(recipe, slot, role, "features")
     return _facts(slot, module, inputs, maps, conditional=is_conditional(roles, slot))
 
 
 def _hands_out_features(slot: Slot, networks: Networks, roles: MethodSlots, spec: PairSpec) -> bool:
-    module = networks.judges[slot.name].module
-    return bool(as_features(_run_on_meta(slot, module, image_of(roles, slot, spec))))
+    module, timed = networks.judges[slot.name].module, "time" in judge_role(roles, slot).needs
+    return bool(as_features(_run_on_meta(slot, module, image_of(roles, slot, spec), timed=timed)))
 
 
 def _facts(
@@ -147,16 +160,27 @@ def _facts(
     )
 
 
-def _run_on_meta(slot: Slot, module: nn.Module, inputs: tuple[int, int, int]) -> Any:
+def _run_on_meta(
+    slot: Slot, module: nn.Module, inputs: tuple[int, int, int], *, timed: bool, stack: str = ""
+) -> Any:
+    """Call a network without memory, with a time beside the image where the method gives one (`timed`).
+
+    `stack` names the sides of a pair that are stacked to its input, if they are several.
+    """
+    image = torch.empty((2, *inputs), device="meta")
     try:
         with torch.no_grad():
-            return module(torch.empty((2, *inputs), device="meta"))
+            return module(image, **beside(module, image, given=timed))
     except (RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        message = f"{slot.entry.ref} cannot take {_size(inputs)}: {reason}"
+        message = f"{slot.entry.ref} cannot take {_shown(inputs, stack)}: {reason}"
         raise RecipeError(slot.problem(message)) from error
     except (Exception, SystemExit) as error:
         raise slot_at_fault(slot, error) from error
+
+
+def _shown(inputs: tuple[int, int, int], stack: str) -> str:
+    return f"{_size(inputs)}, {stack} as one stack" if stack else _size(inputs)
 
 
 def _size(shape: Iterable[int]) -> str:

@@ -54,7 +54,10 @@ def list_recipes(plugin: PluginOption = None, json: JsonOption = False) -> None:
 def check(
     recipe: RecipeArgument,
     build: Annotated[
-        bool, typer.Option("--build", help="Build the networks too, without memory, and check their shapes.")
+        bool,
+        typer.Option(
+            "--build", help="Build networks and method too, without memory, and check their shapes."
+        ),
     ] = False,
     settings: SetOption = None,
     unset: UnsetOption = None,
@@ -188,11 +191,14 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     """Build all networks without memory, and what else can refuse its parameters; fetch nothing."""
     from i2i.building.components import make
     from i2i.building.probe import probe
+    from i2i.building.trial import try_method
     from i2i.data.opening import spec_of
 
-    facts = probe(recipe, spec_of(recipe))
+    spec = spec_of(recipe)
+    facts = probe(recipe, spec)
     for slot in (*recipe.section("losses"), *recipe.section("transforms")):
         make(recipe, slot, fetch=False)
+    try_method(recipe, spec)
     return facts
 
 

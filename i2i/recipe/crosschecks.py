@@ -84,10 +84,17 @@ class _CrossCheck:
             "method": "[method], the way it is trained",
             "train": "[train], with `steps`, `epochs` or `minutes`",
         }
+        if self.names_its_losses():
+            del parts["losses"]
         for section, what in parts.items():
             content = self.draft.table.get(section)
             if content is None or (content == {} and section in {"generators", "losses"}):
                 self.findings.add(self.draft.origin(()), f"the recipe has no {what}")
+
+    def names_its_losses(self) -> bool:
+        """Whether the method takes those losses alone that it names, and tells of each that is missing."""
+        slots = getattr(getattr(self.slots.get("method"), "factory", None), "slots", None)
+        return isinstance(slots, MethodSlots) and not slots.loss_kinds
 
     def method(self) -> None:
         """The method finds the networks and losses that it asks for, and no others."""

@@ -15,7 +15,7 @@ import tomli_w
 
 from i2i.errors import Problem
 from i2i.kinds import NETWORK_SECTIONS
-from i2i.plugins.catalog import Catalog
+from i2i.plugins.catalog import CORE, Catalog
 from i2i.recipe.crosschecks import cross_check, slot_for
 from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_settings
 from i2i.recipe.merge import Draft, read_draft
@@ -23,6 +23,7 @@ from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.resolve import resolve
 from i2i.recipe.slots import LENGTHS, Slot, TrainSettings
 from i2i.recipe.toml_lines import KeyPath
+from i2i.registry import Entry
 
 __all__ = ["Recipe", "Slot", "TrainSettings", "differences", "load_recipe", "load_sections", "read_resolved"]
 
@@ -43,6 +44,7 @@ class Recipe:
     notes: tuple[str, ...]
     source: str
     _draft: Draft = field(repr=False, compare=False)
+    _catalog: Catalog | None = field(default=None, repr=False, compare=False)
 
     @property
     def text(self) -> str:
@@ -67,6 +69,14 @@ class Recipe:
     def section(self, section: str) -> tuple[Slot, ...]:
         """Return the slots of one section, like ``losses``, in file order."""
         return tuple(slot for slot in self.slots.values() if slot.section == section)
+
+    def components(self, kind: str) -> list[Entry]:
+        """Return the components of one kind in the plug-ins that the recipe names, `core` included."""
+        if self._catalog is None:
+            return []
+        namespaces = {CORE, *(slot.entry.namespace for slot in self.slots.values())}
+        plugins = [self._catalog.load(name) for name in sorted(namespaces) if self._catalog.record(name)]
+        return [entry for plugin in plugins for entry in plugin.entries if entry.kind == kind]
 
     def slot_for(self, section: str, network: str) -> Slot | None:
         """Return the optimizer or schedule in charge of a network's path.
@@ -162,6 +172,7 @@ def load_recipe(
         notes=tuple(draft.notes),
         source=draft.source,
         _draft=draft,
+        _catalog=catalog,
     )
 
 
@@ -207,6 +218,7 @@ def load_sections(
         notes=tuple(draft.notes),
         source=draft.source,
         _draft=draft,
+        _catalog=catalog,
     )
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
+from pathlib import Path
+
 import pytest
 
+from i2i.building.objective import objective
 from i2i.errors import PluginError, RecipeError
+from i2i.plugins.catalog import Catalog
 from i2i.recipe.recipe import load_recipe
 
 
@@ -148,6 +153,92 @@ def test_a_method_with_names_of_its_own_is_content_with_them(recipe_file):
         recipe_file(), set=settings, unset=["generator", "discriminators.patch", "losses.l1"]
     )
     assert [slot.name for slot in recipe.section("generators")] == ["there", "back"]
+
+
+def with_slots(losses: str, kinds: str) -> str:
+    """Return a local plug-in with one method, which takes `losses` by name and others of `kinds`."""
+    return f"""
+from i2i import hookimpl
+from i2i.kinds import GeneratorSlot, LossSlot, MethodSlots
+
+i2i_api = 1
+
+
+@hookimpl
+def i2i_register(registry):
+    registry.method("named", ":Named", "takes losses by name")
+
+
+class Named:
+    slots = MethodSlots(
+        generators={{"main": GeneratorSlot()}},
+        exported="main",
+        loss_kinds=frozenset({kinds}),
+        losses={losses},
+    )
+"""
+
+
+NUMBERS = count()
+NAMED = ("method.use=local/named",)
+ALONE = ("discriminators", "optimizers.discriminators", "losses.adversarial")
+
+
+@pytest.fixture
+def named(recipe_file):
+    """Return a function that reads the recipe with a method that takes losses by name."""
+
+    def read(losses: str, *settings: str, kinds: str = "()", unset: tuple[str, ...] = ()):
+        plugin = Path(f"named_{next(NUMBERS)}.py")  # each is imported once in a process
+        plugin.write_text(with_slots(losses, kinds))
+        catalog = Catalog.installed(local=plugin)
+        return load_recipe(recipe_file(), set=[*NAMED, *settings], unset=[*ALONE, *unset], catalog=catalog)
+
+    return read
+
+
+CYCLE = '{"cycle": LossSlot("paired-loss"), "identity": LossSlot("paired-loss", required=False)}'
+
+
+def test_a_loss_of_another_kind_under_a_name_is_refused_at_its_line(named):
+    with pytest.raises(RecipeError) as refused:
+        named('{"l1": LossSlot("feature-loss")}')
+    assert str(refused.value) == (
+        "x.toml:19  losses.l1.use\n"
+        "  local/named needs a feature-loss as 'l1', and bits/distance is a paired-loss"
+    )
+
+
+def test_a_loss_that_a_method_needs_by_its_name_is_asked_for(named):
+    with pytest.raises(RecipeError) as refused:
+        named(CYCLE, unset=("losses.l1",))
+    assert str(refused.value).startswith("--set method.use=local/named  method.use\n")
+    assert "local/named needs a paired-loss of the name 'cycle': write [losses.cycle]" in str(refused.value)
+    assert "identity" not in str(refused.value)
+
+
+def test_a_loss_under_a_free_name_is_of_a_kind_that_the_method_takes(named):
+    with pytest.raises(RecipeError) as refused:
+        named(CYCLE, "losses.cycle.use=bits/distance")
+    assert str(refused.value) == (
+        "x.toml:19  losses.l1.use\n  local/named makes no use of a paired-loss, which bits/distance is"
+    )
+    assert named(CYCLE, "losses.cycle.use=bits/distance", kinds='("paired-loss",)')
+
+
+def test_optional_losses_may_be_left_out_and_are_no_part_of_the_objective_then(named):
+    cycle = "losses.cycle.use=bits/distance"
+    without = named(CYCLE, cycle, unset=("losses.l1",))
+    assert objective(without) == "G minimises 1 cycle [bits/distance]"
+    both = named(CYCLE, cycle, "losses.identity.use=bits/distance", unset=("losses.l1",))
+    assert objective(both) == "G minimises 1 cycle [bits/distance] + 1 identity [bits/distance]"
+
+
+def test_a_method_that_needs_no_loss_needs_no_section_of_losses(named):
+    optional = '{"identity": LossSlot("paired-loss", required=False)}'
+    assert named(optional, unset=("losses",)).section("losses") == ()
+    with pytest.raises(RecipeError, match="the recipe has no a loss"):
+        named(optional, kinds='("paired-loss",)', unset=("losses",))
 
 
 def test_an_unknown_component_does_not_drag_others_into_the_list(told):
