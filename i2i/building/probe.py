@@ -17,6 +17,7 @@ from i2i.building.components import (
     judge_role,
     method_slots,
 )
+from i2i.building.data_needs import unmet_by_data
 from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
 from i2i.networks import Networks
@@ -77,6 +78,7 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
         on = [discriminators[name] for name in slot.settings.on or discriminators] if sentence else []
         if not all(_hands_out_features(judge, networks, roles, spec) for judge in on):
             problems.append(slot.problem(sentence))
+    problems += unmet_by_data(recipe, spec)
     if problems:
         raise RecipeError(*problems)
     return facts
