@@ -91,11 +91,11 @@ CALLBACK_EVENTS: Mapping[str, tuple[str, ...]] = {
 }
 """What the engine calls of a callback, where the callback has it, and with which arguments."""
 
-NEEDS = ("penalty", "metric", "features", "labels")
+NEEDS = ("penalty", "metric", "features", "labels", "pairs")
 """What a component can say, in `requires`, that it cannot do without.
 
 A penalty on each discriminator that it works through, a metric, discriminators that hand out features; of a
-loss, label maps as what the generators write.
+loss, label maps as what the generators write; data in which each target belongs to its source.
 """
 
 

@@ -73,10 +73,15 @@ class ImageSpec:
 
 @dataclass(frozen=True)
 class PairSpec:
-    """What a data set hands out: its source side and its target side."""
+    """What a data set hands out: its source side and its target side.
+
+    `aligned` says that a target belongs to its source, so that a translation can be compared with it. Where
+    it is False the two are any picture of each side.
+    """
 
     source: ImageSpec
     target: ImageSpec
+    aligned: bool = True
 
     def side(self, side: Side) -> ImageSpec:
         """Return the spec of `side`."""
@@ -86,12 +91,13 @@ class PairSpec:
         """Return what a generator reads and writes; several sides that it reads count as one stack."""
         sides = [self.side(side) for side in role.sides]
         stack = replace(sides[0], channels=sum(side.channels for side in sides)) if sides[1:] else sides[0]
-        return PairSpec(stack, self.side(role.writes))
+        return PairSpec(stack, self.side(role.writes), self.aligned)
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any]) -> PairSpec:
         """Return the spec that `dataclasses.asdict` took apart; TypeError or KeyError where it is none."""
-        return cls(_image_spec(table["source"]), _image_spec(table["target"]))
+        aligned = table.get("aligned", True)
+        return cls(_image_spec(table["source"]), _image_spec(table["target"]), aligned)
 
 
 def _image_spec(table: Mapping[str, Any]) -> ImageSpec:

@@ -18,6 +18,7 @@ from i2i.building.components import (
     judge_role,
     method_slots,
 )
+from i2i.building.data_needs import unmet_by_data
 from i2i.building.needs import beside, check_needs, lacking
 from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
@@ -87,6 +88,7 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
         looked_at = [judge for judge in on if judge.path in sound]  # others are told already
         if not all(_hands_out_features(judge, networks, roles, spec) for judge in looked_at):
             problems.append(slot.problem(sentence))
+    problems += unmet_by_data(recipe, spec)
     if problems:
         raise RecipeError(*problems)
     return facts

@@ -130,7 +130,8 @@ def _show(report: DataReport) -> None:
         )
         for split, found in report.splits.items()
     ]
-    print_table(("split", "pairs", "source", "target"), rows)
+    items = "pairs" if report.aligned else "sources"
+    print_table(("split", items, "source", "target"), rows)
     if report.problems:
         print()
         print_table(
@@ -150,7 +151,7 @@ def _show(report: DataReport) -> None:
     usable = sum(found.usable for found in report.splits.values())
     count = len(report.problems)
     told = "no problem" if not count else f"{count:,} problem{'s' if count > 1 else ''}"
-    print(f"{told}; {usable:,} of {pairs:,} pairs can be used")
+    print(f"{told}; {usable:,} of {pairs:,} {items} can be used")
 
 
 def _place(problem: Problem) -> str:

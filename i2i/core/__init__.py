@@ -66,6 +66,7 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
     ),
     "data": (
         ("paired-images", "data.paired_images:PairedImages", "pairs from folders or a list"),
+        ("unpaired-images", "data.unpaired_images:UnpairedImages", "pictures of two kinds, without pairs"),
         ("shapes", "data.shapes:Shapes", "drawn shapes and their colours, to try things out"),
         ("edges", "data.edges:Edges", "an edge that the input does not tell, with the best answers"),
     ),

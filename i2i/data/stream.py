@@ -96,7 +96,8 @@ class TrainingPairs(Dataset[Item | Failed]):
 class HeldOutPairs:
     """A split as it is evaluated, without augmentation: resized to the size of the data.
 
-    At the `scale` "own" pairs come whole, at the target's own size.
+    At the `scale` "own" pairs come whole, at the target's own size; where they are not aligned, as the middle
+    that both sides fill, since no other size would leave each at its scale.
     """
 
     def __init__(self, data: Data, *, scale: Scale = "shrunk") -> None:
@@ -109,6 +110,9 @@ class HeldOutPairs:
     def __getitem__(self, index: int) -> Item:
         item, spec = self._data[index], self._data.spec
         pair = as_pair(item, spec)
+        if self._scale == "own" and not spec.aligned:
+            common = _common(pair)
+            return _middle(pair.source, common), _middle(pair.target, common), item["id"]
         if self._scale == "own":
             size = (pair.target.shape[-2], pair.target.shape[-1])
             return resize(pair.source, size, labels=spec.source.labels), pair.target, item["id"]
@@ -120,9 +124,9 @@ class HeldOutPairs:
         Of pairs at their own scale that is a window from the middle.
         """
         count = min(count, len(self))
-        return [self._middle(self[place * len(self) // count]) for place in range(count)]
+        return [self._window(self[place * len(self) // count]) for place in range(count)]
 
-    def _middle(self, item: Item) -> Item:
+    def _window(self, item: Item) -> Item:
         source, target, name = item
         spec: PairSpec = self._data.spec
         return _window(source, spec.source), _window(target, spec.target), name
@@ -169,9 +173,21 @@ def _window(image: Tensor, spec: ImageSpec) -> Tensor:
     height, width = image.shape[-2:]
     factor = max(1.0, spec.height / height, spec.width / width)
     whole = max(spec.height, round(height * factor)), max(spec.width, round(width * factor))
-    image = resize(image, whole, labels=spec.labels)
-    top, left = (whole[0] - spec.height) // 2, (whole[1] - spec.width) // 2
-    return image[..., top : top + spec.height, left : left + spec.width]
+    return _middle(resize(image, whole, labels=spec.labels), spec.size)
+
+
+def _middle(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the middle of an image, of a size that it has or exceeds."""
+    top, left = ((whole - wanted) // 2 for whole, wanted in zip(image.shape[-2:], size, strict=True))
+    return image[..., top : top + size[0], left : left + size[1]]
+
+
+def _common(pair: Pair) -> tuple[int, int]:
+    """Return the height and the width that both sides of a pair have."""
+    return (
+        min(pair.source.shape[-2], pair.target.shape[-2]),
+        min(pair.source.shape[-1], pair.target.shape[-1]),
+    )
 
 
 def collate(items: Sequence[Item]) -> Batch:

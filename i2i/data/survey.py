@@ -70,6 +70,8 @@ class DataReport:
     remarks: list[str] = field(default_factory=list)
     trainable: bool = True
     """Whether what is left without the problems of single pairs can be trained on."""
+    aligned: bool = True
+    """Whether each target belongs to its source."""
 
     def add(self, split: str, problems: Iterable[Problem]) -> None:
         """Take in problems; one that several splits share counts once."""
@@ -81,6 +83,7 @@ class DataReport:
         return {
             "data": self.ref,
             "layout": self.layout,
+            "aligned": self.aligned,
             "splits": {
                 split: {
                     "pairs": report.pairs,
@@ -130,6 +133,7 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
             findings = watch(inspect(data), len(data), split)
             report.splits[split] = _read(recipe, data, split, findings, report, doubles)
             trained = trained or data.spec  # the training split comes first
+            report.aligned &= data.spec.aligned
             try:
                 check_alike(trained, data.spec, split=split)
             except DataError as error:

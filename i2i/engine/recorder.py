@@ -61,6 +61,7 @@ class Recorder:
             command=as_typed(about["command"]) if about.get("command") else "",
             started=about.get("started", ""),
             objective=objective(self._recipe),
+            aligned=session.spec.aligned,
         )
         self._command: list[str] = about.get("command", [])
         records, notes = self._folder.rewind(session.step, validated=validated)
@@ -92,7 +93,8 @@ class Recorder:
         """Tell the observer what is about to run, and what that will cost, as far as it was measured."""
         self._at = _place(session, throughput)
         runtime, pairs = session.runtime, len(self._data["train"])
-        lines = {"data": f"{self._recipe.data.entry.ref}, {pairs:,} training pairs"}
+        what = "pairs" if session.spec.aligned else "sources, without pairs"
+        lines = {"data": f"{self._recipe.data.entry.ref}, {pairs:,} training {what}"}
         for fact in facts:
             lines[fact.path.removesuffix(".main").replace("generators", "generator", 1)] = (
                 f"{fact.ref}, {fact.parameters:,} parameters"

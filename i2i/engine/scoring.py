@@ -135,11 +135,14 @@ class Scorer:
         return scores
 
     def copy_input(self, batches: Iterable[Batch], *, trial: bool = False) -> Scores:
-        """Return what the source itself scores, by what is a score; empty where it could not be a target."""
+        """Return what the source itself scores, by what is a score.
+
+        Empty where it could not be a target, and where targets do not belong to their sources.
+        """
         source, target = (
             (side.channels, side.size, side.one_hot) for side in (self._spec.source, self._spec.target)
         )
-        if source != target:
+        if source != target or not self._spec.aligned:
             return Scores()
         found = self.score(lambda image: image, batches, trial=trial)
         beside = {name for metric in self.metrics.values() for name in references_of(metric)}

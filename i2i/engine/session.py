@@ -204,7 +204,8 @@ class Session:
         if self._copied is None:
             self._copied = self.scorer.copy_input(self._held_out_batches())
         self.worst = Worst(WORST_SHOWN, self.scorer.directions)
-        self.scores = self._scored(self.scorer, spectator=self.worst)
+        # Beside a target that is not its own, no image is worse than another.
+        self.scores = self._scored(self.scorer, spectator=self.worst if self.spec.aligned else None)
         self.figures = self.scores.figures
         return self.figures, self._copied.figures
 

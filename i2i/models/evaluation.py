@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import stdev
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from i2i.models.trained import Trained
 from i2i.models.translate import Model, load_model, translate
 from i2i.pages.numbers import Against, against_copying
 from i2i.plugins.catalog import Catalog
+from i2i.recipe.recipe import Recipe
 from i2i.system.device import resolve
 
 HALVED = "The model computed in bf16: compare these figures with others of bf16."
@@ -132,7 +133,7 @@ def evaluate_trained(
     metrics = components.build_metrics(recipe)
     if not metrics:
         raise RecipeError(f"there is no metric to score {trained.path} with: add one, like --metric mae.")
-    ways = directions(metrics)  # refused before anything is opened
+    directions(metrics)  # refused before anything is opened
     try:
         data = open_data(recipe, split, note, cache=True)
     except MissingSplitError as error:
@@ -140,11 +141,19 @@ def evaluate_trained(
         raise MissingSplitError(
             *(replace(p, hint=f"{p.hint}; {another}" if p.hint else another) for p in error.problems)
         ) from error
+    paired = _of_pairs(recipe) if not data.spec.aligned else ()
+    metrics = {name: metric for name, metric in metrics.items() if name not in paired}
+    if not metrics:
+        raise RecipeError(
+            f"{', '.join(paired)}: each compares a translation with its own target, and "
+            f"{recipe.data.entry.ref} has no pairs: add a metric of whole sets, like --metric fid."
+        )
     with runtime.active(), components_blamed(recipe):
         model = load_model(trained.path, device=runtime.device, catalog=catalog)
         check_fit(model, data, trained)
         others = _other_data(trained, split, data)
-        drawn = {slot.name: draws or slot.settings.draws for slot in recipe.section("metrics")}
+        slots = [slot for slot in recipe.section("metrics") if slot.name in metrics]
+        drawn = {slot.name: draws or slot.settings.draws for slot in slots}
         scorer = Scorer(metrics, data.spec, runtime, seed=recipe.seed, draws=drawn)
         scorer.check_count(split, len(data))
         if scorer.unprepared:
@@ -174,13 +183,26 @@ def evaluate_trained(
         draws=drawn,
         image=data.spec.target,
         scale=scale,
-        figures=_figures(scores, copied, ways),
+        figures=_figures(scores, copied, scorer.directions),
         definitions={name: definition(metric) for name, metric in metrics.items()},
         scores=scores,
         copied=copied,
         credit=getattr(data, "credit", ""),
-        notes=(*model.notes, *others, *([HALVED] if precision == "bf16" else [])),
+        notes=(*model.notes, *others, *_left_out(paired), *([HALVED] if precision == "bf16" else [])),
     )
+
+
+def _of_pairs(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the metrics that compare each translation with its own target."""
+    return tuple(
+        slot.name for slot in recipe.section("metrics") if "pairs" in getattr(slot.factory, "requires", {})
+    )
+
+
+def _left_out(paired: Sequence[str]) -> list[str]:
+    """Return a note that metrics of pairs were left out, if any were."""
+    told = f"Left out, as these data have no pairs that could be compared: {', '.join(paired)}."
+    return [told] if paired else []
 
 
 def check_fit(model: Model, data: Data, trained: Trained) -> None:

@@ -66,6 +66,7 @@ class Report:
         command: str = "",
         started: str = "",
         objective: str = "",
+        aligned: bool = True,
     ) -> None:
         self._path = path
         self._fixed = {
@@ -78,6 +79,7 @@ class Report:
             "command": command,
             "started": started,
             "objective": objective,
+            "aligned": aligned,
         }
         self._status, self._facts, self._ended = "running", dict[str, str](), ""
         self._commands: Sequence[tuple[str, str]] = ()

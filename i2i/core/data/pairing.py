@@ -153,7 +153,8 @@ def _strangers(folders: Sequence[Path], found: Sequence[Mapping[str, str]]) -> D
     examples = " and ".join(f"'{next(iter(names))}'" for names in found)
     counts = " and ".join(f"the {len(n):,} in {f}" for f, n in zip(folders, found, strict=True))
     message = f"no name is the same among {counts}, like {examples}."
-    hint = "the files of a pair have one name; pairs are never made by order"
+    hint = "the files of a pair have one name; pairs are never made by order, and pictures without pairs are "
+    hint += 'for use = "unpaired-images"'
     short = [{re.sub(r"0+(?=\d)", "", name) for name in names} for names in found]
     if set.intersection(*short):
         hint = "they differ in the zeros before a number: rename the files of one side"

@@ -37,8 +37,8 @@ def usual(seen: Sequence[Seen], size: tuple[int, int] | None) -> tuple[PairSpec,
     """Return the spec that most pairs have, at `size` or theirs, and files of each side that are like it."""
     sources = [replace(pair.spec.source, height=0, width=0) for pair in seen]
     targets = [replace(pair.spec.target, height=0, width=0) for pair in seen]
-    source, target = _most_frequent(sources), _most_frequent(targets)
-    sizes = _most_frequent([(pair.spec.source.size, pair.spec.target.size) for pair in seen])
+    source, target = most_frequent(sources), most_frequent(targets)
+    sizes = most_frequent([(pair.spec.source.size, pair.spec.target.size) for pair in seen])
     (height, width), (target_height, target_width) = (size, size) if size else sizes
     spec = PairSpec(
         replace(source, height=height, width=width),
@@ -47,6 +47,6 @@ def usual(seen: Sequence[Seen], size: tuple[int, int] | None) -> tuple[PairSpec,
     return spec, (seen[sources.index(source)].files[0], seen[targets.index(target)].files[1])
 
 
-def _most_frequent(values: Sequence[T]) -> T:
+def most_frequent(values: Sequence[T]) -> T:
     """Return the most frequent value; of several, the one that comes first."""
     return Counter(values).most_common(1)[0][0]

@@ -52,6 +52,11 @@ class PairedAdversarial:
         loss_kinds=frozenset({"paired-loss", "adversarial-loss", "feature-loss", "penalty"}),
     )
 
+    requires: ClassVar[Mapping[str, str]] = {
+        "pairs": "core/paired-adversarial compares each translation with the target of its own source, and "
+        "the data has no pairs: take data of pairs, or a method for unpaired data"
+    }
+
     def __init__(
         self,
         networks: Networks,

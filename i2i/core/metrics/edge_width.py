@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from i2i.core.metrics.pixel import PerImage
+from i2i.core.metrics.pixel import PerImage, needs_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ class EdgeWidth(PerImage):
 
     name = "edge_width"
     directions: Mapping[str, Direction] = {"edge_width_gap": "min"}
+    requires = needs_pairs("edge-width")
 
     def measure(self, draws: Tensor, real: Tensor) -> dict[str, Tensor]:
         """Return both figures of each image; of several draws the mean."""

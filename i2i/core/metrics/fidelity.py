@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from i2i.core.metrics.pixel import PerImage
+from i2i.core.metrics.pixel import PerImage, needs_pairs
 from i2i.core.metrics.rgb import as_rgb
 from i2i.errors import ResourceError
 from i2i.slot_keys import Count
@@ -47,6 +47,7 @@ class LPIPS(PerImage):
 
     name = "lpips"
     directions: Mapping[str, Direction] = {"lpips": "min"}
+    requires = needs_pairs("lpips")
 
     def __init__(self, *, weights: Path | None = None) -> None:
         super().__init__()

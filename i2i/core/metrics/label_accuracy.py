@@ -19,6 +19,7 @@ from i2i.core.metrics.labels import (
     check_colours,
     spread,
 )
+from i2i.core.metrics.pixel import needs_pairs
 from i2i.errors import DataError
 from i2i.kinds import Colour
 
@@ -56,6 +57,7 @@ class LabelAccuracy:
         "class_iou": "max",
     }
     references: tuple[str, ...] = ("doubtful_pixels",)
+    requires = needs_pairs("label-accuracy")
 
     def __init__(
         self,

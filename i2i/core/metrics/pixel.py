@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from i2i.kinds import Direction
 
 
+def needs_pairs(metric: str) -> Mapping[str, str]:
+    """Return the `requires` of a metric that scores each translation beside its own truth."""
+    return {
+        "pairs": f"core/{metric} compares each translation with its own target, and the data has no pairs: "
+        "take it out, or take a metric of whole sets, such as fid or kid"
+    }
+
+
 class PerImage:
     """Figures for each image, averaged over the images seen since `reset`.
 
@@ -73,6 +81,7 @@ class MAE(PerImage):
 
     name = "mae"
     directions: Mapping[str, Direction] = {"mae": "min"}
+    requires = needs_pairs("mae")
 
     def score(self, fake: Tensor, real: Tensor) -> Tensor:
         """Return the mean absolute difference of each image."""
@@ -88,6 +97,7 @@ class PSNR(PerImage):
 
     name = "psnr"
     directions: Mapping[str, Direction] = {"psnr": "max"}
+    requires = needs_pairs("psnr")
 
     def score(self, fake: Tensor, real: Tensor) -> Tensor:
         """Return the ratio of each image in dB."""

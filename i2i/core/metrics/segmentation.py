@@ -24,6 +24,7 @@ from i2i.core.metrics.labels import (
     check_colours,
     spread,
 )
+from i2i.core.metrics.pixel import needs_pairs
 from i2i.core.metrics.segmenter import trained
 from i2i.errors import DataError
 from i2i.images import resize
@@ -68,6 +69,7 @@ class SegmentationScore:
         "class_iou": "max",
     }
     references: tuple[str, ...] = (*(f"{name}_ceiling" for name in directions), "doubtful_pixels")
+    requires = needs_pairs("segmentation-score")
 
     def __init__(
         self,

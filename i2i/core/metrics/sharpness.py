@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from i2i.core.metrics.pixel import PerImage
+from i2i.core.metrics.pixel import PerImage, needs_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ class Sharpness(PerImage):
 
     name = "sharpness"
     directions: Mapping[str, Direction] = {"sharpness_gap": "min"}
+    requires = needs_pairs("sharpness")
 
     def measure(self, draws: Tensor, real: Tensor) -> dict[str, Tensor]:
         """Return both figures of each image; of several draws the mean."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from i2i.core.metrics.pixel import PerImage
+from i2i.core.metrics.pixel import PerImage, needs_pairs
 from i2i.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class SSIM(PerImage):
     name = "ssim"
     smallest = WINDOW
     directions: Mapping[str, Direction] = {"ssim": "max"}
+    requires = needs_pairs("ssim")
 
     def score(self, fake: Tensor, real: Tensor) -> Tensor:
         """Return the mean similarity of each image; raise DataError for images smaller than the window."""
@@ -57,6 +58,7 @@ class MSSSIM(PerImage):
     name = "ms_ssim"
     smallest = WINDOW * 2 ** (len(SCALES) - 1)
     directions: Mapping[str, Direction] = {"ms_ssim": "max"}
+    requires = needs_pairs("ms-ssim")
 
     def score(self, fake: Tensor, real: Tensor) -> Tensor:
         """Return the similarity of each image; raise DataError where the last scale is too small."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2i.core.metrics.pixel import PerImage
+from i2i.core.metrics.pixel import PerImage, needs_pairs
 from i2i.core.st_lpips import load
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class STLPIPS(PerImage):
 
     name = "st_lpips"
     directions: Mapping[str, Direction] = {"st_lpips": "min"}
+    requires = needs_pairs("st-lpips")
 
     def __init__(self, *, weights: Path | None = None) -> None:
         super().__init__()

@@ -64,7 +64,8 @@ class Crop:
     """Cut a window from anywhere, at the resolution that the images have.
 
     A source of another size than its target is brought to that first; a pair that is smaller than the
-    window is enlarged until it fills it.
+    window is enlarged until it fills it. Of data without pairs each side keeps its size, and is cut where
+    chance has it.
 
     Args:
         size: side of the square to cut, or its height and width; left out, the size of the data.
@@ -78,13 +79,15 @@ class Crop:
     def __call__(self, pair: Pair, *, size: Size, rng: torch.Generator) -> Pair:
         """Return the window of both sides."""
         wanted = self.size or size
-        height, width = pair.target.shape[-2:]
-        scale = max(1.0, wanted[0] / height, wanted[1] / width)
-        whole = max(wanted[0], round(height * scale)), max(wanted[1], round(width * scale))
-        window = _window(whole, wanted, rng)
+        whole = _filling(pair.target, wanted)
+        window = beside = _window(whole, wanted, rng)
+        source_whole = whole
+        if not pair.spec.aligned:
+            source_whole = _filling(pair.source, wanted)
+            beside = _window(source_whole, wanted, rng)
         return replace(
             pair,
-            source=window(resize_image(pair.source, whole, labels=pair.spec.source.labels)),
+            source=beside(resize_image(pair.source, source_whole, labels=pair.spec.source.labels)),
             target=window(resize_image(pair.target, whole, labels=pair.spec.target.labels)),
         )
 
@@ -139,6 +142,13 @@ class Rotate90:
             source=torch.rot90(pair.source, turns, (-2, -1)),
             target=torch.rot90(pair.target, turns, (-2, -1)),
         )
+
+
+def _filling(image: Tensor, wanted: Size) -> Size:
+    """Return the size of an image, enlarged as far as it takes to cut `wanted` from it."""
+    height, width = image.shape[-2:]
+    scale = max(1.0, wanted[0] / height, wanted[1] / width)
+    return max(wanted[0], round(height * scale)), max(wanted[1], round(width * scale))
 
 
 def _window(whole: Size, cut: Size, rng: torch.Generator) -> Callable[[Tensor], Tensor]:

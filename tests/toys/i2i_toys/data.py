@@ -29,7 +29,7 @@ class UnpairedSquares(Squares):
 
     def __init__(self, split, *, size: int = 16, count: int = 10) -> None:
         super().__init__(split, size=size, count=count)
-        self.spec = PairSpec(ImageSpec(1, size, size), ImageSpec(3, size, size))
+        self.spec = PairSpec(ImageSpec(1, size, size), ImageSpec(3, size, size), aligned=False)
 
     def __getitem__(self, index):
         item = super().__getitem__(index)

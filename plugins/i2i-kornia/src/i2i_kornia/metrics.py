@@ -25,6 +25,14 @@ SMALLEST = 3
 """The least side of an image that Canny's Gaussian of 5x5 pixels can mirror."""
 
 
+def needs_pairs(metric: str) -> Mapping[str, str]:
+    """Return the `requires` of a metric that scores each translation beside its own truth."""
+    return {
+        "pairs": f"kornia/{metric} compares each translation with its own target, and the data has no pairs: "
+        "take it out, or take a metric of whole sets, such as kid"
+    }
+
+
 class PerImage:
     """Figures for each image, averaged over the images since `reset`; of several draws the mean.
 
@@ -68,6 +76,7 @@ class DeltaE(PerImage):
     """
 
     directions: Mapping[str, Direction] = {"delta_e": "min"}
+    requires = needs_pairs("delta-e")
 
     def score(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
         """Return the mean distance of each image."""
@@ -91,6 +100,7 @@ class Edges(PerImage):
     """
 
     directions: Mapping[str, Direction] = {"edge_f": "max", "edge_precision": "max", "edge_recall": "max"}
+    requires = needs_pairs("edges")
 
     def __init__(
         self,
