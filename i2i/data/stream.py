@@ -21,7 +21,7 @@ from i2i.data.arrival import Failed, arrive, failed
 from i2i.data.values import check_values
 from i2i.errors import DataError, I2IError, PluginError
 from i2i.images import DTYPES, normalise
-from i2i.images.resizing import resize
+from i2i.images.resizing import resize_side
 from i2i.kinds import Batch, Data, ImageSpec, Pair, PairSpec, Scale, Side, Transform
 from i2i.seeds import generator_for
 from i2i.slot_keys import DataSettings
@@ -111,7 +111,7 @@ class HeldOutPairs:
         pair = as_pair(item, spec)
         if self._scale == "own":
             size = (pair.target.shape[-2], pair.target.shape[-1])
-            return resize(pair.source, size, labels=spec.source.labels), pair.target, item["id"]
+            return resize_side(pair.source, size, spec.source), pair.target, item["id"]
         return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
 
     def spread(self, count: int) -> list[Item]:
@@ -161,7 +161,7 @@ def check_item(item: Any, spec: PairSpec) -> None:
 def _fitted(image: Tensor, spec: ImageSpec) -> Tensor:
     if tuple(image.shape[-2:]) == spec.size:
         return image
-    return resize(image, spec.size, labels=spec.labels)
+    return resize_side(image, spec.size, spec)
 
 
 def _window(image: Tensor, spec: ImageSpec) -> Tensor:
@@ -169,7 +169,7 @@ def _window(image: Tensor, spec: ImageSpec) -> Tensor:
     height, width = image.shape[-2:]
     factor = max(1.0, spec.height / height, spec.width / width)
     whole = max(spec.height, round(height * factor)), max(spec.width, round(width * factor))
-    image = resize(image, whole, labels=spec.labels)
+    image = resize_side(image, whole, spec)
     top, left = (whole[0] - spec.height) // 2, (whole[1] - spec.width) // 2
     return image[..., top : top + spec.height, left : left + spec.width]
 
