@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from i2i.errors import PluginError, RecipeError
-from i2i.images.resizing import resize
+from i2i.images.resizing import resize_side
 from i2i.kinds import DiscriminatorSlot, Pair, PairSpec, Transform
 from i2i.seeds import generator_for
 
@@ -66,8 +66,8 @@ def transformed(
         pair = Pair(*sides, spec)
         for name, transform in transforms.items():
             pair = apply(name, transform, pair, size=_size(target), rng=rng(name, place))
-        sources.append(resize(pair.source, _size(source), labels=spec.source.labels))
-        targets.append(resize(pair.target, _size(target), labels=spec.target.labels))
+        sources.append(resize_side(pair.source, _size(source), spec.source))
+        targets.append(resize_side(pair.target, _size(target), spec.target))
     return torch.stack(sources), torch.stack(targets)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from i2i.slot_keys import Byte
 
@@ -31,13 +31,23 @@ Colour = tuple[Byte, Byte, Byte]
 
 @dataclass(frozen=True)
 class Part:
-    """One of several files that are stacked to one side: its name, channels, and how it is stored."""
+    """One of several files that are stacked to one side: its name, channels, and how it is stored.
+
+    Everything but the name means what it means for an `ImageSpec`.
+    """
 
     name: str
     channels: int
     depth: Depth
     low: float
     high: float
+    labels: bool = False
+    palette: tuple[Colour, ...] = ()
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether each channel stands for a class, and every pixel is of the one with the highest value."""
+        return self.labels and self.channels > 1
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,12 @@ class ImageSpec:
 
     `low` and `high` are the stored values that become -1 and 1 inside the engine. `labels` marks a
     map of classes, one channel for each, which is only ever resized by nearest neighbour and never
-    changes its values; files hold it as indices, or in the colours of `palette`. `parts` are the files
-    that a side of several is stacked from, in order.
+    changes its values; files hold it as indices, or in the colours of `palette`.
+
+    `parts` are the files that a side of several is stacked from, in order, each with a name of its own: their
+    channels add up to the side's. Then `labels` and `palette` are those of the parts, and the side's own stay
+    empty. A data set hands such a side out in one tensor: where all parts have the depth and the range of the
+    side, as stored; otherwise the side is float32 from -1 to 1, and each part's range is mapped to that.
     """
 
     channels: int
@@ -63,7 +77,33 @@ class ImageSpec:
     @property
     def one_hot(self) -> bool:
         """Whether each channel stands for a class, and every pixel is of the one with the highest value."""
-        return self.labels and self.channels > 1
+        return self.labels and self.channels > 1 and not self.parts
+
+    @property
+    def files(self) -> tuple[ImageSpec, ...]:
+        """What each file of the side is by itself, in order: one without parts is its only one."""
+        return tuple(self._of(part) for part in self.parts) or (self,)
+
+    def part(self, name: str) -> ImageSpec:
+        """Return what the part `name` is by itself; KeyError where there is none."""
+        return next((self._of(part) for part in self.parts if part.name == name), None) or self._none(name)
+
+    def channels_of(self, name: str) -> slice:
+        """Return which of the side's channels are those of the part `name`; KeyError where there is none."""
+        first = 0
+        for part in self.parts:
+            if part.name == name:
+                return slice(first, first + part.channels)
+            first += part.channels
+        return self._none(name)
+
+    def _of(self, part: Part) -> ImageSpec:
+        return ImageSpec(
+            part.channels, *self.size, part.depth, part.low, part.high, part.labels, part.palette
+        )
+
+    def _none(self, name: str) -> NoReturn:
+        raise KeyError(f"no part '{name}' in {', '.join(part.name for part in self.parts) or 'this side'}")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -90,7 +130,8 @@ class PairSpec:
     def seen_by(self, role: GeneratorSlot) -> PairSpec:
         """Return what a generator reads and writes; several sides that it reads count as one stack."""
         sides = [self.side(side) for side in role.sides]
-        stack = replace(sides[0], channels=sum(side.channels for side in sides)) if sides[1:] else sides[0]
+        channels = sum(side.channels for side in sides)
+        stack = replace(sides[0], channels=channels, parts=()) if sides[1:] else sides[0]
         return PairSpec(stack, self.side(role.writes), self.aligned)
 
     @classmethod
@@ -101,9 +142,12 @@ class PairSpec:
 
 
 def _image_spec(table: Mapping[str, Any]) -> ImageSpec:
-    palette = tuple((red, green, blue) for red, green, blue in table.get("palette", ()))
-    parts = tuple(Part(**part) for part in table.get("parts", ()))
-    return ImageSpec(**{**table, "palette": palette, "parts": parts})
+    parts = tuple(Part(**{**part, "palette": _palette(part)}) for part in table.get("parts", ()))
+    return ImageSpec(**{**table, "palette": _palette(table), "parts": parts})
+
+
+def _palette(table: Mapping[str, Any]) -> tuple[Colour, ...]:
+    return tuple((red, green, blue) for red, green, blue in table.get("palette", ()))
 
 
 @dataclass(frozen=True)

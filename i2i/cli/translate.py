@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -67,6 +68,10 @@ def translate(
 
     A model whose training brought pictures to a size translates them at that scale, and brings the answer
     back to the picture's own size; one trained on windows of pictures takes them as they are.
+
+    Where sides have several files, IN is a folder with a folder for each part of the source, of its name, and
+    OUT gets one for each part of the target: OUT/depth/NAME.png. Where OUT is a file, they are written beside
+    each other, as NAME.depth.png.
     """
     tell = remarks(quiet)
     count = 0
@@ -110,16 +115,19 @@ def translate(
             if done.dropped:
                 told = ", ".join(f"{what} of {number:,}" for what, number in done.dropped.items())
                 tell(f"not carried over to the answers: {told}.")
+    parts = [part.name for part in loaded.spec.target.parts]
     if json:
-        print_json({"out": target, "images": count, "samples": samples, "others": dict(planned.others)})
+        told = {"out": target, "images": count, "samples": samples, "others": dict(planned.others)}
+        print_json(told | ({"parts": parts} if parts else {}))
     else:
-        _print(planned, count, samples, target)
+        _print(planned, count, samples, target, parts)
 
 
-def _print(planned: Plan, count: int, samples: int, target: Path) -> None:
+def _print(planned: Plan, count: int, samples: int, target: Path, parts: Sequence[str]) -> None:
     from i2i.images import other_kinds_told
 
     each = f", {samples} samples each" if samples > 1 else ""
+    each += f", each as {' and '.join(parts)}" if parts else ""
     if planned.others:
         files = len(planned.work) + planned.others.total()
         told = f"{count} of {files} files translated to {target}{each}; {other_kinds_told(planned.others)}"

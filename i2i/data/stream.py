@@ -21,7 +21,7 @@ from i2i.data.arrival import Failed, arrive, failed
 from i2i.data.values import check_values
 from i2i.errors import DataError, I2IError, PluginError
 from i2i.images import DTYPES, normalise
-from i2i.images.resizing import resize
+from i2i.images.resizing import resize_side
 from i2i.kinds import Batch, Data, ImageSpec, Pair, PairSpec, Scale, Side, Transform
 from i2i.seeds import generator_for
 from i2i.slot_keys import DataSettings
@@ -115,7 +115,7 @@ class HeldOutPairs:
             return _middle(pair.source, common), _middle(pair.target, common), item["id"]
         if self._scale == "own":
             size = (pair.target.shape[-2], pair.target.shape[-1])
-            return resize(pair.source, size, labels=spec.source.labels), pair.target, item["id"]
+            return resize_side(pair.source, size, spec.source), pair.target, item["id"]
         return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
 
     def spread(self, count: int) -> list[Item]:
@@ -165,7 +165,7 @@ def check_item(item: Any, spec: PairSpec) -> None:
 def _fitted(image: Tensor, spec: ImageSpec) -> Tensor:
     if tuple(image.shape[-2:]) == spec.size:
         return image
-    return resize(image, spec.size, labels=spec.labels)
+    return resize_side(image, spec.size, spec)
 
 
 def _window(image: Tensor, spec: ImageSpec) -> Tensor:
@@ -173,7 +173,7 @@ def _window(image: Tensor, spec: ImageSpec) -> Tensor:
     height, width = image.shape[-2:]
     factor = max(1.0, spec.height / height, spec.width / width)
     whole = max(spec.height, round(height * factor)), max(spec.width, round(width * factor))
-    return _middle(resize(image, whole, labels=spec.labels), spec.size)
+    return _middle(resize_side(image, whole, spec), spec.size)
 
 
 def _middle(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -22,8 +22,8 @@ from i2i.images.listing import (
     stem,
 )
 from i2i.images.reading import DEPTHS, DTYPES, decode, image_spec, naming, read_image
-from i2i.images.resizing import Interpolation, resize
-from i2i.images.values import as_saved, normalise, quantise, stacked, to_channels, without_loss
+from i2i.images.resizing import Interpolation, resize, resize_side
+from i2i.images.values import as_saved, by_file, normalise, quantise, stacked, to_channels, without_loss
 from i2i.images.writing import png_bytes, write_image
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Images",
     "Interpolation",
     "as_saved",
+    "by_file",
     "by_stem",
     "composed",
     "decode",
@@ -57,6 +58,7 @@ __all__ = [
     "quantise",
     "read_image",
     "resize",
+    "resize_side",
     "stacked",
     "stem",
     "to_channels",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from i2i.errors import DataError, Problem
 from i2i.images.reading import DEPTHS
-from i2i.records import Colour, ImageSpec
+from i2i.records import Colour, ImageSpec, Part
 
 
 def label_spec(classes: int | tuple[Colour, ...], *, height: int, width: int) -> ImageSpec:
@@ -24,7 +24,7 @@ def label_spec(classes: int | tuple[Colour, ...], *, height: int, width: int) ->
 
 
 def one_hot(
-    image: Tensor, spec: ImageSpec, *, lossy: bool, void: int | None = None, key: str = "labels"
+    image: Tensor, spec: ImageSpec | Part, *, lossy: bool, void: int | None = None, key: str = "labels"
 ) -> Tensor:
     """Return the classes in a decoded image as (C,H,W) uint8, 1 where a pixel is of that class.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from i2i.records import ImageSpec
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -34,6 +37,23 @@ def resize(
         if interpolation == "bicubic":
             resized = resized.clamp(-1, 1)
     return resized if image.dim() == 4 else resized[0]
+
+
+def resize_side(
+    image: Tensor, size: tuple[int, int], spec: ImageSpec, *, interpolation: Interpolation = "bilinear"
+) -> Tensor:
+    """Return one side of pairs, (C,H,W) or (B,C,H,W) in [-1,1], at `size`: its label maps by nearest neighbour.
+
+    Of a side of several files each is resized as what it is. Otherwise this is `resize`.
+    """
+    if not any(part.labels for part in spec.parts):
+        return resize(image, size, labels=spec.labels, interpolation=interpolation)
+    pieces = image.split([part.channels for part in spec.parts], dim=-3)
+    resized = [
+        resize(piece, size, labels=part.labels, interpolation=interpolation)
+        for part, piece in zip(spec.parts, pieces, strict=True)
+    ]
+    return torch.cat(resized, dim=-3)
 
 
 def padded(image: Tensor, multiple: int) -> Tensor:

@@ -27,11 +27,20 @@ def normalise(image: Tensor, spec: ImageSpec | Part) -> Tensor:
     return image.to(torch.float32).sub(centre).div(half)
 
 
+def by_file(image: Tensor, spec: ImageSpec) -> list[tuple[ImageSpec, Tensor]]:
+    """Return each file of a side with its channels of an image (...,C,H,W); of one file the image itself."""
+    if not spec.parts:
+        return [(spec, image)]
+    pieces = image.split([part.channels for part in spec.parts], dim=-3)
+    return list(zip(spec.files, pieces, strict=True))
+
+
 def quantise(image: Tensor, spec: ImageSpec) -> Tensor:
     """Map [-1,1] to the stored values of `spec`: clamped and, for integers, rounded to nearest. Any shape.
 
     Of a map of classes, (...,C,H,W), the likeliest class of each pixel becomes 1 and all others 0. A
-    tensor that already has the stored integer type is returned as it is.
+    tensor that already has the stored integer type is returned as it is. `spec` is that of a side of one
+    file: of several, each is quantised by itself (`by_file`).
     """
     dtype = DTYPES[spec.depth]
     if not image.is_floating_point():
@@ -47,6 +56,8 @@ def quantise(image: Tensor, spec: ImageSpec) -> Tensor:
 
 def stacked(images: Sequence[Tensor], spec: ImageSpec) -> Tensor:
     """Return the stored images of the parts of a side, each (C,H,W), as one with all their channels.
+
+    Maps of classes come with a channel for each class.
 
     Where the parts are not stored alike, the values are those of `normalise`, as the spec says.
     """
@@ -105,6 +116,11 @@ def _over_white(image: Tensor) -> Tensor:
 
 
 def as_saved(image: Tensor, spec: ImageSpec) -> Tensor:
-    """Return images in [-1,1] as a reader of the saved file finds them, float32 in [0,1]."""
+    """Return images (...,C,H,W) in [-1,1] as a reader of the saved file finds them, float32 in [0,1].
+
+    Of a side of several files each is as its own file holds it.
+    """
+    if spec.parts:
+        return torch.cat([as_saved(piece, file) for file, piece in by_file(image, spec)], dim=-3)
     stored = quantise(image, spec).to(torch.float32)
     return (stored - spec.low) / (spec.high - spec.low)

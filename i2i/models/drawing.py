@@ -165,7 +165,7 @@ class Drawer:
 
 def _may_be_halved(model: Model) -> bool:
     target = model.spec.target
-    fine = target.depth != "uint8" or target.one_hot
+    fine = target.depth != "uint8" or any(file.one_hot for file in target.files)
     return not fine and resolve(model.device, "auto").precision == "bf16"
 
 

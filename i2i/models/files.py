@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from i2i.errors import DataError, Problem
-from i2i.images import write_image
+from i2i.images import by_file, write_image
 from i2i.images.formats import format_for
 from i2i.images.metadata import NOTHING, Beside, read_beside
 from i2i.models.drawing import Drawer, Precision, Sources
@@ -44,7 +44,7 @@ class Done:
 
 def translate_all(
     model: Model,
-    work: Iterable[tuple[Files, Path]],
+    work: Iterable[tuple[Files, Files]],
     *,
     seed: int,
     samples: int = 1,
@@ -52,7 +52,7 @@ def translate_all(
     precision: Precision = "fp32",
     done: Done | None = None,
 ) -> Generator[Path, None, None]:
-    """Translate what `plan` returned, yielding each image once its `samples` are written, in order.
+    """Translate what `plan` returned, yielding the (first) file of each answer once all are written, in order.
 
     `sizing` decides at which size, and holds what to tell a person afterwards, as does `done`; without it
     that is the scale of the training, where the model tells it. Dropout is drawn from `seed` and the (first)
@@ -87,7 +87,7 @@ class _Picture:
     """
 
     first: Path
-    target: Path
+    target: Files
     source: Tensor | None = None
     beside: Beside = NOTHING
     problems: Sequence[Problem] = ()
@@ -153,14 +153,21 @@ class _Begun:
                 first.problems = error.problems
             self.problems += first.problems
             if not first.problems:
-                yield first.target
+                yield written(first.target, 1)[0][0]
 
     def _write(self, picture: _Picture, answers: Sequence[Tensor]) -> None:
-        for path, answer in zip(written(picture.target, self._samples), answers, strict=True):
-            write_image(path, answer, spec=self._spec, beside=picture.beside)
-        form = format_for(picture.target, self._spec)
-        self._done.dropped.update(picture.beside.missing(form, self._spec))
+        for paths, answer in zip(written(picture.target, self._samples), answers, strict=True):
+            for path, (file, piece) in zip(paths, by_file(answer, self._spec), strict=True):
+                write_image(path, piece, spec=file, beside=picture.beside)
+        self._done.dropped.update(_dropped(picture, self._spec))
         self._done.written += 1
+
+
+def _dropped(picture: _Picture, spec: ImageSpec) -> list[str]:
+    """Return in words what stood beside a picture's pixels and none of its answer's files carries."""
+    files = zip(written(picture.target, 1)[0], spec.files, strict=True)
+    first, *others = [picture.beside.missing(format_for(path, file), file) for path, file in files]
+    return [what for what in first if all(what in other for other in others)]
 
 
 def most_together(source: Tensor, size: Size) -> int:
@@ -175,7 +182,7 @@ def _shapes(picture: _Picture) -> tuple[Size, Size] | None:
 
 
 def _read_ahead(
-    reader: ThreadPoolExecutor, work: Sequence[tuple[Files, Path]], spec: ImageSpec
+    reader: ThreadPoolExecutor, work: Sequence[tuple[Files, Files]], spec: ImageSpec
 ) -> Iterator[_Picture]:
     """Yield the pictures of `work`, in order; meanwhile the next ones are read, large ones one by one."""
 
@@ -188,7 +195,7 @@ def _read_ahead(
     return made_ahead(reader, lambda item: _read(*item, spec), work, most=most)
 
 
-def _read(files: Files, target: Path, spec: ImageSpec) -> _Picture:
+def _read(files: Files, target: Files, spec: ImageSpec) -> _Picture:
     first = files if isinstance(files, Path) else files[0]
     try:
         return _Picture(first, target, read_source(files, spec), read_beside(first))

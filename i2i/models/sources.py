@@ -6,6 +6,7 @@ of an image mean is never guessed: integers stand for no floating-point values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,10 +24,10 @@ from i2i.images import (
     to_channels,
 )
 from i2i.images.listing import by_stem
-from i2i.kinds import ImageSpec, Part
+from i2i.kinds import ImageSpec
 
 Files = Path | tuple[Path, ...]
-"""One image file, or one for each of the parts that a source is stacked from."""
+"""One image file, or one for each of the parts that a side has."""
 
 ROUNDING = 1e-5
 """How far a share may lie beside its range, as pictures of other programs do after arithmetic."""
@@ -41,12 +42,16 @@ def read_source(files: Files, spec: ImageSpec) -> Tensor:
         with naming(files):
             image = read_image(files, indices=takes_indices(spec))
             return source_of(image, spec, lossy=files.suffix.lower() in LOSSY_SUFFIXES)
-    images = [_part(file, part) for file, part in zip(files, spec.parts, strict=True)]
-    sizes = [f"{image.shape[2]}x{image.shape[1]}" for image in images]
+    with naming(files[0]):
+        return stacked_source([read_source(*each) for each in zip(files, spec.files, strict=True)])
+
+
+def stacked_source(parts: Sequence[Tensor]) -> Tensor:
+    """Return the parts of a source, each (C,H,W) in [-1,1], as one; DataError where their sizes differ."""
+    sizes = [f"{image.shape[2]}x{image.shape[1]}" for image in parts]
     if len(set(sizes)) > 1:
-        message = f"the images of one source have different sizes: {', '.join(sizes)}."
-        raise DataError(Problem(message, file=str(files[0])))
-    return torch.cat(images)
+        raise DataError(f"the images of one source have different sizes: {', '.join(sizes)}.")
+    return torch.cat(list(parts))
 
 
 def parts_in(folder: Path, spec: ImageSpec) -> list[tuple[Path, ...]]:
@@ -104,12 +109,7 @@ def source_of_shares(image: Tensor, spec: ImageSpec) -> Tensor:
     return to_channels(image.clamp(0, 1), spec.channels) * 2 - 1
 
 
-def _part(path: Path, part: Part) -> Tensor:
-    with naming(path):
-        return _values(read_image(path), part)
-
-
-def _values(image: Tensor, wanted: ImageSpec | Part) -> Tensor:
+def _values(image: Tensor, wanted: ImageSpec) -> Tensor:
     stored = to_channels(image, wanted.channels)
     depth = DEPTHS[stored.dtype]
     if depth == wanted.depth:

@@ -17,7 +17,7 @@ from i2i import testtime
 from i2i.building.unfilled import without_initial_weights
 from i2i.data.scale import scale_of
 from i2i.errors import DataError, I2IError, PluginError, Problem, RecipeError
-from i2i.images.resizing import padded, resize
+from i2i.images.resizing import padded, resize_side
 from i2i.kinds import PairSpec, Scale
 from i2i.models.sizing import Asked, Sizing
 from i2i.plugins.catalog import Catalog, split_ref
@@ -169,5 +169,5 @@ def translate_at(model: Model, source: Tensor, size: tuple[int, int]) -> Tensor:
     A batch (B,C,H,W) will do too.
     """
     height, width = source.shape[-2:]
-    answer = translate(model, resize(source, size, labels=model.spec.source.labels))
-    return resize(answer, (height, width), labels=model.spec.target.labels)
+    answer = translate(model, resize_side(source, size, model.spec.source))
+    return resize_side(answer, (height, width), model.spec.target)

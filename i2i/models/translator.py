@@ -6,7 +6,7 @@ What is done to a picture in between is what `i2i translate` does to a file, by 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args, overload
@@ -20,10 +20,11 @@ from torch import Tensor
 from i2i.errors import DataError, RecipeError
 from i2i.images.formats import LOSSY_FORMATS
 from i2i.images.reading import from_array, from_pillow, naming
+from i2i.images.values import by_file
 from i2i.images.writing import as_stored, to_pillow
 from i2i.models.drawing import Drawer, Precision, Sources
 from i2i.models.sizing import asked_size
-from i2i.models.sources import source_of, source_of_shares, takes_indices
+from i2i.models.sources import source_of, source_of_shares, stacked_source, takes_indices
 from i2i.models.translate import load_model
 from i2i.records import Depth, ImageSpec
 from i2i.system.device import find_device
@@ -46,6 +47,11 @@ class Translator:
     An answer has the height and width of its picture, and the channels of the model's targets; with one of
     them it is (H,W) where the picture was. A colour profile and what else a picture says beside its pixels
     is not carried on.
+
+    A model whose sources are stacked from several files takes a mapping from the names of these parts to
+    pictures of one size and kind, like ``{"seg": ..., "edges": ...}``. One whose targets have several files
+    answers with a dict from the names of the parts to pictures: an array then has the dtype of its part
+    (uint8, uint16 or float32) and the values that its file would hold, one channel as (H,W).
 
     Pictures are read as files are: turned upright as their EXIF says; grey, RGB and RGBA become what the
     model takes, with transparency laid over white; palettes become RGB, and 16 bits 8 or 8 bits 16.
@@ -101,6 +107,9 @@ class Translator:
 
     @overload
     def __call__(self, picture: Picture, *, name: str | None = None) -> Picture: ...
+
+    @overload
+    def __call__(self, picture: Mapping[str, Picture], *, name: str | None = None) -> Any: ...
 
     @overload
     def __call__(self, picture: Sequence[Picture], *, name: Sequence[str] | None = None) -> list[Picture]: ...
@@ -159,7 +168,10 @@ class Translator:
 
 @dataclass(frozen=True)
 class _Given:
-    """A picture, its source (C,H,W) in [-1,1], what errors call it, and the name of its file or nothing."""
+    """A picture, its source (C,H,W) in [-1,1], what errors call it, and the name of its file or nothing.
+
+    Of several parts of a source the first is the picture.
+    """
 
     picture: Image.Image | NDArray[Any]
     source: Tensor
@@ -168,6 +180,8 @@ class _Given:
 
 
 def _read(picture: Any, name: str | None, place: str, spec: ImageSpec) -> _Given:
+    if isinstance(picture, Mapping):
+        return _read_parts(picture, name, place, spec)
     if name is None:
         name = os.fsdecode(getattr(picture, "filename", ""))
     told = name or place
@@ -187,15 +201,38 @@ def _read(picture: Any, name: str | None, place: str, spec: ImageSpec) -> _Given
     return _Given(picture, source, told, Path(name).name)
 
 
+def _read_parts(pictures: Mapping[str, Any], name: str | None, place: str, spec: ImageSpec) -> _Given:
+    """Return the source that is stacked from pictures by the names of its parts."""
+    names = [part.name for part in spec.parts]
+    if pictures.keys() != set(names):
+        wanted = f"takes {', '.join(names)}" if names else "takes one picture"
+        raise DataError(f"{place} is given as {', '.join(map(str, pictures)) or 'nothing'}; the model {wanted}.")
+    parts = [
+        _read(pictures[each], name, f"'{each}' of {place}", file)
+        for each, file in zip(names, spec.files, strict=True)
+    ]
+    with naming(Path(place)):
+        return replace(parts[0], source=stacked_source([part.source for part in parts]))
+
+
 def _like(picture: Image.Image | NDArray[Any], answer: Tensor, spec: ImageSpec, name: str) -> Any:
-    """Return an answer (C,H,W) in [-1,1] as a picture of the kind that was given."""
+    """Return an answer (C,H,W) in [-1,1] as a picture of the kind that was given, or several by their part."""
     with naming(Path(name)):
         if not answer.isfinite().all():
             raise DataError("the answer has values that are not finite.")
+        pieces = by_file(answer, spec)
         if isinstance(picture, Image.Image):
-            return to_pillow(answer, spec)
-    planes = _stored_like(picture.dtype, answer, spec)
-    return planes[0] if picture.ndim == 2 and len(planes) == 1 else planes.transpose(1, 2, 0)
+            made = [to_pillow(piece, file) for file, piece in pieces]
+        elif spec.parts:
+            made = [_array(as_stored(piece, file).numpy(), flat=True) for file, piece in pieces]
+        else:
+            made = [_array(_stored_like(picture.dtype, answer, spec), flat=picture.ndim == 2)]
+    return dict(zip((part.name for part in spec.parts), made, strict=True)) if spec.parts else made[0]
+
+
+def _array(planes: NDArray[Any], *, flat: bool) -> NDArray[Any]:
+    """Return (C,H,W) as (H,W,C), and one channel as (H,W) where that is wanted."""
+    return planes[0] if flat and len(planes) == 1 else planes.transpose(1, 2, 0)
 
 
 def _stored_like(dtype: np.dtype[Any], answer: Tensor, spec: ImageSpec) -> NDArray[Any]:

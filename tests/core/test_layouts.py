@@ -42,7 +42,7 @@ def listed(
 def pairs(listing: Listing, root: Path) -> list[tuple[str, ...]]:
     """Return the files of each pair, relative to the root."""
     return [
-        tuple(path.relative_to(root).as_posix() for path in (*pair.sources, *filter(None, [pair.target])))
+        tuple(path.relative_to(root).as_posix() for path in pair.files)
         for pair in listing.pairs
     ]
 
@@ -101,7 +101,7 @@ def test_splits_are_the_same_on_every_machine() -> None:
 
 
 def test_named_folders_take_the_place_of_a_and_b(tmp_path: Path) -> None:
-    sides = SideNames(("rgb", "depth"), "normals", named=True)
+    sides = SideNames(("rgb", "depth"), ("normals",), named=True)
     root = files(
         tmp_path,
         "train/rgb/1.jpg",
@@ -267,7 +267,7 @@ def test_linked_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
 def test_a_pattern_with_the_split_in_it_names_any_folders(tmp_path: Path) -> None:
     names = ("train/1.png", "trainannot/1.png", "valid/2.png", "validannot/2.png")
     root = files(tmp_path, *names)
-    sides = SideNames(("{split}",), "{split}annot", named=True)
+    sides = SideNames(("{split}",), ("{split}annot",), named=True)
     assert pairs(listed(root, sides=sides), root) == [names[:2]]
     assert pairs(listed(root, "val", sides=sides), root) == [names[2:]]
     assert listed(root, sides=sides).layout == "folders train, …, trainannot"
@@ -276,7 +276,7 @@ def test_a_pattern_with_the_split_in_it_names_any_folders(tmp_path: Path) -> Non
 def test_named_ends_tell_the_sides_of_loose_files(tmp_path: Path) -> None:
     names = ("1_rgb.png", "1_depth.png", "1_normals.png")
     root = files(tmp_path, *names)
-    sides = SideNames(("rgb", "depth"), "normals", named=True)
+    sides = SideNames(("rgb", "depth"), ("normals",), named=True)
     assert pairs(listed(root, sides=sides, splits=(1.0, 0.0, 0.0)), root) == [names]
 
 
@@ -410,7 +410,7 @@ def test_composed_and_decomposed_names_are_one(tmp_path: Path) -> None:
     a, b = (unicodedata.normalize(form, "Zürich") for form in ("NFC", "NFD"))
     root = files(tmp_path, f"train/A/{a}.png", f"train/B/{b}.png")
     (pair,) = listed(root, splits=(1.0, 0.0, 0.0)).pairs
-    assert (pair.id, pair.sources[0].stem, pair.target and pair.target.stem) == (a, a, b)
+    assert (pair.id, *(path.stem for path in pair.files)) == (a, a, b)
 
 
 def test_two_files_that_are_one_name_are_a_problem_that_shows_both(tmp_path: Path) -> None:

@@ -43,8 +43,7 @@ def test_a_list_is_read_with_its_splits(tmp_path: Path, name: str, text: str, by
     root = tmp_path if by_folder else path
     for split, stem in (("train", "1"), ("val", "2")):
         (pair,) = listed(root, split).pairs
-        assert pair.sources == (tmp_path / f"a/{stem}.png",)
-        assert pair.target == tmp_path / f"b/{stem}.png"
+        assert pair.files == (tmp_path / f"a/{stem}.png", tmp_path / f"b/{stem}.png")
         assert pair.id == f"a/{stem}"
 
 
@@ -58,9 +57,8 @@ def test_without_a_split_the_id_decides(tmp_path: Path) -> None:
 
 def test_named_columns_are_stacked(tmp_path: Path) -> None:
     path = write(tmp_path, "rgb,depth,out,split\na/1.png,b/1.png,c/1.png,train\n")
-    (pair,) = listed(path, sides=SideNames(("rgb", "depth"), "out", named=True)).pairs
-    assert pair.sources == (tmp_path / "a/1.png", tmp_path / "b/1.png")
-    assert pair.target == tmp_path / "c/1.png"
+    (pair,) = listed(path, sides=SideNames(("rgb", "depth"), ("out",), named=True)).pairs
+    assert pair.files == (tmp_path / "a/1.png", tmp_path / "b/1.png", tmp_path / "c/1.png")
 
 
 def test_a_byte_order_mark_and_spaces_do_no_harm(tmp_path: Path) -> None:

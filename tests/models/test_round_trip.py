@@ -166,7 +166,7 @@ STACK = ImageSpec(
 )
 
 
-def test_stacked_sources_come_from_a_folder_for_each(translate, tmp_path):
+def test_sides_of_several_files_come_from_a_folder_for_each_and_go_to_such(translate, tmp_path):
     for name in ("rgb", "depth"):
         (tmp_path / "in" / name).mkdir(parents=True)
     rgb = noise(20, 30, 3, dtype="uint8")
@@ -174,15 +174,69 @@ def test_stacked_sources_come_from_a_folder_for_each(translate, tmp_path):
     np.save(tmp_path / "in/depth/1.npy", np.full((20, 30), 2.5, np.float32))
     done = translate(tmp_path / "in", tmp_path / "out", STACK)
     assert done.code == 0, done.err
-    out = read_image(tmp_path / "out/1.tif")
-    assert out.shape == (4, 20, 30)
-    assert out[3].unique().tolist() == [-0.5]
-    assert out[:3].permute(1, 2, 0).numpy() == pytest.approx(rgb / 127.5 - 1, abs=1e-6)
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/*/*")) == [
+        "depth/1.tif",
+        "rgb/1.png",
+    ]
+    assert same_pixels(tmp_path / "in/rgb/1.png", tmp_path / "out/rgb/1.png")
+    assert same_pixels(tmp_path / "in/depth/1.npy", tmp_path / "out/depth/1.tif")
+    again = translate(tmp_path / "in", tmp_path / "out", STACK)
+    assert again.code == 2
+    assert "1.png and 1 more are there already" in again.err
 
     Image.fromarray(rgb).save(tmp_path / "in/rgb/2.png")
     done = translate(tmp_path / "in", tmp_path / "out", STACK)
     assert done.code == 3
     assert "2.png\n  there is no image '2' in each of rgb, depth." in done.err
+
+
+def test_parts_keep_their_classes_and_their_depth(translate, tmp_path):
+    parts = (
+        Part("seg", 4, "uint8", 0, 1, labels=True, palette=PALETTE),
+        Part("mask", 3, "uint8", 0, 1, labels=True),
+        Part("depth", 1, "uint16", 0, 4095),
+    )
+    for name in ("seg", "mask", "depth"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    classes = Image.fromarray(noise(20, 30, dtype="uint8") % 4)
+    classes.putpalette([value for colour in PALETTE for value in colour])
+    classes.save(tmp_path / "in/seg/1.png")
+    Image.fromarray(noise(20, 30, dtype="uint8") % 3).save(tmp_path / "in/mask/1.png")
+    Image.fromarray(noise(20, 30, dtype="uint16") % 4096).save(tmp_path / "in/depth/1.png")
+    stack = ImageSpec(8, 8, 8, "float32", -1, 1, parts=parts)
+    done = translate(tmp_path / "in", tmp_path / "out", stack)
+    assert done.code == 0, done.err
+    for name in ("seg", "mask", "depth"):
+        assert same_pixels(tmp_path / f"in/{name}/1.png", tmp_path / f"out/{name}/1.png")
+
+
+TWO = PairSpec(
+    ImageSpec(3, 8, 8),
+    ImageSpec(
+        3,
+        8,
+        8,
+        "float32",
+        -1,
+        1,
+        parts=(Part("grey", 1, "uint8", 0, 255), Part("../../depth", 2, "uint16", 0, 65535)),
+    ),
+)
+
+
+def test_files_of_one_answer_lie_below_folders_or_beside_each_other(identity, i2i, tmp_path):
+    model = identity(TWO.source, TWO.target)
+    Image.new("RGB", (6, 5), (7, 255, 0)).save(tmp_path / "a.png")
+    for out, expected in {
+        "out": ["out/depth/a.tif", "out/grey/a.png"],
+        "b.jpg": ["b.depth.tif", "b.grey.jpg"],
+    }.items():
+        before = {*tmp_path.rglob("*")}
+        done = i2i("translate", str(model), str(tmp_path / "a.png"), str(tmp_path / out), "--device", "cpu")
+        assert done.code == 0, done.err
+        made = sorted(path for path in {*tmp_path.rglob("*")} - before if path.is_file())
+        assert [path.relative_to(tmp_path).as_posix() for path in made] == expected
+        assert read_image(made[0]).flatten(1)[:, 0].tolist() == [65535, 0]
 
 
 def test_one_picture_does_not_stand_for_a_stack_of_them(translate, tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 from i2i import Translator, run
 from i2i.errors import DataError, RecipeError
 from i2i.images import read_image
-from i2i.kinds import Colour, ImageSpec
+from i2i.kinds import Colour, ImageSpec, Part
 
 PALETTE: tuple[Colour, ...] = ((0, 0, 0), (200, 10, 10), (10, 200, 10), (10, 10, 200))
 RNG = np.random.default_rng(0)
@@ -309,3 +309,56 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
 def test_its_name_is_at_hand_without_torch():
     code = "import sys, i2i; assert 'Translator' in dir(i2i) and 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+# --- sides of several files -------------------------------------------------------------------------
+
+
+def several(tmp_path: Path) -> ImageSpec:
+    """Return a side of a label map, grey, and two channels of 16 bits; write one of each below `in`."""
+    parts = (
+        Part("seg", 4, "uint8", 0, 1, labels=True, palette=PALETTE),
+        Part("grey", 1, "uint8", 0, 255),
+        Part("deep", 1, "uint16", 0, 4095),
+    )
+    for part in parts:
+        (tmp_path / "in" / part.name).mkdir(parents=True)
+    seg = Image.fromarray(noise(9, 12) % 4)
+    seg.putpalette([value for colour in PALETTE for value in colour])
+    seg.save(tmp_path / "in/seg/1.png")
+    Image.fromarray(noise(9, 12)).save(tmp_path / "in/grey/1.png")
+    Image.fromarray(noise(9, 12, dtype="uint16") % 4096).save(tmp_path / "in/deep/1.png")
+    return ImageSpec(6, 8, 8, "float32", -1, 1, parts=parts)
+
+
+def test_parts_come_and_go_by_name(identity, tmp_path):
+    translate = Translator(identity(several(tmp_path)), device="cpu")
+    opened = {name: Image.open(tmp_path / f"in/{name}/1.png") for name in ("seg", "grey", "deep")}
+    pictures = translate(opened)
+    assert {name: np.array(picture).tolist() for name, picture in pictures.items()} == {
+        name: np.array(picture).tolist() for name, picture in opened.items()
+    }
+    assert pictures["seg"].getpalette()[:12] == [value for colour in PALETTE for value in colour]
+    given = {name: np.array(opened[name]) for name in ("grey", "deep")}
+    given["seg"] = np.array(opened["seg"].convert("RGB"))
+    arrays = translate(given)
+    assert {name: (array.dtype.name, array.shape) for name, array in arrays.items()} == {
+        "seg": ("uint8", (9, 12)),
+        "grey": ("uint8", (9, 12)),
+        "deep": ("uint16", (9, 12)),
+    }
+    assert np.array_equal(arrays["deep"], np.array(opened["deep"]))
+    assert np.array_equal(arrays["seg"], np.array(opened["seg"]))
+
+
+def test_parts_that_do_not_fit_the_model_are_named(identity, tmp_path):
+    spec = several(tmp_path)
+    translate = Translator(identity(spec), device="cpu")
+    grey = np.zeros((9, 12), np.uint8)
+    with pytest.raises(DataError, match="the picture is given as grey; the model takes seg, grey, deep"):
+        translate({"grey": grey})
+    black = np.zeros((9, 12, 3), np.uint8)
+    with pytest.raises(DataError, match="different sizes: 12x9, 12x9, 12x5"):
+        translate({"seg": black, "grey": grey, "deep": np.zeros((5, 12), np.uint16)})
+    with pytest.raises(DataError, match="the model takes one picture"):
+        Translator(identity(ImageSpec(3, 8, 8)), device="cpu")({"a": black})

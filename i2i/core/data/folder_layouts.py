@@ -18,7 +18,7 @@ from i2i.images import entries
 from i2i.kinds import Split
 
 Folders = tuple[Path, ...]
-"""The folders of the sources and of the target; one alone holds both sides."""
+"""The folders of the sources and of the targets; one alone holds both sides."""
 
 PATTERNS = ("{split}{side}", "{split}_{side}", "{split}-{side}", "{split}/{side}", "{side}/{split}")
 """Where the folder of a side can be."""
@@ -75,10 +75,12 @@ def find(root: Path, sides: SideNames) -> tuple[list[Layout], list[str]]:
     tree = Tree(root)
     found: list[Layout] = []
     partial: list[str] = []
+    targets = len(sides.targets)
     for names in [sides.names] if sides.named else WORDS:
         explicit = any(SPLIT in name for name in names)
         patterns = ("{side}",) if explicit else PATTERNS
-        by_split = [layout for pattern in patterns if (layout := _by_split(tree, pattern, names, partial))]
+        tried = (_by_split(tree, pattern, names, targets, partial) for pattern in patterns)
+        by_split = [layout for layout in tried if layout]
         found += by_split
         if not explicit and not any(layout.place.startswith(f"{names[0]}/") for layout in by_split):
             found += _whole(tree, names, partial)
@@ -116,7 +118,9 @@ class Tree:
         return [place / name for name in same]
 
 
-def _by_split(tree: Tree, pattern: str, names: Sequence[str], partial: list[str]) -> Layout | None:
+def _by_split(
+    tree: Tree, pattern: str, names: Sequence[str], targets: int, partial: list[str]
+) -> Layout | None:
     """Return the layout that a pattern describes, if at least one split has a folder for each side."""
     splits: dict[Split, Folders] = {}
     lacking: dict[Split, Lacking] = {}
@@ -144,7 +148,7 @@ def _by_split(tree: Tree, pattern: str, names: Sequence[str], partial: list[str]
     first, last = (pattern.replace("{side}", name) for name in (names[0], names[-1]))
     return Layout(
         f"folders {first.replace(SPLIT, 'train')}, …, {last.replace(SPLIT, 'train')}",
-        key_of([pattern.replace("{side}", name) for name in names]),
+        key_of([pattern.replace("{side}", name) for name in names], targets),
         lambda folders: pair_folders(folders, names),
         f"{first}, …, {last}",
         splits,
@@ -165,8 +169,12 @@ def _whole(tree: Tree, names: Sequence[str], partial: list[str]) -> list[Layout]
     return [Layout(title, "", lambda folders: pair_folders(folders, names), whole=there)]
 
 
-def key_of(names: Sequence[str]) -> str:
-    """Return what a recipe says to have the folders of these names, with {split} for the split's."""
+def key_of(names: Sequence[str], targets: int = 1) -> str:
+    """Return what a recipe says to have the folders of these names, with {split} for the split's.
+
+    The last ones are those of so many `targets`.
+    """
     quoted = [f'"{name}"' for name in names]
-    sources = quoted[0] if len(quoted) == 2 else f"[{', '.join(quoted[:-1])}]"
-    return f"source = {sources}, target = {quoted[-1]}"
+    sides = quoted[:-targets], quoted[-targets:]
+    source, target = (side[0] if len(side) == 1 else f"[{', '.join(side)}]" for side in sides)
+    return f"source = {source}, target = {target}"

@@ -92,7 +92,7 @@ def read(path: Path, split: Split, *, sides: SideNames, by_name: ByName) -> List
         if problem:
             problems.append(Problem(problem, file=str(path), line=line))
         else:
-            pairs[identity] = line, PairFiles(identity, tuple(files[:-1]), files[-1])
+            pairs[identity] = line, PairFiles(identity, tuple(files))
     if not any(counts.values()) and not problems:
         raise DataError(Problem("the manifest has no rows.", file=str(path)))
     if not counts[split]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Channels = Literal[1, 3, 4]
+Classes = Count | tuple[Colour, ...]
 Index = Annotated[int, Ge(0), Le(65535)]
 
 
@@ -54,21 +56,26 @@ class PairedImages:
         layout: how the two sides are told apart where that is not certain: by "folders", "side-by-side" in
             each image, or by "name-endings".
         source: the source's folder, end of name or column where it is not A; `{split}` in it stands for
-            train, val and test, as in "{split}_images"; several are stacked to one input.
-        target: the same for the target where it is not B.
+            train, val and test, as in "{split}_images". Several are stacked to one input, each a part of it
+            under its name without {split}; what is said of sources below may then be said by name, like
+            source_labels.seg = 35.
+        target: the same for the target where it is not B; of several each is written to a file of its own.
         splits: shares of train, val and test where no folder says which pairs are for what; a pair's name
             decides, so that more pairs move none to another split.
         group: a regular expression that finds in a pair's name whom or what it shows, like "^([a-z0-9]+)_":
             pairs with the same first group, or the same match, fall into one split where names decide; a name
             without a match is alone.
-        source_labels: the source is a map of so many classes, stored as indices, or of these colours.
+        source_labels: the source is a map of so many classes, stored as indices, or of these colours. Of
+            several sources the ones that are, by name.
         target_labels: the same for the target.
         source_range: the stored values that become -1 and 1 where they are not all that the integers can
             hold; floating-point images need it. By name for several sources.
         target_range: the same for the target.
-        source_channels: turn images of other kinds into grey, RGB or RGBA, where nothing is lost by that.
+        source_channels: turn images of other kinds into grey, RGB or RGBA, where nothing is lost by that. By
+            name for several sources.
         target_channels: the same for the target.
-        nodata: a stored value that stands for no data, or "nan": it becomes the lowest of the range.
+        nodata: a stored value that stands for no data, or "nan": it becomes the lowest of the range. By name
+            where a side has several files.
         clamp: cut off values outside of the range, instead of refusing their file.
         void: an index in label maps that stands for no class: it becomes the last of them.
     """
@@ -82,16 +89,16 @@ class PairedImages:
         size: Count | tuple[Count, Count] | None = None,
         layout: Way | None = None,
         source: str | tuple[str, ...] | None = None,
-        target: str | None = None,
+        target: str | tuple[str, ...] | None = None,
         splits: Shares = (0.8, 0.1, 0.1),
         group: re.Pattern[str] | None = None,
-        source_labels: Count | tuple[Colour, ...] | None = None,
-        target_labels: Count | tuple[Colour, ...] | None = None,
+        source_labels: Classes | dict[str, Classes] | None = None,
+        target_labels: Classes | dict[str, Classes] | None = None,
         source_range: Span | dict[str, Span] | None = None,
-        target_range: Span | None = None,
-        source_channels: Channels | None = None,
-        target_channels: Channels | None = None,
-        nodata: NoData | None = None,
+        target_range: Span | dict[str, Span] | None = None,
+        source_channels: Channels | dict[str, Channels] | None = None,
+        target_channels: Channels | dict[str, Channels] | None = None,
+        nodata: NoData | dict[str, NoData] | None = None,
         clamp: bool = False,
         void: Index | None = None,
     ) -> None:
@@ -99,16 +106,35 @@ class PairedImages:
         if group is not None:
             group = re.compile(group)
             check_group(group)
-        if void is not None and not any(isinstance(n, int) for n in (source_labels, target_labels)):
-            raise ValueError("'void' is an index of label maps: say with 'source_labels' or 'target_labels'")
         names = _side_names(source, target, direction, layout)
+        parts = part_names(names.names)
+        if isinstance(nodata, dict) and nodata.keys() - set(parts):
+            strange = ", ".join(sorted(nodata.keys() - set(parts)))
+            raise ValueError(f"'nodata' names {strange}; there are {', '.join(parts)}")
         height_width = (size, size) if isinstance(size, int) else size
-        self._source = SideFormat(
-            "source", names.sources, source_labels, source_range, source_channels, void, nodata, clamp
+        self._source = SideFormat.of(
+            "source",
+            parts[: len(names.sources)],
+            labels=source_labels,
+            span=source_range,
+            channels=source_channels,
+            void=void,
+            nodata=nodata,
+            clamp=clamp,
         )
-        self._target = SideFormat(
-            "target", (names.target,), target_labels, target_range, target_channels, void, nodata, clamp
+        self._target = SideFormat.of(
+            "target",
+            parts[len(names.sources) :],
+            labels=target_labels,
+            span=target_range,
+            channels=target_channels,
+            void=void,
+            nodata=nodata,
+            clamp=clamp,
         )
+        if void is not None and not (self._source.by_index or self._target.by_index):
+            raise ValueError("'void' is an index of label maps: say with 'source_labels' or 'target_labels'")
+        self._sources = len(names.sources)
         self._swapped = direction == "b-to-a"
         listing = list_pairs(
             root.expanduser(),
@@ -118,6 +144,7 @@ class PairedImages:
             way=layout,
             size=height_width,
         )
+        self._nan = nodata == "nan"
         self.layout = listing.layout
         self.problems = listing.problems
         self.notes = listing.notes
@@ -146,31 +173,29 @@ class PairedImages:
     @property
     def file_sizes(self) -> list[tuple[int, ...]]:
         """The sizes of each pair's files in bytes; -1 for one that cannot be asked."""
-        return [tuple(map(_size, (*p.sources, *filter(None, [p.target])))) for p in self._pairs]
+        return [tuple(map(_size, pair.files)) for pair in self._pairs]
 
     def _files(self, pair: PairFiles) -> tuple[list[Path], list[Path]]:
         """Return the files of the source and those of the target; a file that holds both is in each."""
-        if pair.target is None:
-            return [pair.sources[0]], [pair.sources[0]]
-        a, b = list(pair.sources), [pair.target]
+        files = list(pair.files)
+        if len(files) == 1:
+            return files, files
+        a, b = files[: self._sources], files[self._sources :]
         return (b, a) if self._swapped else (a, b)
 
     def _images(self, pair: PairFiles) -> tuple[list[Tensor], list[Tensor]]:
         """Return the decoded images of the source and those of the target, of the channels asked for."""
         files = self._files(pair)
-        if pair.target is None:
-            a, b = self._halves(pair.sources[0])
+        if len(pair.files) == 1:
+            a, b = self._halves(pair.files[0])
             sources, targets = ([b], [a]) if self._swapped else ([a], [b])
         else:
             sources, targets = self._source.read(files[0]), self._target.read(files[1])
-        return (
-            [self._source.wanted(*each) for each in zip(sources, files[0], strict=True)],
-            [self._target.wanted(*each) for each in zip(targets, files[1], strict=True)],
-        )
+        return self._source.wanted(sources, files[0]), self._target.wanted(targets, files[1])
 
     def _halves(self, path: Path) -> tuple[Tensor, Tensor]:
         """Return the left and the right half of an image."""
-        image = read_image(path, nan=self._source.nodata == "nan")
+        image = read_image(path, nan=self._nan)
         width = image.shape[2]
         if width % 2:
             message = f"an image {width} pixels wide cannot be cut into a left and a right half."
@@ -211,7 +236,10 @@ class PairedImages:
 
 
 def _side_names(
-    source: str | tuple[str, ...] | None, target: str | None, direction: str, layout: Way | None
+    source: str | tuple[str, ...] | None,
+    target: str | tuple[str, ...] | None,
+    direction: str,
+    layout: Way | None,
 ) -> SideNames:
     """Return where the sides are; raise ValueError for names that leave something open."""
     if source is None and target is None:
@@ -220,14 +248,24 @@ def _side_names(
         raise ValueError("'source' and 'target' are given together: the folders or columns of each side")
     if direction == "b-to-a":
         raise ValueError("'direction' is about A and B; change places of 'source' and 'target' instead")
-    sources = (source,) if isinstance(source, str) else source
-    if not sources or len({*sources, target}) != len(sources) + 1:
+    sources, targets = ((side,) if isinstance(side, str) else tuple(side) for side in (source, target))
+    names = (*sources, *targets)
+    if not sources or not targets or len({*names}) != len(names):
         raise ValueError("'source' and 'target' name different folders or columns, each once")
-    if len({SPLIT in name for name in (*sources, target)}) > 1:
+    if len({SPLIT in name for name in names}) > 1:
         raise ValueError(f"'source' and 'target' have {SPLIT} in each of their names, or in none")
     if layout == "side-by-side":
         raise ValueError("'source' and 'target' name no halves of an image; leave out them or 'layout'")
-    return SideNames(sources, target, named=True)
+    return SideNames(sources, targets, named=True)
+
+
+def part_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return what files of these folders or columns are called: their names without what stands for a split.
+
+    Where two would be called alike, or one would have no name, all keep their own.
+    """
+    short = tuple("/".join(filter(None, name.replace(SPLIT, "").split("/"))).strip("_-. ") for name in names)
+    return short if all(short) and len({*short}) == len(short) else tuple(names)
 
 
 def _size(path: Path) -> int:

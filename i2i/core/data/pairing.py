@@ -41,7 +41,7 @@ class Paired:
 
 
 def pair_folders(folders: Sequence[Path], words: Sequence[str]) -> Paired:
-    """Pair the images below one folder for each side, the target's last; `words` are the sides' names.
+    """Pair the images below one folder for each file of a pair; `words` are the names of these.
 
     Raises DataError where a folder has no image, and where no name at all is in all of them.
     """
@@ -63,7 +63,7 @@ def pair_folders(folders: Sequence[Path], words: Sequence[str]) -> Paired:
     for stem in found[0] if stems == found[0].keys() else sorted(stems, key=natural):
         files = [folder / names[stem] for folder, names in zip(folders, found, strict=True) if stem in names]
         if len(files) == len(folders):
-            pairs[stem] = PairFiles(stem, tuple(files[:-1]), files[-1])
+            pairs[stem] = PairFiles(stem, tuple(files))
         else:
             lacking = [str(f) for f, names in zip(folders, found, strict=True) if stem not in names]
             message = f"there is no image '{stem}' in {' nor in '.join(lacking)}."
@@ -77,12 +77,12 @@ def whole_images(folder: Path, images: Images) -> Paired:
     """Return each of the images in a folder as a pair of its own that holds both sides."""
     if not images.files and not images.problems:
         raise no_images(folder)
-    pairs = {stem: PairFiles(stem, (folder / name,), None) for stem, name in images.files.items()}
+    pairs = {stem: PairFiles(stem, (folder / name,)) for stem, name in images.files.items()}
     return Paired(pairs, images.problems, images.others)
 
 
 def pair_by_ends(folder: Path, words: Sequence[str], images: Images) -> Paired:
-    """Pair the images in one folder by the `words` that end (or begin) their names, the target's last."""
+    """Pair the images in one folder by the `words` that end (or begin) their names."""
     if not images.files and not images.problems:
         raise no_images(folder)
     sides: dict[str, dict[str, str]] = {}
@@ -106,8 +106,7 @@ def pair_by_ends(folder: Path, words: Sequence[str], images: Images) -> Paired:
             hint = "the files of a pair have one name, but for its end"
             problems[stem] = Problem(message, file=str(folder / next(iter(names.values()))), hint=hint)
         else:
-            files = [folder / names[word] for word in words]
-            pairs[stem] = PairFiles(stem, tuple(files[:-1]), files[-1])
+            pairs[stem] = PairFiles(stem, tuple(folder / names[word] for word in words))
     return Paired(pairs, problems, images.others)
 
 

@@ -17,25 +17,24 @@ Way = Literal["folders", "side-by-side", "name-endings"]
 
 @dataclass(frozen=True)
 class SideNames:
-    """The folders, the ends of names, or the columns of a manifest, that tell the sources and the target."""
+    """The folders, the ends of names, or the columns of a manifest, that tell the files of both sides."""
 
     sources: tuple[str, ...] = ("A",)
-    target: str = "B"
+    targets: tuple[str, ...] = ("B",)
     named: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them, the target last."""
-        return (*self.sources, self.target)
+        """All of them, the targets last."""
+        return (*self.sources, *self.targets)
 
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The files of one pair; without a target the one source holds both sides, left and right."""
+    """The files of one pair, one for each name of `SideNames`; a single one holds both sides, left and right."""
 
     id: str
-    sources: tuple[Path, ...]
-    target: Path | None
+    files: tuple[Path, ...]
 
 
 @dataclass(frozen=True)

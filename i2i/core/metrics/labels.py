@@ -15,7 +15,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from i2i.errors import DataError
-from i2i.images import as_saved, normalise, resize
+from i2i.images import as_saved, normalise, resize_side
 from i2i.kinds import Colour, ImageSpec, Side
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ Share = Annotated[float, Ge(0), Le(1)]
 class Labels:
     """Turns one side of pairs as metrics see them, (N,C,H,W) in [0,1], into class numbers (N,H,W).
 
-    `classes` says how many classes there are; `DOUBTFUL` pixels of a picture are of none.
+    `classes` says how many classes there are; `DOUBTFUL` pixels of a picture are of none. Of a side of
+    several files the one that is a label map is read.
 
     Args:
         side: which one, for people.
@@ -68,6 +69,13 @@ class Labels:
         self._side, self._metric = side, metric
         self._tolerance, self._most_doubtful = tolerance, most_doubtful
         self._palette: Tensor | None = None
+        self._channels = slice(None)
+        if maps := [part for part in spec.parts if part.one_hot]:
+            if len(maps) > 1:
+                several = ", ".join(part.name for part in maps)
+                raise DataError(f"{metric} reads one label map off the {side} side, which has {several}")
+            self._channels = spec.channels_of(maps[0].name)
+            spec = spec.part(maps[0].name)
         self.classes = spec.channels
         if spec.one_hot:
             return
@@ -102,7 +110,7 @@ class Labels:
     def _nearest(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return each pixel's distance to the nearest label colour in levels, and its class, (N,H,W) each."""
         if self._palette is None:
-            classes = image.argmax(dim=1)
+            classes = image[:, self._channels].argmax(dim=1)
             return torch.zeros_like(classes), classes
         pixels = (image * 255).round().permute(0, 2, 3, 1)
         distances = [(pixels - colour).square().sum(dim=-1) for colour in self._palette.to(image.device)]
@@ -144,5 +152,5 @@ def spread(data: Data, most: int) -> Iterator[Any]:
 
 def as_metrics_see(stored: Tensor, spec: ImageSpec) -> Tensor:
     """Return an image of a data set (C,H,W) as metrics see it: (1,C,h,w) in [0,1], of the size of `spec`."""
-    image = resize(normalise(stored, spec), spec.size, labels=spec.labels)
+    image = resize_side(normalise(stored, spec), spec.size, spec)
     return as_saved(image[None], spec)

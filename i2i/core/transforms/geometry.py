@@ -11,13 +11,13 @@ from annotated_types import Ge, Le
 
 from i2i.errors import RecipeError
 from i2i.images import Interpolation
-from i2i.images import resize as resize_image
+from i2i.images import resize_side
 from i2i.slot_keys import Count
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from i2i.kinds import Pair
+    from i2i.kinds import ImageSpec, Pair
 
 Probability = Annotated[float, Ge(0), Le(1)]
 Size = tuple[int, int]
@@ -50,13 +50,13 @@ class Jitter:
             )
         window = _window(self.resize, size, rng)
 
-        def cut(image: Tensor, labels: bool) -> Tensor:
-            return window(resize_image(image, self.resize, labels=labels, interpolation=self.interpolation))
+        def cut(image: Tensor, spec: ImageSpec) -> Tensor:
+            return window(resize_side(image, self.resize, spec, interpolation=self.interpolation))
 
         return replace(
             pair,
-            source=cut(pair.source, pair.spec.source.labels),
-            target=cut(pair.target, pair.spec.target.labels),
+            source=cut(pair.source, pair.spec.source),
+            target=cut(pair.target, pair.spec.target),
         )
 
 
@@ -87,8 +87,8 @@ class Crop:
             beside = _window(source_whole, wanted, rng)
         return replace(
             pair,
-            source=beside(resize_image(pair.source, source_whole, labels=pair.spec.source.labels)),
-            target=window(resize_image(pair.target, whole, labels=pair.spec.target.labels)),
+            source=beside(resize_side(pair.source, source_whole, pair.spec.source)),
+            target=window(resize_side(pair.target, whole, pair.spec.target)),
         )
 
 

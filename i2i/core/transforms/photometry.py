@@ -1,6 +1,6 @@
 """Transforms that change values where they are: on the source, unless the recipe asks for the target.
 
-Label maps are left alone, and so is transparency, the fourth of four channels. Of a source that is
+Label maps are left alone, and so is transparency, the fourth of four channels. Of a side that is
 stacked from several files each is changed as a picture of its own. Values stay in [-1,1].
 """
 
@@ -16,6 +16,7 @@ from annotated_types import Ge, Gt, Le
 from torch.nn import functional as F
 
 from i2i.core.transforms.geometry import Probability, Size
+from i2i.images import by_file
 from i2i.kinds import Side
 
 if TYPE_CHECKING:
@@ -134,15 +135,16 @@ def _changed(pair: Pair, on: Sides, change: Callable[[Tensor], Tensor]) -> Pair:
 
 
 def _pictures(image: Tensor, spec: ImageSpec, change: Callable[[Tensor], Tensor]) -> Tensor:
+    def changed(picture: Tensor, file: ImageSpec) -> Tensor:
+        if file.labels:
+            return picture
+        if picture.shape[0] == 4:
+            return torch.cat([change(picture[:3]), picture[3:]])
+        return change(picture)
+
     if spec.labels:
         return image
-    counts = [part.channels for part in spec.parts] or [image.shape[0]]
-    pictures = torch.split(image, counts)
-    changed = [
-        torch.cat([change(picture[:3]), picture[3:]]) if picture.shape[0] == 4 else change(picture)
-        for picture in pictures
-    ]
-    return torch.cat(changed).clamp(-1, 1)
+    return torch.cat([changed(picture, file) for file, picture in by_file(image, spec)]).clamp(-1, 1)
 
 
 def _turn_hue(light: Tensor, turn: float) -> Tensor:

@@ -21,7 +21,7 @@ from kornia.enhance import (
 )
 from kornia.filters import gaussian_blur2d
 
-from i2i.images import resize
+from i2i.images import by_file, resize_side
 from i2i.kinds import Side
 from i2i_kornia.images import unit
 from i2i_kornia.warp import Outside, Size, affine_places, elastic_shifts, sample
@@ -152,12 +152,16 @@ def recoloured(light: Tensor, *, brightness: float, contrast: float, saturation:
 
 def _sampled(pair: Pair, places: Tensor, outside: Outside) -> Pair:
     """Take both sides from the same places, at the target's size."""
-    labels = pair.spec.source.labels
-    source = resize(pair.source, _size(pair.target), labels=labels)
+    source = resize_side(pair.source, _size(pair.target), pair.spec.source)
+
+    def moved(image: Tensor, spec: ImageSpec) -> Tensor:
+        files = by_file(image, spec)
+        return torch.cat([sample(one, places, labels=file.labels, outside=outside) for file, one in files])
+
     return replace(
         pair,
-        source=sample(source, places, labels=labels, outside=outside),
-        target=sample(pair.target, places, labels=pair.spec.target.labels, outside=outside),
+        source=moved(source, pair.spec.source),
+        target=moved(pair.target, pair.spec.target),
     )
 
 
@@ -174,11 +178,11 @@ def _changed(pair: Pair, on: tuple[Side, ...], change: Callable[[Tensor], Tensor
 
 
 def _pictures(image: Tensor, spec: ImageSpec, change: Callable[[Tensor], Tensor]) -> Tensor:
+    def changed(picture: Tensor, file: ImageSpec) -> Tensor:
+        if file.labels:
+            return picture
+        return torch.cat([change(picture[:3]), picture[3:]]) if len(picture) == 4 else change(picture)
+
     if spec.labels:
         return image
-    pictures = torch.split(image, [part.channels for part in spec.parts] or [len(image)])
-    changed = [
-        torch.cat([change(picture[:3]), picture[3:]]) if len(picture) == 4 else change(picture)
-        for picture in pictures
-    ]
-    return torch.cat(changed).clamp(-1, 1)
+    return torch.cat([changed(picture, file) for file, picture in by_file(image, spec)]).clamp(-1, 1)
