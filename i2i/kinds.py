@@ -4,11 +4,14 @@ A factory is a class or a function. Its keyword parameters, all annotated, are t
 in a recipe; `injected` names are given by the engine; slot keys (`use`, and the fields of the kind's
 settings) belong to the engine. Everything here is plain data and protocols: no torch at import.
 
-Three injected names need words. `fetch` says whether a component that starts from published weights may get
+Four injected names need words. `fetch` says whether a component that starts from published weights may get
 them now: it is False where only shapes are asked for, and where a checkpoint or a model file is about to
 replace all weights, so that neither needs a network. `condition_channels` is how many of a discriminator's
 `in_channels` are the condition, which comes first. `augmentation` is what a method shows its discriminators
 images through (`i2i.augmentation.Augmentation`); one that doesn't ask for it takes no transform at "judging".
+`spec` is the `PairSpec` of the pairs that are trained on, in a model file that of its own training; a
+generator's has what it reads as the source and what it writes as the target. A component that these do not
+fit says so in a ValueError of its factory.
 """
 
 from __future__ import annotations

@@ -96,8 +96,9 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
     roles = method_slots(recipe)
     of_kind = _generator_channels if slot.kind == "generator" else judge_channels
     channels = of_kind(roles, slot, spec)
+    seen = spec.seen_by(roles.generators[slot.name]) if slot.kind == "generator" else spec
     begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
-    module = make(recipe, slot, fetch=begins, **channels)
+    module = make(recipe, slot, fetch=begins, spec=seen, **channels)
     if not isinstance(module, nn.Module):
         raise RecipeError(slot.problem(f"{slot.entry.ref} did not return an nn.Module"))
     with seeded(recipe.seed, slot.path, "init"), _errors_placed(slot):
@@ -134,12 +135,12 @@ def judge_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, 
     return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
 
 
-def build_losses(recipe: Recipe, device: str) -> Losses:
-    """Build the losses; one that is a module moves to `device` and is never trained."""
+def build_losses(recipe: Recipe, device: str, spec: PairSpec) -> Losses:
+    """Build the losses for data of `spec`; one that is a module moves to `device` and is never trained."""
     names = frozenset(slot.name for slot in recipe.section("discriminators"))
     terms = []
     for slot in recipe.section("losses"):
-        loss = make(recipe, slot, fetch=True)  # its weights are in no checkpoint
+        loss = make(recipe, slot, fetch=True, spec=spec)  # its weights are in no checkpoint
         if isinstance(loss, nn.Module):
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names
@@ -179,23 +180,23 @@ def build_schedules(
     return schedules
 
 
-def build_transforms(recipe: Recipe, *, at: Place) -> dict[str, Transform]:
-    """Build the transforms that are applied at one place, by name, in the recipe's order."""
+def build_transforms(recipe: Recipe, *, at: Place, spec: PairSpec) -> dict[str, Transform]:
+    """Build the transforms that are applied at one place to pairs of `spec`, in the recipe's order."""
     chosen = (slot for slot in recipe.section("transforms") if slot.settings.at == at)
-    return {slot.name: Named(make(recipe, slot), Suspect.of(slot)) for slot in chosen}
+    return {slot.name: Named(make(recipe, slot, spec=spec), Suspect.of(slot)) for slot in chosen}
 
 
-def build_metrics(recipe: Recipe) -> dict[str, Metric]:
-    """Build the metrics, by name, in the recipe's order."""
-    return {slot.name: make(recipe, slot) for slot in recipe.section("metrics")}
+def build_metrics(recipe: Recipe, spec: PairSpec) -> dict[str, Metric]:
+    """Build the metrics of data of `spec`, by name, in the recipe's order."""
+    return {slot.name: make(recipe, slot, spec=spec) for slot in recipe.section("metrics")}
 
 
-def build_callbacks(recipe: Recipe) -> dict[str, Callback]:
-    """Build the callbacks, by name, in the recipe's order.
+def build_callbacks(recipe: Recipe, spec: PairSpec) -> dict[str, Callback]:
+    """Build the callbacks of a run on data of `spec`, by name, in the recipe's order.
 
     Raises PluginError for one with none of the events: nobody would ever call it.
     """
-    built = {slot.name: make(recipe, slot) for slot in recipe.section("callbacks")}
+    built = {slot.name: make(recipe, slot, spec=spec) for slot in recipe.section("callbacks")}
     for slot in recipe.section("callbacks"):
         if not any(hasattr(built[slot.name], event) for event in CALLBACK_EVENTS):
             events = ", ".join(CALLBACK_EVENTS)

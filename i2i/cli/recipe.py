@@ -190,9 +190,13 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     from i2i.building.probe import probe
     from i2i.data.opening import spec_of
 
-    facts = probe(recipe, spec_of(recipe))
-    for slot in (*recipe.section("losses"), *recipe.section("transforms")):
-        make(recipe, slot, fetch=False)
+    spec = spec_of(recipe)
+    facts = probe(recipe, spec)
+    # Metrics and callbacks may take long to build: only those that could refuse the data are.
+    fitted = (slot for name in ("metrics", "callbacks") for slot in recipe.section(name))
+    asking = [slot for slot in fitted if "spec" in slot.injected]
+    for slot in (*recipe.section("losses"), *recipe.section("transforms"), *asking):
+        make(recipe, slot, fetch=False, spec=spec)
     return facts
 
 
