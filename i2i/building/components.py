@@ -30,7 +30,7 @@ from i2i.kinds import (
     Schedule,
     Transform,
 )
-from i2i.networks import Judge, Losses, LossTerm, Networks
+from i2i.networks import CALLS, GIVEN, Judge, Losses, LossTerm, Networks, asked_of
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.seeds import seeded
 from i2i.slot_keys import Place
@@ -139,14 +139,29 @@ def build_losses(recipe: Recipe, device: str, spec: PairSpec) -> Losses:
     """Build the losses for data of `spec`; one that is a module moves to `device` and is never trained."""
     names = frozenset(slot.name for slot in recipe.section("discriminators"))
     terms = []
+    factors: dict[str, float] = {}
     for slot in recipe.section("losses"):
-        loss = make(recipe, slot, fetch=True, spec=spec)  # its weights are in no checkpoint
+        loss = build_loss(recipe, slot, spec, fetch=True)  # its weights are in no checkpoint
         if isinstance(loss, nn.Module):
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names
         every = getattr(slot.settings, "every", 1)
-        terms.append(LossTerm(slot.name, slot.entry.kind, loss, slot.settings.weight, on, every))
-    return Losses(tuple(terms))
+        terms.append(LossTerm(slot.name, slot.entry.kind, loss, slot.settings.weight, on, every, factors))
+    return Losses(tuple(terms), factors)
+
+
+def build_loss(recipe: Recipe, slot: Slot, spec: PairSpec, *, fetch: bool) -> Any:
+    """Build one loss; RecipeError where its calls need what losses are not given."""
+    loss = make(recipe, slot, fetch=fetch, spec=spec)
+    for call, count in CALLS[slot.kind].items():
+        with _errors_placed(slot):
+            asked = asked_of(loss, call, count)
+        for name, needed in asked.items():
+            if needed and name not in GIVEN:
+                where = f"its {call}()" if call else "its call"
+                message = f"{slot.entry.ref}: {where} asks for '{name}', and losses are given"
+                raise RecipeError(slot.problem(f"{message} {', '.join(GIVEN)}"))
+    return loss
 
 
 def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.optim.Optimizer]:
@@ -167,9 +182,10 @@ def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.opti
 def build_schedules(
     recipe: Recipe, networks: Networks, *, total_steps: int, steps_per_epoch: int
 ) -> dict[str, Schedule]:
-    """Build a schedule for each network that has one, by the network's path."""
+    """Build a schedule for each network and each loss that has one, by its path."""
     given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
-    slots = {path: recipe.slot_for("schedules", path) for path, _ in networks.modules()}
+    paths = [*(path for path, _ in networks.modules()), *(loss.path for loss in recipe.section("losses"))]
+    slots = {path: recipe.slot_for("schedules", path) for path in paths}
     schedules = {path: make(recipe, slot, **given) for path, slot in slots.items() if slot is not None}
     for path, schedule in schedules.items():
         slot, factor = slots[path], schedule(0)

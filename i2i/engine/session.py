@@ -163,6 +163,9 @@ class Session:
         """Take one step on `batches`, which are on the device; return what was logged, still there."""
         for path, schedule in self.schedules.items():
             factor = schedule(self.step)
+            if path.startswith("losses."):
+                self.losses.factors[path.removeprefix("losses.")] = float(factor)
+                continue
             for group, rate in zip(self.optimizers[path].param_groups, self._base_rates[path], strict=True):
                 group["lr"] = rate * factor
         self.run.begin(self.step, self.epoch, ids=[name for batch in batches for name in batch.ids])
