@@ -11,6 +11,12 @@ replace all weights, so that neither needs a network. `condition_channels` is ho
 images through (`i2i.augmentation.Augmentation`); one that doesn't ask for it takes no transform at "judging".
 `feature_channels`, a tuple of int, are the channels of each tensor that `features(image)` gives, of the
 network which a network's slot is `on`.
+`spec` is the `PairSpec` of the pairs that are trained on, in a model file that of its own training; a
+generator's has what it reads as the source and what it writes as the target. A component that these do not
+fit says so in a ValueError of its factory.
+
+The call of a loss may ask for more than the tensors of its kind, by keyword: `source`, the sources of the
+batch; `batch`, the `Batch` itself; `step`, the number of the step, from 0.
 """
 
 from __future__ import annotations
@@ -271,7 +277,7 @@ class OptimizerFactory(Protocol):
 
 
 class Schedule(Protocol):
-    """The factor on the learning rate at a step, counted from 0.
+    """The factor at a step, counted from 0: on the learning rate of networks, or on the weight of a loss.
 
     Optional: `observe(metrics)` after each validation, then with `state_dict` and `load_state_dict`;
     and `watches`, the figure that it cannot do without, which the engine looks for before the run.

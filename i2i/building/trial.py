@@ -20,17 +20,19 @@ def try_method(recipe: Recipe, spec: PairSpec) -> None:
 
     Raises RecipeError, placed at the method, for what it refuses, PluginError where it fails.
     """
-    losses = build_losses(recipe, "cpu", fetch=False)
-    augmentation = Augmentation(build_transforms(recipe, at="judging"), spec)
+    losses = build_losses(recipe, "cpu", spec, fetch=False)
+    augmentation = Augmentation(build_transforms(recipe, at="judging", spec=spec), spec)
     with torch.device("meta"):
         networks = build_networks(recipe, spec, start=False)
     try:
-        _build(recipe, networks, losses, augmentation)
+        _build(recipe, spec, networks, losses, augmentation)
     except PluginError:
-        _build(recipe, build_networks(recipe, spec, start=False), losses, augmentation)
+        _build(recipe, spec, build_networks(recipe, spec, start=False), losses, augmentation)
 
 
-def _build(recipe: Recipe, networks: Networks, losses: Losses, augmentation: Augmentation) -> None:
+def _build(
+    recipe: Recipe, spec: PairSpec, networks: Networks, losses: Losses, augmentation: Augmentation
+) -> None:
     for _, network in networks.modules():
         network.train()
-    make(recipe, recipe.method, networks=networks, losses=losses, augmentation=augmentation)
+    make(recipe, recipe.method, networks=networks, losses=losses, augmentation=augmentation, spec=spec)

@@ -130,7 +130,8 @@ def evaluate_trained(
     recipe = trained.recipe
     settings = recipe.data.settings
     runtime = resolve(device, "fp32")
-    metrics = components.build_metrics(recipe)
+    spec, _ = trained.header.generator(path=trained.path)
+    metrics = components.build_metrics(recipe, spec)
     if not metrics:
         raise RecipeError(f"there is no metric to score {trained.path} with: add one, like --metric mae.")
     directions(metrics)  # refused before anything is opened

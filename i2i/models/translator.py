@@ -206,7 +206,9 @@ def _read_parts(pictures: Mapping[str, Any], name: str | None, place: str, spec:
     names = [part.name for part in spec.parts]
     if pictures.keys() != set(names):
         wanted = f"takes {', '.join(names)}" if names else "takes one picture"
-        raise DataError(f"{place} is given as {', '.join(map(str, pictures)) or 'nothing'}; the model {wanted}.")
+        raise DataError(
+            f"{place} is given as {', '.join(map(str, pictures)) or 'nothing'}; the model {wanted}."
+        )
     parts = [
         _read(pictures[each], name, f"'{each}' of {place}", file)
         for each, file in zip(names, spec.files, strict=True)

@@ -12,7 +12,7 @@ import torch
 
 from i2i.core.data.paired_images import Channels
 from i2i.core.data.records import SideNames
-from i2i.core.data.sides import SideFormat, Span
+from i2i.core.data.sides import FileFormat, Span
 from i2i.core.data.splits import Shares, check_shares
 from i2i.core.data.two_folders import Picture, list_sides
 from i2i.core.data.usual import most_frequent, places
@@ -68,8 +68,8 @@ class UnpairedImages:
         check_shares(splits)
         names = _side_names(root, source, target, direction)
         self._formats = (
-            SideFormat("source", names.names[:1], span=source_range, channels=source_channels),
-            SideFormat("target", names.names[1:], span=target_range, channels=target_channels),
+            FileFormat("source", span=source_range, channels=source_channels),
+            FileFormat("target", span=target_range, channels=target_channels),
         )
         listing = list_sides((root or Path()).expanduser(), split, sides=names, shares=splits)
         self.layout, self.problems = listing.layout, listing.problems
@@ -113,8 +113,8 @@ class UnpairedImages:
     def _stored(self, side: Side, path: Path) -> Tensor:
         place = 0 if side == "source" else 1
         form, like = self._formats[place], self._like[place]
-        image = form.wanted(form.decoded(path), path)
-        return form.stored([image], [path], self.spec.side(side), like=[like])
+        image = form.wanted(form.read(path), path)
+        return form.stored(image, path, self.spec.side(side), like=like)
 
 
 def _left_over(split: Split, sources: int, targets: int) -> list[str]:
@@ -134,7 +134,7 @@ def _usual(seen: Sequence[tuple[Path, ImageSpec]], size: tuple[int, int] | None)
     return replace(kind, height=height, width=width), seen[kinds.index(kind)][0]
 
 
-def _sample(form: SideFormat, pictures: Sequence[Picture]) -> list[tuple[Path, ImageSpec]]:
+def _sample(form: FileFormat, pictures: Sequence[Picture]) -> list[tuple[Path, ImageSpec]]:
     """Return what a few pictures of a side are, spread over all; else the first that can be read.
 
     Raises DataError where none can be.
@@ -147,7 +147,7 @@ def _sample(form: SideFormat, pictures: Sequence[Picture]) -> list[tuple[Path, I
             break
         path = pictures[place].file
         try:
-            seen.append((path, form.spec([form.wanted(form.decoded(path), path)], [path])))
+            seen.append((path, form.spec(form.wanted(form.read(path), path), path)))
         except DataError as error:
             problems += error.problems
     if not seen:
@@ -165,4 +165,4 @@ def _side_names(root: Path | None, source: str | None, target: str | None, direc
         return SideNames()
     if direction == "b-to-a":
         raise ValueError("'direction' is about A and B; change places of 'source' and 'target' instead")
-    return SideNames((source,), target, named=True)
+    return SideNames((source,), (target,), named=True)
