@@ -63,6 +63,15 @@ class Networks:
     generators: Mapping[str, nn.Module]
     judges: Mapping[str, Judge]
 
+    @classmethod
+    def of(cls, networks: Mapping[str, nn.Module]) -> Networks:
+        """Return networks by their slot paths, as a method is given them that translates with just these."""
+        parts: dict[str, dict[str, nn.Module]] = {"generators": {}}
+        for path, module in networks.items():
+            section, _, name = path.partition(".")
+            parts.setdefault(section, {})[name] = module
+        return cls(generators=parts["generators"], judges={})
+
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield each network with its slot path, generators first."""
         for name, module in self.generators.items():

@@ -93,9 +93,7 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
 
 def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) -> nn.Module:
     """Build and initialise one network; `start` is that of `build_networks`."""
-    roles = method_slots(recipe)
-    of_kind = _generator_channels if slot.kind == "generator" else judge_channels
-    channels = of_kind(roles, slot, spec)
+    channels = channels_given(method_slots(recipe), slot, spec)
     begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
     module = make(recipe, slot, fetch=begins, **channels)
     if not isinstance(module, nn.Module):
@@ -105,6 +103,12 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
     if slot.settings.init_from is not None and start:
         load_start(module, recipe, slot, channels)
     return module
+
+
+def channels_given(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, int]:
+    """Return the channels that a network's factory may ask for, on data of `spec`."""
+    of_kind = _generator_channels if slot.kind == "generator" else judge_channels
+    return of_kind(roles, slot, spec)
 
 
 def _generator_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, int]:
