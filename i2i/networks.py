@@ -94,6 +94,15 @@ class Networks:
     judges: Mapping[str, Judge]
     others: Mapping[str, nn.Module] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, networks: Mapping[str, nn.Module]) -> Networks:
+        """Return networks by their slot paths, as a method is given them that translates with just these."""
+        parts: dict[str, dict[str, nn.Module]] = {"generators": {}}
+        for path, module in networks.items():
+            section, _, name = path.partition(".")
+            parts.setdefault(section, {})[name] = module
+        return cls(generators=parts["generators"], judges={})
+
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield each network with its slot path: generators first, then discriminators, then the others."""
         for name, module in self.generators.items():

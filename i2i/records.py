@@ -184,6 +184,20 @@ class Batch:
         """Return the batch with both sides as `place` gives them: on a device, in its layout."""
         return Batch(place(self.source), place(self.target), self.ids)
 
+    def side(self, side: Side) -> Tensor:
+        """Return the images of `side`."""
+        return self.source if side == "source" else self.target
+
+    def seen_by(self, role: GeneratorSlot) -> Batch:
+        """Return what a generator reads as the sources, several sides in one stack, and writes as targets."""
+        first, *others = (self.side(side) for side in role.sides)
+        stack = first
+        if others:
+            import torch
+
+            stack = torch.cat((first, *others), dim=1)
+        return replace(self, source=stack, target=self.side(role.writes))
+
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory, for a loader that feeds a GPU."""
         return self.moved(lambda image: image.pin_memory())

@@ -18,6 +18,15 @@ Init = Literal["normal", "xavier", "kaiming", "orthogonal", "none"]
 Place = Literal["loading", "device", "judging"]
 
 
+@dataclass(frozen=True)
+class AtTest:
+    """Marks a parameter, in its annotation, as a test key: it changes no weights, and how they are used.
+
+    ``steps: Annotated[int, Ge(1), AtTest()] = 4`` of a method, or of a network that its model files hold,
+    can be given another value whenever a model translates or is scored.
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class NoSettings:
     """A table whose only slot key is `use`."""

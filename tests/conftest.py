@@ -299,6 +299,14 @@ def load(gan: Path):
 
 
 @pytest.fixture
+def refine(toys: Path, tmp_path: Path) -> Path:
+    """A recipe file: a method that translates by several passes of a generator on two sides."""
+    path = tmp_path / "refine.toml"
+    path.write_text((TOYS / "refine.toml").read_text())
+    return path
+
+
+@pytest.fixture
 def two_way(toys: Path, tmp_path: Path) -> Path:
     """A recipe file: two generators and two judges on unpaired data."""
     path = tmp_path / "two-way.toml"

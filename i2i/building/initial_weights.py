@@ -14,8 +14,8 @@ from i2i.errors import I2IError, Problem, RecipeError
 from i2i.images.values import CONVERTIBLE
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.runs import weights
-from i2i.runs.folder import model_in
 from i2i.runs.header import ModelHeader
+from i2i.runs.model_choice import model_in
 
 _CHANNELS = {"in_channels": "data.source_channels", "out_channels": "data.target_channels"}
 """Keys that a data set may have for the channels that a generator of source to target is given."""
@@ -33,14 +33,14 @@ def load_start(module: nn.Module, recipe: Recipe, slot: Slot, channels: Mapping[
     try:
         path = model_in(slot.settings.init_from.expanduser())
         file = weights.read(path)
-        header = ModelHeader.read(file.header, path=path)
+        header, tensors = ModelHeader.read(file.header, path=path).network(slot.path, file.tensors)
         if header.component == slot.entry.ref:
             header.check(slot.entry, path=path)
         unlike = header.unlike(slot, recipe.table[slot.section][slot.name], channels)
         source = _described(path, {key: there for key, (there, _) in unlike.items()})
         target = _described(slot.entry.ref, {key: here for key, (_, here) in unlike.items()})
         try:
-            weights.load_into(module, file.tensors, source=source, target=target)
+            weights.load_into(module, tensors, source=source, target=target)
         except RecipeError as error:
             fitting = "; ".join(_what_fits(recipe, slot, unlike))
             raise RecipeError(replace(error.problems[0], hint=fitting)) from error

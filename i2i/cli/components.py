@@ -180,6 +180,7 @@ def _key_facts(parameter: Parameter) -> dict[str, Any]:
         "required": parameter.required,
         "default": None if parameter.required else parameter.dump(parameter.default),
         "help": parameter.help,
+        "at_test": parameter.at_test,
     }
 
 
@@ -199,7 +200,8 @@ def _print_component(entry: Entry, factory: Any, schema: Schema, slot_keys: Sche
 
 
 def _row(parameter: Parameter) -> tuple[str, str, str, str]:
-    return parameter.name, _default(parameter), parameter.type_text, parameter.help
+    told = f"{parameter.help} Test key." if parameter.at_test else parameter.help
+    return parameter.name, _default(parameter), parameter.type_text, told.strip()
 
 
 def _default(parameter: Parameter) -> str:

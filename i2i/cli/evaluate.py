@@ -12,15 +12,20 @@ import typer
 from i2i.cli.options import (
     DataOption,
     DeviceOption,
+    DropoutOption,
+    GeneratorOption,
     JsonOption,
     ModelArgument,
+    NormOption,
     OtherRecipeOption,
     PluginOption,
     QuietOption,
     SetOption,
+    TestOption,
     UnsetOption,
     data_settings,
     open_catalog,
+    test_values,
 )
 from i2i.cli.progress import interruptible, log_passed_to, remarks
 from i2i.cli.render import AGAINST_STYLES, Styled, print_json, print_table
@@ -49,6 +54,10 @@ def evaluate(
     settings: SetOption = None,
     unset: UnsetOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw dropout from this seed.")] = None,
+    generator: GeneratorOption = None,
+    test: TestOption = None,
+    dropout: DropoutOption = None,
+    norm: NormOption = None,
     draws: Annotated[
         int | None, typer.Option(min=1, help="Answers drawn for each image, whatever the recipe says.")
     ] = None,
@@ -85,6 +94,7 @@ def evaluate(
             set=[*data_settings(data), *_tables(metric or ()), *(settings or ())],
             unset=unset or (),
             seed=seed,
+            generator=generator,
         )
         for note in trained.recipe.notes:
             tell(f"note: {note}")
@@ -95,6 +105,9 @@ def evaluate(
             device=device,
             draws=draws,
             precision=precision,
+            test=test_values(test),
+            norm=norm,
+            dropout=dropout,
             note=tell,
             watch=watch,
         )

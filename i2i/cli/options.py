@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -54,6 +54,27 @@ OtherRecipeOption = Annotated[
         "--recipe", metavar="RECIPE", help="Use the data and metrics of this recipe, a file or a name."
     ),
 ]
+GeneratorOption = Annotated[
+    str | None,
+    typer.Option("--generator", metavar="NAME", help="Of a run that exports several: use this generator."),
+]
+TestOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--test", metavar="KEY=VALUE", help="Set a test key of the model, like steps=8. Repeatable."
+    ),
+]
+DropoutOption = Annotated[
+    bool | None,
+    typer.Option("--dropout/--no-dropout", help="Instead of what the model file says (test_dropout)."),
+]
+NormOption = Annotated[
+    Literal["batch", "running"] | None,
+    typer.Option(
+        help="Normalise with each image's own statistics, or with the running ones, instead of as the "
+        "model file says (test_norm)."
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
@@ -69,6 +90,13 @@ def open_catalog(plugin: Path | None = None) -> Catalog:
     from i2i.plugins.catalog import Catalog
 
     return Catalog.installed(local=plugin)
+
+
+def test_values(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Return what `--test` says, by key."""
+    from i2i.recipe.layers import read_values
+
+    return read_values(settings or (), option="--test")
 
 
 def data_settings(data: Sequence[str] | None) -> list[str]:

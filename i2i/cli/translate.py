@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from i2i.cli.options import JsonOption, ModelArgument, PluginOption, QuietOption, open_catalog
+from i2i.cli.options import (
+    DropoutOption,
+    GeneratorOption,
+    JsonOption,
+    ModelArgument,
+    NormOption,
+    PluginOption,
+    QuietOption,
+    TestOption,
+    open_catalog,
+    test_values,
+)
 from i2i.cli.progress import interruptible, remarks
 from i2i.cli.render import print_json
 from i2i.cli.usage import examples
@@ -37,16 +48,10 @@ def translate(
     samples: Annotated[
         int, typer.Option(min=1, help="Draw so many answers for each image: NAME-1, NAME-2 and so on.")
     ] = 1,
-    dropout: Annotated[
-        bool | None, typer.Option("--dropout/--no-dropout", help="Instead of what the model file says.")
-    ] = None,
-    norm: Annotated[
-        Literal["batch", "running"] | None,
-        typer.Option(
-            help="Normalise with each image's own statistics, or with the running ones, instead of as the "
-            "model file says."
-        ),
-    ] = None,
+    generator: GeneratorOption = None,
+    test: TestOption = None,
+    dropout: DropoutOption = None,
+    norm: NormOption = None,
     size: Annotated[
         str | None,
         typer.Option(
@@ -90,7 +95,15 @@ def translate(
         keep_freed_memory()
         asked = None if size is None else asked_size(size)
         catalog = open_catalog(plugin)
-        loaded = load_model(model, device=find_device(device), catalog=catalog, norm=norm, dropout=dropout)
+        loaded = load_model(
+            model,
+            device=find_device(device),
+            catalog=catalog,
+            norm=norm,
+            dropout=dropout,
+            generator=generator,
+            test=test_values(test),
+        )
         sizing, done = loaded.sizing(asked), Done()
         planned = plan(source, target, loaded.spec, samples=samples, overwrite=overwrite)
         for note in loaded.notes:

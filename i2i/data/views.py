@@ -1,5 +1,5 @@
-"""Data sets made of another data set: named where it fails, without what cannot be used, its first items, in
-memory.
+"""Data sets made of another data set: named where it fails, without what cannot be used, its first items, its
+sides exchanged, in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 
 from i2i.building.blame import Suspect
 from i2i.kinds import Data
-from i2i.records import PairSpec
+from i2i.records import GeneratorSlot, PairSpec
 
 OPTIONAL = ("credit", "draw", "file_sizes", "ids", "layout", "notes", "optima", "problems", "scale")
 """What a data set may have beside its spec, its length and its items."""
@@ -101,6 +101,34 @@ class First(View):
         if not 0 <= index < self._count:
             raise IndexError(index)
         return index
+
+
+class Turned(View):
+    """A data set with its sides exchanged, as a generator from target to source sees it."""
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        self.spec = PairSpec(data.spec.target, data.spec.source)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "optima":
+            raise AttributeError("the best answers that a data set knows are of its targets")
+        return super().__getattr__(name)
+
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
+        return _turned(self._data[index])
+
+    def _draw(self, index: int, rng: torch.Generator) -> Mapping[str, Any]:
+        return _turned(super()._draw(index, rng))
+
+
+def _turned(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**item, "source": item["target"], "target": item["source"]}
+
+
+def seen_by(role: GeneratorSlot, data: Data) -> Data:
+    """Return a data set with the side that a generator writes as its target."""
+    return Turned(data) if role.writes == "source" else data
 
 
 class Cached(View):

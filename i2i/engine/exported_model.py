@@ -8,12 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from i2i.building.components import method_slots
 from i2i.engine.average import Average
 from i2i.images.resizing import padded
 from i2i.kinds import Method
+from i2i.networks import Networks
+from i2i.recipe.recipe import Recipe
 from i2i.system.device import Runtime
+
+
+def exported_networks(
+    recipe: Recipe, networks: Networks, generator: str | None = None
+) -> dict[str, nn.Module]:
+    """Return by their paths the networks of a model file: by default, of the first exported generator."""
+    slots = method_slots(recipe)
+    found = dict(networks.modules())
+    paths = slots.translates_with or (f"generators.{generator or slots.exports[0]}",)
+    return {path: found[path] for path in paths}
 
 
 class Exported:

@@ -14,6 +14,7 @@ from i2i.building.earlier_training import start_from
 from i2i.building.probe import NetworkFacts, probe
 from i2i.data.opening import open_splits
 from i2i.engine import stored
+from i2i.engine.agreement import require_agreement
 from i2i.engine.arithmetic import Tried, in_full, settle
 from i2i.engine.cost import SECONDS, SHARE, Cost, disk_bytes, measure
 from i2i.engine.observer import Observer, Silent
@@ -180,15 +181,17 @@ def dry_pass(
     session.try_metrics()
     begun = time.perf_counter()
     files = stored.files(session)
-    model = stored.model_file(session, files)
+    models = stored.model_files(session, files)
+    model_bytes = sum(model.size for model in models.values())
     seconds = time.perf_counter() - begun
     state_bytes = sum(file.size for file in files.values())
     if where is not None:
-        needed = disk_bytes(recipe.train, session.total_steps, state=state_bytes, model=model.size)
+        needed = disk_bytes(recipe.train, session.total_steps, state=state_bytes, model=model_bytes)
         _check_disk(where, needed)
     stored.load(session, Path(f"{session.step:06d}"), read=lambda path: files[path.name].read(path))
-    seconds += _try_to_save(files, where) * (state_bytes + model.size)
-    return DryPass(session, losses, built, seconds, state_bytes, model.size)
+    require_agreement(session, {name: model.read(Path(name)) for name, model in models.items()})
+    seconds += _try_to_save(files, where) * (state_bytes + model_bytes)
+    return DryPass(session, losses, built, seconds, state_bytes, model_bytes)
 
 
 def _try_to_save(files: Mapping[str, Snapshot], where: Path | None) -> float:

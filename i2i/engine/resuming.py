@@ -6,13 +6,10 @@ to go on from though something was trained, the run is refused.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import safetensors
 
 from i2i.building import components
 from i2i.data.fingerprint import Fingerprint, differences
@@ -27,6 +24,7 @@ from i2i.runs.changes import LENGTH, THREADS, Change, changes
 from i2i.runs.checkpoint import DamagedError, Found
 from i2i.runs.folder import SUMMARY, RunFolder, provenance
 from i2i.runs.metrics_log import METRICS, read_records
+from i2i.runs.model_files import header_entry
 from i2i.system.device import resolve
 
 EXTENDED, CHANGED, OTHER_DATA = "extended", "changed", "other_data"
@@ -192,8 +190,11 @@ def load(
     for place in damaged:
         aside = checkpoint.set_aside(place)
         notes.append(f"{place} is damaged and was set aside as {aside.name}; going on from before it.")
-    if not session.best and not _is_model_from(folder, found.step):
-        stored.model_file(session).replace(folder.model)
+    if not session.best:
+        names = stored.model_names(session)
+        if not all(_is_model_from(folder.root / name, found.step) for name in names):
+            for name, model in stored.model_files(session).items():
+                model.replace(folder.root / name)
     return found.seconds, duties
 
 
@@ -308,11 +309,8 @@ def _ended_early(folder: RunFolder) -> int | None:
     return summary["steps"] if summary.get("ended_early") else None
 
 
-def _is_model_from(folder: RunFolder, step: int) -> bool:
-    """Whether the run's model was written at `step` or later."""
-    try:
-        with safetensors.safe_open(str(folder.model), framework="pt") as file:
-            about = json.loads((file.metadata() or {})["provenance"])
-        return bool(about["step"] >= step)
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
-        return False
+def _is_model_from(path: Path, step: int) -> bool:
+    """Whether a model file was written at `step` or later."""
+    about = header_entry(path, "provenance")
+    at = about.get("step") if isinstance(about, Mapping) else None
+    return isinstance(at, int) and at >= step

@@ -36,25 +36,24 @@ class Saver:
         """`keep` are the checkpoints that stay, `facts` stand in each; `note` takes what a person is told."""
         self._folder, self._keep, self._facts, self._note = folder, keep, facts, note
         self._in_hand: tuple[Thread, Future[Notes]] | None = None
-        self._owed: Snapshot | None = None  # the best model, until it is written
+        self._owed: Mapping[str, Snapshot] = {}  # the files of the best model, until they are written
         self._given_up = Event()
         self.saved_at = 0
         """The step of the newest checkpoint that is on the disk; 0 before there is one."""
 
     def start(
-        self, step: int, files: Mapping[str, Unwritten], model: Snapshot | None, *, seconds: float
+        self, step: int, files: Mapping[str, Unwritten], models: Mapping[str, Snapshot], *, seconds: float
     ) -> None:
-        """Begin to save `step`, made in so many `seconds`: its `files` as a checkpoint, then the `model`.
+        """Begin to save `step`, made in so many `seconds`: its `files` as a checkpoint, then the `models`.
 
-        In this order, as a model that stands alone could not be told from one whose run was lost; where the
-        run is killed in between, the next start writes the model. What metrics.jsonl holds so far is on the
-        disk before.
+        Both are by the names of their files. In this order, as a model that stands alone could not be told
+        from one whose run was lost; where the run is killed in between, the next start writes the models.
+        What metrics.jsonl holds so far is on the disk before.
         """
 
         def save() -> Notes:
             self._folder.sync()
-            if self._owed is not None:  # a checkpoint after it would say that it is there
-                self._write_owed()
+            self._write_owed()  # a checkpoint after it would say that it is there
             checkpoint.save(
                 self._folder.checkpoints,
                 step,
@@ -64,19 +63,18 @@ class Saver:
                 going_on=self._going_on,
             )
             self.saved_at = step
-            if model is not None:
-                model.replace(self._folder.model, self._going_on)
+            self._write(models)
             return checkpoint.prune(self._folder.checkpoints, self._keep)
 
         self._start(save)
 
-    def start_model(self, model: Snapshot) -> None:
-        """Begin to write the `model` alone, of the step whose checkpoint was saved last.
+    def start_models(self, models: Mapping[str, Snapshot]) -> None:
+        """Begin to write the `models` alone, of the step whose checkpoint was saved last.
 
-        Where that fails, it is written before the next checkpoint.
+        Where that fails, they are written before the next checkpoint.
         """
         self.wait()
-        self._owed = model
+        self._owed = models
 
         def save() -> Notes:
             self._write_owed()
@@ -85,9 +83,12 @@ class Saver:
         self._start(save)
 
     def _write_owed(self) -> None:
-        if self._owed is not None:
-            self._owed.replace(self._folder.model, self._going_on)
-            self._owed = None
+        self._write(self._owed)
+        self._owed = {}
+
+    def _write(self, models: Mapping[str, Snapshot]) -> None:
+        for name, model in models.items():
+            model.replace(self._folder.root / name, self._going_on)
 
     def look(self) -> None:
         """Raise what went wrong with a save that has ended meanwhile; wait for nothing."""

@@ -20,12 +20,13 @@ from i2i.abilities import Observes, Stateful, Watches
 from i2i.augmentation import Augmentation
 from i2i.building import components
 from i2i.building.compiled import begin_step, compile_networks, eager
+from i2i.building.written_model import size_multiple
 from i2i.context import Keep, Run, Show, Tell
 from i2i.data.scale import pictures_of, scale_of
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, training_batches
 from i2i.data.views import First
 from i2i.engine.average import Average
-from i2i.engine.exported_model import Exported
+from i2i.engine.exported_model import Exported, exported_networks
 from i2i.engine.scoring import Scorer, Scores, Spectator
 from i2i.engine.worst import Worst
 from i2i.errors import RecipeError
@@ -111,10 +112,12 @@ class Session:
         self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
         self.callbacks = components.build_callbacks(recipe, self.spec)
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None
-        exported = self.networks.generators[components.method_slots(recipe).exports[0]]
-        multiple = getattr(exported, "size_multiple", 1)
         self.exported = Exported(
-            self.method, self.average, runtime, size_multiple=multiple, eagerly=partial(eager, recipe)
+            self.method,
+            self.average,
+            runtime,
+            size_multiple=size_multiple(exported_networks(recipe, self.networks)),
+            eagerly=partial(eager, recipe),
         )
         self.scores = Scores()
         self.worst = Worst(WORST_SHOWN, self.scorer.directions)

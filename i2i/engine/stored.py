@@ -1,4 +1,4 @@
-"""A session as files: its whole state as a checkpoint, its exported generator as a model; and back again."""
+"""A session as files: its whole state as a checkpoint, its exported generators as models; and back again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Any
 from torch import nn
 
 from i2i.building import components
+from i2i.engine.exported_model import exported_networks
 from i2i.engine.session import Duties, Session
 from i2i.errors import DataError, PluginError, RecipeError, ResourceError, in_a_line
 from i2i.recipe.recipe import Slot
+from i2i.records import PairSpec, Side
 from i2i.runs import checkpoint, state, weights
 from i2i.runs.earlier import network_file
-from i2i.runs.header import ModelHeader, portable, shareable
+from i2i.runs.header import ModelHeader, made_of, shareable
+from i2i.runs.model_files import model_name
 
 TRAINER = "trainer.safetensors"
 
@@ -80,40 +83,78 @@ def load(session: Session, folder: Path, *, read: Read = weights.read) -> tuple[
     return duties, notes
 
 
-def model_file(session: Session, files: Mapping[str, weights.Snapshot] = {}) -> weights.Snapshot:
-    """Return the exported generator as a self-describing weights file.
+def model_names(session: Session) -> dict[str, str]:
+    """Return the names of a run's model files, and the exported generator that each is for."""
+    exports = components.method_slots(session.recipe).exports
+    return {model_name(name, exports): name for name in exports}
 
-    Of the `files` of this step it is that of the generator, unless weights are averaged.
+
+def model_files(session: Session, files: Mapping[str, weights.Snapshot] = {}) -> dict[str, weights.Snapshot]:
+    """Return each exported generator as a self-describing weights file, by the names of these files.
+
+    Each holds all that translating takes (`MethodSlots.translates_with`): then tensors are under the paths of
+    their networks. Else, of the `files` of this step they are those of the generators, unless weights are
+    averaged.
     """
-    name = components.method_slots(session.recipe).exports[0]
-    path = f"generators.{name}"
-    if session.average is None and network_file(path) in files:
-        return files[network_file(path)]
+    found = {}
+    whole = bool(components.method_slots(session.recipe).translates_with)
     with session.average.swapped() if session.average else nullcontext():
-        return _network(session, path, session.networks.generators[name])
+        for file, name in model_names(session).items():
+            path = f"generators.{name}"
+            if whole:
+                found[file] = _translation(session, name)
+            elif session.average is None and network_file(path) in files:
+                found[file] = files[network_file(path)]
+            else:
+                found[file] = _network(session, path, session.networks.generators[name])
+    return found
 
 
 def describe(session: Session, slot: Slot) -> ModelHeader:
     """Return the header of a network's weights file: all that is needed to build and run it."""
     header = ModelHeader(
-        component=slot.entry.ref,
-        rev=slot.entry.rev,
-        distribution=slot.entry.distribution,
-        version=slot.entry.version,
-        slot=portable(slot, session.recipe.table[slot.section][slot.name]),
+        **vars(made_of(slot, session.recipe)),
         provenance={**session.provenance, "step": session.step},
+        name=slot.name,
     )
     if slot.kind != "generator":
         return header
     role = components.method_slots(session.recipe).generators[slot.name]
     return replace(
         header,
+        reads=role.sides,
+        writes=role.writes,
+        method=made_of(session.recipe.method, session.recipe),
         pair_spec=session.spec.seen_by(role),
         test=session.method.test,
         scale=session.scale,
         pictures=session.pictures,
         **shareable(session.recipe),
     )
+
+
+def _translation(session: Session, name: str) -> weights.Snapshot:
+    """Return the method's translation by the exported generator `name`, with all networks that it takes."""
+    recipe, roles = session.recipe, components.method_slots(session.recipe)
+    writes = roles.generators[name].writes
+    reads: Side = "source" if writes == "target" else "target"
+    networks = exported_networks(recipe, session.networks, name)
+    slots = {path: recipe.slots[path] for path in networks}
+    header = replace(
+        describe(session, recipe.slots[f"generators.{name}"]),
+        reads=(reads,),
+        pair_spec=PairSpec(session.spec.side(reads), session.spec.side(writes)),
+        networks={
+            path: made_of(slot, recipe, components.network_channels(recipe, slot, session.spec))
+            for path, slot in slots.items()
+        },
+    )
+    tensors = {
+        f"{path}.{key}": tensor
+        for path, module in networks.items()
+        for key, tensor in module.state_dict().items()
+    }
+    return weights.Snapshot(tensors, header.entries())
 
 
 def _network(session: Session, path: str, module: nn.Module) -> weights.Snapshot:

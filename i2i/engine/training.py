@@ -19,6 +19,7 @@ from torch import Tensor
 from i2i.building.probe import NetworkFacts
 from i2i.data.fingerprint import Fingerprint
 from i2i.engine import resuming, stored
+from i2i.engine.agreement import disagreement
 from i2i.engine.cost import COST, cost_from
 from i2i.engine.next_commands import going_on
 from i2i.engine.observer import Observer
@@ -33,6 +34,7 @@ from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, ran_ou
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
 from i2i.records import Batch
+from i2i.runs import weights
 from i2i.runs.folder import RunFolder
 from i2i.system.atomic import write_text
 from i2i.system.device import Runtime
@@ -111,6 +113,7 @@ class Training:
             self._train(stop)
             self._saver.wait()
             self._tell_of_patience()
+            self._compare_model()
         except BaseException as caught:
             error = caught
             self._rescue(caught)
@@ -153,6 +156,18 @@ class Training:
                 f"Ended early, as {count} found no better {figure} than {session.best[figure]:.4g}: "
                 "that model is the one that is kept."
             )
+
+    def _compare_model(self) -> None:
+        """Say where the model that was written does not answer as the method does; a better one is older."""
+        session = self._session
+        if not session.is_over or session.best:
+            return
+        try:
+            told = disagreement(session, lambda name: weights.read(self._folder.root / name))
+        except I2IError as error:
+            told = str(error)
+        if told:
+            self._observer.note(f"The model that was written is not what was validated: {told}")
 
     def _next(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return the batches of the next step; where a signal has ended the workers too, end as it asks."""
@@ -230,7 +245,7 @@ class Training:
             best = session.is_best()
             if best:
                 self._saver.wait()
-                self._saver.start_model(stored.model_file(session))
+                self._saver.start_models(stored.model_files(session))
             if best or self._recipe.train.save_best is None:
                 write_text(self._folder.images, session.scores.csv())
         self._tell("eval_end", dict(session.figures))
@@ -245,7 +260,7 @@ class Training:
         with self._throughput.paused():
             self._saver.wait()
             files = stored.files(session, duties)
-            exported = stored.model_file(session, files) if model and not session.best else None
+            exported = stored.model_files(session, files) if model and not session.best else {}
             self._saver.start(session.step, files, exported, seconds=self._throughput.seconds)
             self._recorder.write_report(session, self._throughput)
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from i2i import testtime
 from i2i.data import stream
 from i2i.data.opening import Note, open_data, quiet
 from i2i.errors import RecipeError
@@ -38,18 +40,26 @@ def calibrate(module: nn.Module, sources: Iterable[Tensor]) -> int:
     """
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
     before = [(norm, norm.momentum, norm.training) for norm in norms]
+    hooks = []
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for the plain mean
-        norm.train()
+        # At each of its turns, for a method puts its networks into test mode whenever it translates.
+        hooks.append(norm.register_forward_pre_hook(_as_in_training))
     try:
         for source in sources if norms else ():
             module(source)
     finally:
+        for hook in hooks:
+            hook.remove()
         for norm, momentum, training in before:
             norm.momentum = momentum
             norm.train(training)
     return len(norms)
+
+
+def _as_in_training(norm: nn.Module, _: object) -> None:
+    norm.train()
 
 
 def calibrated_file(
@@ -71,9 +81,18 @@ def calibrated_file(
     recipe = trained.recipe
     runtime = resolve(device, "fp32")
     with runtime.active():
+        header = _header(trained, dropout)
+        # What a method translates by is what its keys say; a network alone is simply put into that mode.
+        whole = bool(header.networks)
         model = load_model(
-            trained.path, device=runtime.device, catalog=catalog, norm="running", dropout=dropout
+            trained.path,
+            device=runtime.device,
+            catalog=catalog,
+            norm="running" if whole else None,
+            dropout=dropout,
         )
+        if not whole:
+            testtime.apply(model.module, header.generator(path=trained.path)[1])
         data = open_data(recipe, "train", note, cache=True)
         check_fit(model, data, trained)
         size = recipe.data.settings.batch_size
@@ -82,20 +101,24 @@ def calibrated_file(
         batches = stream.held_out_batches(data, recipe.data.settings, limit=count * size, scale=scale)
         multiple = getattr(model.module, "size_multiple", 1)
         sources = (
-            runtime.place(padded(batch.source, multiple)) for batch in watch(batches, count, "calibrating")
+            runtime.place(padded(batch.seen_by(header.role).source, multiple))
+            for batch in watch(batches, count, "calibrating")
         )
         with seeded(recipe.seed, "calibrate"):
             norms = calibrate(model.module, sources)
     if not norms:
         raise RecipeError(f"{trained.path} has no batch norm with running statistics: nothing to calibrate.")
-    return weights.encode(model.module.state_dict(), _header(trained, dropout, len(data)).entries())
+    about = {"images": len(data), "batch_size": size}
+    header = replace(header, provenance={**header.provenance, "calibrated": about})
+    return weights.encode(model.module.state_dict(), header.entries())
 
 
-def _header(trained: Trained, dropout: bool | None, images: int) -> ModelHeader:
+def _header(trained: Trained, dropout: bool | None) -> ModelHeader:
+    """Return the header of the new file: how it is run, also by the keys of its method that say so."""
     header = trained.header
-    _, test = header.generator(path=trained.path)
-    test = replace(test, norm="running")
-    if dropout is not None:
-        test = replace(test, dropout=dropout)
-    about = {"images": images, "batch_size": trained.recipe.data.settings.batch_size}
-    return replace(header, test=test, provenance={**header.provenance, "calibrated": about})
+    chosen: dict[str, Any] = {"norm": "running"} | ({} if dropout is None else {"dropout": dropout})
+    header = replace(header, test=replace(header.generator(path=trained.path)[1], **chosen))
+    if header.method is None:
+        return header
+    keys = {f"test_{name}": value for name, value in chosen.items() if f"test_{name}" in header.method.slot}
+    return replace(header, method=replace(header.method, slot={**header.method.slot, **keys}))

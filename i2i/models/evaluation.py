@@ -19,6 +19,7 @@ from i2i.building.blame import components_blamed
 from i2i.data import stream
 from i2i.data.fingerprint import differences, fingerprint
 from i2i.data.opening import Note, open_data, quiet
+from i2i.data.views import seen_by
 from i2i.engine.scoring import Scorer, Scores, directions
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.images import resizing
@@ -116,13 +117,17 @@ def evaluate_trained(
     device: str = "auto",
     draws: int | None = None,
     precision: Literal["fp32", "bf16"] = "fp32",
+    test: Mapping[str, Any] = {},
+    norm: Literal["batch", "running"] | None = None,
+    dropout: bool | None = None,
     note: Note = quiet,
     watch: Watch = lambda batches, count, what: batches,
 ) -> Evaluation:
     """Score a trained model on one split with the metrics of its recipe; `draws` overrides theirs.
 
-    With the `precision` "bf16" the model computes in half the bits wherever torch's autocast does so, and a
-    note says so: such figures are compared with others of the kind.
+    It is scored on the side that its generator writes. `test`, `norm` and `dropout` are those of
+    `load_generator`. With the `precision` "bf16" the model computes in half the bits wherever torch's
+    autocast does so, and a note says so: such figures are compared with others of the kind.
 
     Raises RecipeError when there is no metric, DataError when the data does not fit the model or is too few
     images for a metric, PluginError when a metric or the data set fails.
@@ -150,15 +155,19 @@ def evaluate_trained(
             f"{recipe.data.entry.ref} has no pairs: add a metric of whole sets, like --metric fid."
         )
     with runtime.active(), components_blamed(recipe):
-        model = load_model(trained.path, device=runtime.device, catalog=catalog)
+        model = load_model(
+            trained.path, device=runtime.device, catalog=catalog, test=test, norm=norm, dropout=dropout
+        )
         check_fit(model, data, trained)
         others = _other_data(trained, split, data)
         slots = [slot for slot in recipe.section("metrics") if slot.name in metrics]
         drawn = {slot.name: draws or slot.settings.draws for slot in slots}
-        scorer = Scorer(metrics, data.spec, runtime, seed=recipe.seed, draws=drawn)
+        role = trained.header.role
+        spec = data.spec.seen_by(role)
+        scorer = Scorer(metrics, spec, runtime, seed=recipe.seed, draws=drawn)
         scorer.check_count(split, len(data))
         if scorer.unprepared:
-            train = open_data(recipe, "train", note, cache=True)
+            train = seen_by(role, open_data(recipe, "train", note, cache=True))
             for name, metric in scorer.unprepared.items():
                 note(f"{name} prepares itself on the training split.")
                 metric.prepare(train)
@@ -166,7 +175,8 @@ def evaluate_trained(
 
         def batches(what: str) -> Iterable[Batch]:
             count = -(-len(data) // settings.batch_size)
-            return watch(stream.held_out_batches(data, settings, scale=scale), count, what)
+            found = stream.held_out_batches(data, settings, scale=scale)
+            return watch((batch.seen_by(role) for batch in found), count, what)
 
         copied = scorer.copy_input(batches("copying the input"))
         halved = replace(runtime, precision=precision)
@@ -182,7 +192,7 @@ def evaluate_trained(
         seed=recipe.seed,
         precision=precision,
         draws=drawn,
-        image=data.spec.target,
+        image=spec.target,
         scale=scale,
         figures=_figures(scores, copied, scorer.directions),
         definitions={name: definition(metric) for name, metric in metrics.items()},
@@ -208,12 +218,15 @@ def _left_out(paired: Sequence[str]) -> list[str]:
 
 def check_fit(model: Model, data: Data, trained: Trained) -> None:
     """Raise DataError when the images of a data set have other channels than the model's."""
+    role = trained.header.role
+    seen = data.spec.seen_by(role)
+    told = {"source": " and ".join(role.sides), "target": role.writes}
     sides: tuple[Side, Side] = ("source", "target")
     for side in sides:
-        has, wants = data.spec.side(side).channels, model.spec.side(side).channels
+        has, wants = seen.side(side).channels, model.spec.side(side).channels
         if has != wants:
             raise DataError(
-                f"{trained.path} was trained with {wants} channels on the {side} side, and "
+                f"{trained.path} was trained with {wants} channels on the {told[side]} side, and "
                 f"{trained.recipe.data.entry.ref} has {has} there: give it the kind of data it knows."
             )
 

@@ -16,8 +16,9 @@ from i2i.plugins.catalog import Catalog
 from i2i.plugins.versions import plugin_versions
 from i2i.recipe.recipe import Recipe, load_sections
 from i2i.runs import weights
-from i2i.runs.folder import RunFolder, model_in
+from i2i.runs.folder import RunFolder
 from i2i.runs.header import ModelHeader
+from i2i.runs.model_choice import model_in
 
 SECTIONS = ("data", "metrics")
 
@@ -41,18 +42,19 @@ def find_trained(
     unset: Sequence[str] = (),
     seed: int | None = None,
     sections: Sequence[str] = SECTIONS,
+    generator: str | None = None,
 ) -> Trained:
-    """Return the model that `path`, a file or a run's folder, stands for.
+    """Return the model that `path`, a file or a run's folder, stands for; in a folder, that of `generator`.
 
     Its data and metrics are those of `recipe` (a file or a shipped name), of its run, or of the model
     file, in this order, with `set` and `unset` on top; `sections` can leave the metrics out.
 
     Raises DataError when there is no model, RecipeError when it is not known which data it belongs to.
     """
-    path = model_in(path)
+    path = model_in(path, generator)
     run = RunFolder(path.parent)
     header = ModelHeader.read(weights.read(path).header, path=path)
-    of_run = path.name == run.model.name and run.holds_run()
+    of_run = path in run.models() and run.holds_run()
     source: str | Path | Mapping[str, Any]
     if recipe is not None:
         source = recipe

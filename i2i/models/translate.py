@@ -5,31 +5,31 @@ Needs nothing but the file and the plug-in that its header names.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from i2i import testtime
-from i2i.building.unfilled import without_initial_weights
+from i2i.building.written_model import module_of
 from i2i.data.scale import scale_of
-from i2i.errors import DataError, I2IError, PluginError, Problem, RecipeError
+from i2i.errors import I2IError, Problem, RecipeError
 from i2i.images.resizing import padded, resize_side
 from i2i.kinds import PairSpec, Scale
 from i2i.models.sizing import Asked, Sizing
 from i2i.plugins.catalog import Catalog, split_ref
-from i2i.plugins.schema import Bound, bind
-from i2i.plugins.versions import RESOLVED, both_versions, version_skew
+from i2i.plugins.versions import RESOLVED, version_skew
 from i2i.recipe.recipe import load_sections
 from i2i.records import Pictures
 from i2i.registry import Entry
 from i2i.runs import weights
-from i2i.runs.folder import RunFolder, model_in
-from i2i.runs.header import ModelHeader
-from i2i.seeds import seeded
+from i2i.runs.folder import RunFolder
+from i2i.runs.header import Made
+from i2i.runs.model_choice import model_in
 from i2i.system.device import find_device
 
 
@@ -55,26 +55,33 @@ def load_generator(
     device: str | torch.device = "cpu",
     norm: Literal["batch", "running"] | None = None,
     dropout: bool | None = None,
+    generator: str | None = None,
+    test: Mapping[str, Any] = {},
 ) -> nn.Module:
     """Return the generator in a model file or a run's folder as an ordinary module on `device`, in test mode.
 
     It maps (B,Cin,H,W) to (B,Cout,H,W), both in [-1,1]; height and width must be multiples of its
-    `size_multiple`, if it has one. What is None here is as the file says:
+    `size_multiple`, if it has one. Of a method that translates with more than one pass of its generator, the
+    module does all of that. What is None here is as the file says:
 
     norm: the statistics of its batch norms in eval mode, each image's own ("batch"), so that an image is
         translated alike in any batch, or the averages of training ("running").
     dropout: whether it is on. Then its dropout modules, and nothing else, are in train mode.
+    generator: which of the generators that a run exports; by default the first.
+    test: values for the model's test keys, such as ``{"steps": 8}``; of a key that two of its components
+        have, ``{"method.steps": 8}``. `norm` and `dropout` are short for `test_norm` and `test_dropout`.
 
-    Both are states of its modules, and it can be copied, pickled, compiled and exported with them.
-    `.train()` makes it train like a new one: batch norms take the statistics of the batch and average
+    Norm and dropout are states of its modules, and it can be copied, pickled, compiled and exported with
+    them. `.train()` makes it train like a new one: batch norms take the statistics of the batch and average
     them, and dropout is on. `.eval()` turns all dropout off, also if it was on at first; batch norms do
-    what `norm` says.
+    what `norm` says. A method's translation puts its networks into test mode by itself, whatever they are in.
 
     Raises DataError for a file that is no model, PluginError when its component is not installed or a
-    batch norm of it cannot take each image's own statistics, RecipeError for another `norm`,
-    ResourceError for a device that is not there.
+    batch norm of it cannot take each image's own statistics, RecipeError for another `norm`, a generator or a
+    test key that is not there, ResourceError for a device that is not there.
     """
-    return load_model(path, device=find_device(str(device)), norm=norm, dropout=dropout).module
+    place = find_device(str(device))
+    return load_model(path, device=place, norm=norm, dropout=dropout, generator=generator, test=test).module
 
 
 def load_model(
@@ -84,70 +91,47 @@ def load_model(
     catalog: Catalog | None = None,
     norm: Literal["batch", "running"] | None = None,
     dropout: bool | None = None,
+    generator: str | None = None,
+    test: Mapping[str, Any] = {},
 ) -> Model:
-    """Load a model file, or a run's, on `device`; `norm` and `dropout` override what it says."""
+    """Load a model file, or a run's, on `device`; the options are those of `load_generator`."""
     if norm not in (None, "batch", "running"):
         raise RecipeError(f"norm = {norm!r} is not known; use 'batch' or 'running'.")
-    file = weights.read(model_in(Path(path)))
-    header = ModelHeader.read(file.header, path=file.path)
-    spec, test = header.generator(path=file.path)
+    file = weights.read(model_in(Path(path), generator))
     catalog = catalog or Catalog.installed()
-    entry = _component(header, file.path, catalog)
-    notes = header.check(entry, path=file.path)
-    bound = _bound(header, file.path, entry)
-    given = {"in_channels": spec.source.channels, "out_channels": spec.target.channels, "spec": spec}
-    try:
-        # Without memory first: a header may ask for more than its own tensors ever filled.
-        with torch.device("meta"):
-            shapes = bound.call(**given, fetch=False)
-            weights.load_into(shapes, file.tensors, source=str(file.path), target=entry.ref)
-        with seeded(0, "load"), without_initial_weights():
-            module: nn.Module = bound.call(**given, fetch=False)
-    except (ValueError, RuntimeError) as error:
-        raise DataError(f"{file.path} is not a model that {entry.ref} can make: {error}") from error
-    weights.load_into(module, file.tensors, source=str(file.path), target=entry.ref)
-    instead: dict[str, Any] = {"norm": norm, "dropout": dropout}
-    test = replace(test, **{name: value for name, value in instead.items() if value is not None})
-    try:
-        testtime.apply(module, test)
-    except PluginError as error:
-        problems = (replace(problem, where=entry.ref, file=str(file.path)) for problem in error.problems)
-        raise PluginError(*problems) from error
+    asked = {"norm": norm, "dropout": dropout}
+    found = module_of(
+        file,
+        find=partial(_component, file.path, catalog),
+        device=device,
+        test=test,
+        short={name: value for name, value in asked.items() if value is not None},
+    )
+    header = found.header
+    spec, _ = header.generator(path=file.path)
     scale = header.scale or _scale_beside(file.path, catalog)
-    return Model(module.to(device), spec, tuple(notes), device, scale, header.pictures)
+    return Model(found.module, spec, found.notes, device, scale, header.pictures)
 
 
 def _scale_beside(path: Path, catalog: Catalog) -> Scale | None:
     """Return the scale of training by the recipe in the run's folder, of a file that does not say."""
     run = RunFolder(path.parent)
-    if path.name != run.model.name or not run.holds_run():
+    if path not in run.models() or not run.holds_run():
         return None
     with suppress(I2IError):  # a plug-in that is gone by now, which translating doesn't need
         return scale_of(load_sections(run.root / RESOLVED, ("data", "transforms"), catalog=catalog))
     return None
 
 
-def _component(header: ModelHeader, path: Path, catalog: Catalog) -> Entry:
-    """Return the generator that a header names; raise in its file's name when it is not to be had."""
+def _component(path: Path, catalog: Catalog, kind: str, made: Made) -> Entry:
+    """Return a component that a model file names; raise in the file's name when it is not to be had."""
     try:
-        return catalog.get(("generator",), header.component)
+        return catalog.get((kind,), made.component)
     except I2IError as error:
-        namespace, _ = split_ref(header.component)
-        skew = version_skew({namespace: header.written_with}, namespace, catalog.record(namespace))
+        namespace, _ = split_ref(made.component)
+        skew = version_skew({namespace: made.written_with}, namespace, catalog.record(namespace))
         problem = Problem(error.problems[0].message, file=str(path), hint=skew)
         raise type(error)(problem) from error
-
-
-def _bound(header: ModelHeader, path: Path, entry: Entry) -> Bound:
-    """Read a model's table; RecipeError where the installed component has other parameters."""
-    bound = bind(entry, header.slot)
-    faults = [f"the installed {entry.ref} has no parameter '{name}'" for name in sorted(bound.unknown)]
-    faults += bound.errors.values()
-    if not faults:
-        return bound
-    then, now = header.written_with, f"{entry.distribution} {entry.version}"
-    skew = both_versions(then, now) if then != now else ""
-    raise RecipeError(*(Problem(fault, file=str(path), hint=skew) for fault in faults))
 
 
 @torch.no_grad()

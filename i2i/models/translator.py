@@ -64,6 +64,8 @@ class Translator:
         seed: another one draws other answers from dropout.
         norm: the statistics of batch norms, "batch" or "running"; None as the model file says.
         dropout: whether it is on; None as the model file says.
+        generator: which of the generators that a run exports; None for the first.
+        test: values for the model's test keys, such as ``{"steps": 8}``.
         batch_size: pictures of a list that go through the network at once, where they have one size. With 1,
             each answer has the bits of the file that `i2i translate` writes of a single picture; with more,
             a few values can be another by rounding. Dropout is drawn for each picture by itself.
@@ -72,7 +74,8 @@ class Translator:
             is faster on this machine and differs by at most 2 levels of 255; `notes` say so.
 
     Raises DataError for a file that is no model, PluginError where its component is not installed,
-    RecipeError for another `norm` or `size`, ResourceError for a device that is not there.
+    RecipeError for another `norm` or `size`, a generator or a test key that is not there, ResourceError for a
+    device that is not there.
     """
 
     def __init__(
@@ -86,6 +89,8 @@ class Translator:
         dropout: bool | None = None,
         batch_size: int = 1,
         precision: Precision = "fp32",
+        generator: str | None = None,
+        test: Mapping[str, Any] = {},
     ) -> None:
         text = "x".join(map(str, size)) if isinstance(size, (tuple, list)) else str(size)
         self._asked = None if size is None else asked_size(text)
@@ -96,7 +101,14 @@ class Translator:
                 f"precision = {precision!r} is not known: give {', '.join(get_args(Precision))}."
             )
         self._batch_size = batch_size
-        self._model = load_model(Path(model), device=find_device(device), norm=norm, dropout=dropout)
+        self._model = load_model(
+            Path(model),
+            device=find_device(device),
+            norm=norm,
+            dropout=dropout,
+            generator=generator,
+            test=test,
+        )
         self._drawer = Drawer(self._model, seed=seed, precision=precision)
         self._sizing = self._model.sizing(self._asked)
 

@@ -27,6 +27,7 @@ from i2i.errors import PluginError, did_you_mean
 from i2i.kinds import KINDS
 from i2i.plugins.value_examples import as_toml, examples_of, meant_by
 from i2i.registry import Entry
+from i2i.slot_keys import AtTest
 
 REQUIRED = inspect.Parameter.empty
 _ARGUMENT = re.compile(r"^(?P<indent>\s+)(?P<name>\w+)\s*(\([^)]*\))?:\s*(?P<help>.*)$")
@@ -45,6 +46,11 @@ class Parameter:
     def required(self) -> bool:
         """Whether a recipe must give it."""
         return self.default is REQUIRED
+
+    @property
+    def at_test(self) -> bool:
+        """Whether it is a test key, which changes no weights: its annotation has `AtTest` in it."""
+        return _marked(self.annotation)
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -168,6 +174,13 @@ def _plain_types(annotation: Any) -> set[Any]:
     if typing.get_origin(annotation) in (Union, types.UnionType):
         return {one for part in typing.get_args(annotation) for one in _plain_types(part)}
     return {annotation}
+
+
+def _marked(annotation: Any) -> bool:
+    if typing.get_origin(annotation) is Annotated:
+        marks = typing.get_args(annotation)[1:]
+        return any(isinstance(mark, AtTest) for mark in marks) or _marked(typing.get_args(annotation)[0])
+    return any(map(_marked, typing.get_args(annotation)))
 
 
 def _foreign(value: Any) -> str:

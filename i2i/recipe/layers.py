@@ -114,6 +114,11 @@ def read_settings(
     return layer
 
 
+def read_values(settings: Sequence[str], *, option: str) -> dict[str, Any]:
+    """Return the values of ``KEY=VALUE`` texts by key, as `option` of the command line has them."""
+    return {one.key.strip(): one.value for one in (_setting(text, option) for text in settings)}
+
+
 def from_part(
     table: Mapping[str, Any], prefix: KeyPath, *, shown: str, lines: Mapping[KeyPath, int], rank: int
 ) -> Layer:

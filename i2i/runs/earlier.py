@@ -10,8 +10,9 @@ from i2i.errors import DataError
 from i2i.kind_table import NETWORK_SECTIONS
 from i2i.plugins.versions import RESOLVED
 from i2i.runs import checkpoint
-from i2i.runs.folder import SUMMARY, RunFolder, model_in
+from i2i.runs.folder import SUMMARY, RunFolder
 from i2i.runs.metrics_log import METRICS
+from i2i.runs.model_choice import model_in
 
 _MAIN = "generators.main"
 _SUFFIX = ".safetensors"

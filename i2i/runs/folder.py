@@ -23,6 +23,7 @@ from i2i.plugins.versions import PROVENANCE, RESOLVED, plugin_versions
 from i2i.recipe.recipe import Recipe
 from i2i.runs import checkpoint
 from i2i.runs.metrics_log import METRICS, read_records
+from i2i.runs.model_files import MODEL, exported
 from i2i.system.atomic import TEMPORARY, cannot_write, sync, sync_folder, write_bytes, write_text
 from i2i.system.device import Runtime
 from i2i.system.facts import processor
@@ -44,7 +45,7 @@ OWN_FILES = (
     "traceback.txt",
     TRACE,
     "report.html",
-    "model.safetensors",
+    MODEL,
     *(f"{name}{ASIDE}" for name in (PROVENANCE, SUMMARY)),
     RESOLVED,  # the last to be removed: while it is there, the folder holds a run
 )
@@ -108,8 +109,12 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The exported generator."""
-        return self.root / "model.safetensors"
+        """The exported generator, or the first of several."""
+        return self.root / MODEL
+
+    def models(self) -> list[Path]:
+        """Return the model files that are there, one for each exported generator."""
+        return list(exported(self.root).values())
 
     @property
     def images(self) -> Path:
@@ -128,8 +133,7 @@ class RunFolder:
 
     def last_lines(self) -> list[tuple[str, str]]:
         """Return what a run's last lines on the terminal name: the report, and the model if there is one."""
-        lines = [("report", str(self.report))]
-        return [*lines, ("model", str(self.model))] if self.model.is_file() else lines
+        return [("report", str(self.report)), *(("model", str(model)) for model in self.models())]
 
     def strip(self, step: int, name: str) -> Path:
         """Where the picture input | output | target of one image stands."""
@@ -142,9 +146,8 @@ class RunFolder:
 
     def bytes_saved(self) -> int:
         """Return how many bytes the checkpoints and the model take."""
-        return sum(
-            path.stat().st_size for path in (self.model, *self.checkpoints.glob("*/*")) if path.is_file()
-        )
+        paths = (*self.models(), *self.checkpoints.glob("*/*"))
+        return sum(path.stat().st_size for path in paths if path.is_file())
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -163,8 +166,8 @@ class RunFolder:
             for name in OWN_FOLDERS:
                 if (self.root / name).is_dir():
                     shutil.rmtree(self.root / name)
-            for name in OWN_FILES:
-                (self.root / name).unlink(missing_ok=True)
+            for path in (*self.models(), *(self.root / name for name in OWN_FILES)):
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise ResourceError(
                 f"{error.filename or self.root} cannot be removed: {error.strerror}."
@@ -313,21 +316,6 @@ class RunFolder:
         except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
-
-
-def model_in(path: Path) -> Path:
-    """Return the model file that `path` stands for: the one in a run's folder, or else `path` itself.
-
-    Raises DataError for a folder that holds no run, or one whose run has written no model yet.
-    """
-    if not path.is_dir():
-        return path
-    run = RunFolder(path)
-    if not run.holds_run():
-        raise DataError(f"{path} holds no run; give the folder of one, or a model file.")
-    if not run.model.is_file():
-        raise DataError(f"{path} holds a run that has written no {run.model.name} yet: go on with it first.")
-    return run.model
 
 
 def now() -> str:

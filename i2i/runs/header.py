@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,21 +15,22 @@ from i2i.errors import DataError, RecipeError
 from i2i.plugins.versions import both_versions
 from i2i.recipe.recipe import Recipe
 from i2i.recipe.slots import Slot
-from i2i.records import PairSpec, Pictures, Scale, TestSettings
+from i2i.records import GeneratorSlot, PairSpec, Pictures, Scale, Side, TestSettings
 from i2i.registry import Entry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OF_THE_MACHINE = ("workers", "cache", "fingerprint")
 """Slot keys of the data that change nothing in what it is."""
 
 
 @dataclass(frozen=True)
-class ModelHeader:
-    """All that is needed to build a network and to run it, as it stands in the header of its weights file.
+class Made:
+    """What a component was made of.
 
-    `slot` is the network's table in the recipe, `component`, `rev`, `distribution` and `version` say what
-    its `use` meant. Of a generator `pair_spec` holds the images it reads and writes, `test` how it is run;
-    `data` and `metrics` are the recipe's, without paths of the machine; `scale` says at which scale pictures
-    were trained, and `pictures` what they were like.
+    `slot` is its table in the recipe; `component`, `rev`, `distribution` and `version` say what its `use`
+    meant; `given` are the channels that the engine gave to a network (older files leave them out).
     """
 
     component: str
@@ -37,70 +38,7 @@ class ModelHeader:
     distribution: str
     version: str
     slot: Mapping[str, Any]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    pair_spec: PairSpec | None = None
-    test: TestSettings | None = None
-    data: Mapping[str, Any] | None = None
-    metrics: Mapping[str, Any] | None = None
-    scale: Scale | None = None
-    pictures: Pictures | None = None
-
-    @classmethod
-    def read(cls, entries: Mapping[str, Any], *, path: Path) -> ModelHeader:
-        """Return what the header of the file `path` says; entries that this version does not know are left.
-
-        A provenance that is no table counts as none: it is told to people, and nothing is built from it.
-
-        Raises DataError where an entry is missing or of another kind.
-        """
-        about = entries.get("provenance")
-        try:
-            known = {**entries, "provenance": about if isinstance(about, Mapping) else {}}
-            return _HEADERS.validate_json(json.dumps(known), strict=True)
-        except (ValidationError, ValueError) as error:
-            first = error.errors()[0]["loc"] if isinstance(error, ValidationError) else ()
-            entry = ".".join(map(str, first)) or "an entry"
-            raise DataError(
-                f"{path} is not a model: its header describes no network ('{entry}' is missing or damaged)."
-            ) from error
-
-    def entries(self) -> dict[str, Any]:
-        """Return the header as JSON values; what is not known is left out."""
-        known = {f.name: getattr(self, f.name) for f in fields(self)}
-        records = {
-            name: asdict(known[name]) for name in ("pair_spec", "test", "pictures") if known[name] is not None
-        }
-        return {name: value for name, value in (known | records).items() if value is not None}
-
-    def generator(self, *, path: Path) -> tuple[PairSpec, TestSettings]:
-        """Return the images that a generator reads and writes, and how it is run.
-
-        Raises DataError where the file `path` holds no generator.
-        """
-        if self.pair_spec is None or self.test is None:
-            raise DataError(f"{path} is not a model: its header describes no generator.")
-        return self.pair_spec, self.test
-
-    def unlike(
-        self, slot: Slot, table: Mapping[str, Any], channels: Mapping[str, Any]
-    ) -> dict[str, tuple[Any, Any]]:
-        """Return what this network and a slot's are made of where they differ: key -> (this, the slot's).
-
-        `table` is the slot's as the recipe has it, `channels` are those of its images. Of another component
-        all keys differ that only one of the two has, and those have None for the other.
-        """
-        sides = (self.pair_spec.source, self.pair_spec.target) if self.pair_spec else ()
-        given = dict(zip(("in_channels", "out_channels"), (side.channels for side in sides), strict=False))
-        there = {"use": "", **self.slot, **given} | {"use": self.component}
-        here = {**table, **{key: channels[key] for key in given if key in channels}} | {"use": slot.entry.ref}
-        other = self.component != slot.entry.ref
-        return {
-            key: (there.get(key), here.get(key))
-            for key in {**there, **here}
-            if (other or (key in there and key in here))
-            and there.get(key) != here.get(key)
-            and not key.startswith("init")
-        }
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def written_with(self) -> str:
@@ -127,6 +65,107 @@ class ModelHeader:
         return [] if then == now else [f"{path} was written with {then}; installed is {now}."]
 
 
+@dataclass(frozen=True)
+class ModelHeader(Made):
+    """All that is needed to build a network and to run it, as it stands in the header of its weights file.
+
+    `name` is the network's in its recipe. Of a generator `pair_spec` holds the images it reads and writes,
+    which are of the sides `reads` and `writes`, and `test` says how it is run; `method` is what trained it
+    (None in older files). Where that translates with more than one pass of the generator, the file holds
+    all `networks` that it takes, by path, and their tensors under these. `data` and `metrics` are the
+    recipe's, without paths of the machine; `scale` says at which scale pictures were trained, and `pictures`
+    what they were like.
+    """
+
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "main"
+    reads: tuple[Side, ...] = ("source",)
+    writes: Side = "target"
+    method: Made | None = None
+    networks: Mapping[str, Made] = field(default_factory=dict)
+    pair_spec: PairSpec | None = None
+    test: TestSettings | None = None
+    data: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] | None = None
+    scale: Scale | None = None
+    pictures: Pictures | None = None
+
+    @property
+    def role(self) -> GeneratorSlot:
+        """The sides of a pair that a generator reads and writes."""
+        return GeneratorSlot(self.reads, self.writes)
+
+    @classmethod
+    def read(cls, entries: Mapping[str, Any], *, path: Path) -> ModelHeader:
+        """Return what the header of the file `path` says; entries that this version does not know are left.
+
+        A provenance that is no table counts as none: it is told to people, and nothing is built from it.
+
+        Raises DataError where an entry is missing or of another kind.
+        """
+        about = entries.get("provenance")
+        try:
+            known = {**entries, "provenance": about if isinstance(about, Mapping) else {}}
+            return _HEADERS.validate_json(json.dumps(known), strict=True)
+        except (ValidationError, ValueError) as error:
+            first = error.errors()[0]["loc"] if isinstance(error, ValidationError) else ()
+            entry = ".".join(map(str, first)) or "an entry"
+            raise DataError(
+                f"{path} is not a model: its header describes no network ('{entry}' is missing or damaged)."
+            ) from error
+
+    def entries(self) -> dict[str, Any]:
+        """Return the header as JSON values; what is not known is left out."""
+        known = {f.name: getattr(self, f.name) for f in fields(self)}
+        names = ("pair_spec", "test", "pictures", "method")
+        records: dict[str, Any] = {name: asdict(known[name]) for name in names if known[name] is not None}
+        records["networks"] = {path: asdict(made) for path, made in self.networks.items()}
+        unsaid = (None, {})  # an empty provenance or table too
+        return {name: value for name, value in (known | records).items() if value not in unsaid}
+
+    def network(self, path: str, tensors: Mapping[str, Tensor]) -> tuple[ModelHeader, Mapping[str, Tensor]]:
+        """Return what the file says of its network at `path`, and that one's tensors, of all of the file.
+
+        A file that holds a single network is of that one, whatever the path.
+        """
+        if path not in self.networks:
+            return self, tensors
+        start, made = f"{path}.", self.networks[path]
+        own = {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}
+        return replace(self, **{each.name: getattr(made, each.name) for each in fields(made)}), own
+
+    def generator(self, *, path: Path) -> tuple[PairSpec, TestSettings]:
+        """Return the images that a generator reads and writes, and how it is run.
+
+        Raises DataError where the file `path` holds no generator.
+        """
+        if self.pair_spec is None or self.test is None:
+            raise DataError(f"{path} is not a model: its header describes no generator.")
+        return self.pair_spec, self.test
+
+    def unlike(
+        self, slot: Slot, table: Mapping[str, Any], channels: Mapping[str, int]
+    ) -> dict[str, tuple[Any, Any]]:
+        """Return what this network and a slot's are made of where they differ: key -> (this, the slot's).
+
+        `table` is the slot's as the recipe has it, `channels` are those of its images. Of another component
+        all keys differ that only one of the two has, and those have None for the other.
+        """
+        sides = (self.pair_spec.source, self.pair_spec.target) if self.pair_spec else ()
+        of_images = zip(("in_channels", "out_channels"), (side.channels for side in sides), strict=False)
+        given = self.given or dict(of_images)
+        there = {"use": "", **self.slot, **given} | {"use": self.component}
+        here = {**table, **{key: channels[key] for key in given if key in channels}} | {"use": slot.entry.ref}
+        other = self.component != slot.entry.ref
+        return {
+            key: (there.get(key), here.get(key))
+            for key in {**there, **here}
+            if (other or (key in there and key in here))
+            and there.get(key) != here.get(key)
+            and not key.startswith("init")
+        }
+
+
 _HEADERS = TypeAdapter(ModelHeader)
 
 
@@ -142,8 +181,15 @@ def shareable(recipe: Recipe) -> dict[str, Any]:
     return data | ({"metrics": metrics} if metrics else {})
 
 
+def made_of(slot: Slot, recipe: Recipe, given: Mapping[str, Any] = {}) -> Made:
+    """Return what the component of a slot is made of; `given` are the channels that a network is given."""
+    entry, table = slot.entry, recipe.table[slot.section]
+    own = portable(slot, table[slot.name] if slot.name else table)
+    return Made(entry.ref, entry.rev, entry.distribution, entry.version, own, given)
+
+
 def portable(slot: Slot, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a network's table as its weights file carries it: without the paths it can do without."""
+    """Return a component's table as a weights file carries it: without the paths it can do without."""
     optional = {name for name, p in signature(slot.factory).parameters.items() if p.default is None}
 
     def dropped(key: str) -> bool:

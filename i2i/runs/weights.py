@@ -1,7 +1,8 @@
 """Weights files: safetensors that say what they are, checked when read, never unpickled.
 
 The header's string table holds the format version, a checksum of the tensor bytes and, since format 2, one
-of the header itself; callers add what a reader needs, such as `header.ModelHeader`.
+of the header itself; since format 3 a file may hold several networks. Callers add
+what a reader needs, such as `header.ModelHeader`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from i2i.errors import DataError, Problem, RecipeError, ResourceError
 from i2i.runs import proof
 from i2i.system.atomic import write_with
 
-FORMAT = "2"
-READ = ("1", FORMAT)
+FORMAT = "3"
+READ = ("1", "2", FORMAT)
 """The formats that are read: in the first, no checksum covers the header."""
 
 OWN = ("format_version", "sha256", "checksum")
@@ -188,7 +189,7 @@ def read(path: Path) -> WeightsFile:
         raise DataError(f"{path} was not written by i2i: its header does not say what the weights are.")
     if version not in READ:
         raise DataError(
-            f"{path} has format {version}, and this i2i reads {' and '.join(READ)}: update i2i-toolkit."
+            f"{path} has format {version}, and this i2i reads {', '.join(READ)}: update i2i-toolkit."
         )
     if version != "1" and not _verified(text, entries.get("checksum", "")):
         raise DataError(f"{path} is damaged: its header does not match its checksum.")

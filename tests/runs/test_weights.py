@@ -30,7 +30,7 @@ def test_other_readers_of_safetensors_can_read_it(tmp_path):
     weights.write(tmp_path / "w.safetensors", {"a": torch.ones(3)}, {"rev": 1})
     assert torch.equal(safetensors.torch.load_file(tmp_path / "w.safetensors")["a"], torch.ones(3))
     with safetensors.safe_open(tmp_path / "w.safetensors", "pt") as file:
-        assert file.metadata()["format_version"] == "2"
+        assert file.metadata()["format_version"] == "3"
         assert len(file.metadata()["sha256"]) == 64
 
 

@@ -23,6 +23,7 @@ from i2i.kinds import Batch, DiscriminatorSlot, GeneratorSlot, MethodSlots, Test
 from i2i.maps import Deferred, as_features, as_maps
 from i2i.networks import Judge, Losses, Networks
 from i2i.seeds import generator_for
+from i2i.slot_keys import AtTest
 
 if TYPE_CHECKING:
     from i2i.context import Objective, Run
@@ -63,8 +64,8 @@ class PairedAdversarial:
         losses: Losses,
         augmentation: Augmentation,
         *,
-        test_dropout: bool = True,
-        test_norm: Literal["batch", "running"] = "batch",
+        test_dropout: Annotated[bool, AtTest()] = True,
+        test_norm: Annotated[Literal["batch", "running"], AtTest()] = "batch",
         pool: Annotated[int, Ge(0)] = 0,
         update: Literal["alternating", "simultaneous"] = "alternating",
     ) -> None:

@@ -18,6 +18,7 @@ def i2i_register(registry):
     registry.penalty("slope", "i2i_toys.losses:Slope", "squared gradient at real images")
     registry.paired_loss("poison", "i2i_toys.losses:Poison", "not a number from a step on")
     registry.method("two-way", "i2i_toys.method:TwoWay", "two generators on unpaired data")
+    registry.method("refine", "i2i_toys.refine:Refine", "one generator, passed several times")
     registry.transform("rounded", "i2i_toys.transform:Rounded", "few shades of grey, without a gradient")
     registry.transform("early", "i2i_toys.transform:Early", "nothing, and not before discriminators")
     registry.metric("spread", "i2i_toys.metric:Spread", "a figure over the whole set")

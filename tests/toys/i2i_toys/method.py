@@ -8,7 +8,7 @@ class TwoWay:
 
     slots = MethodSlots(
         generators={"there": GeneratorSlot("source", "target"), "back": GeneratorSlot("target", "source")},
-        exported="there",
+        exported=("there", "back"),
         discriminators={
             "target": DiscriminatorSlot("target", None),
             "source": DiscriminatorSlot("source", None),
