@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Generic, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
 from i2i.errors import PluginError, described
-from i2i.kinds import AdversarialLoss, FeatureLoss, PairedLoss, Penalty
+from i2i.kinds import AdversarialLoss, Batch, FeatureLoss, PairedLoss, Penalty
 from i2i.maps import as_features, as_maps
 
 
@@ -71,6 +72,20 @@ class Networks:
             yield f"discriminators.{name}", judge.module
 
 
+def keywords(call: Callable[..., Any]) -> Mapping[str, bool]:
+    """Return the parameters of a call that are given by name alone, and whether each has to be given."""
+    try:
+        parameters = signature(call.forward if isinstance(call, nn.Module) else call).parameters.values()
+    except (TypeError, ValueError):  # written in C, with nothing to read
+        return {}
+    return {each.name: each.default is each.empty for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+def asked(call: Callable[..., Any], fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return those of a batch's further fields that a call takes by name."""
+    return {name: fields[name] for name in keywords(call) if name in fields} if fields else {}
+
+
 Loss = TypeVar("Loss", covariant=True)
 
 
@@ -84,6 +99,11 @@ class LossTerm(Generic[Loss]):
     weight: float
     on: frozenset[str] = frozenset()
     every: int = 1
+
+    def __call__(self, *inputs: Any, batch: Batch | None = None) -> Any:
+        """Return what the loss gives for its `inputs`, and for the fields of the `batch` that it asks for."""
+        loss: Any = self.loss
+        return loss(*inputs, **asked(loss, batch.extra if batch else {}))
 
     def due(self, step: int) -> bool:
         """Whether a penalty is applied at `step`."""

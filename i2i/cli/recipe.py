@@ -188,9 +188,10 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     """Build all networks without memory, and what else can refuse its parameters; fetch nothing."""
     from i2i.building.components import make
     from i2i.building.probe import probe
-    from i2i.data.opening import spec_of
+    from i2i.data.opening import facts_of
 
-    facts = probe(recipe, spec_of(recipe))
+    spec, extra = facts_of(recipe)
+    facts = probe(recipe, spec, extra=extra)
     for slot in (*recipe.section("losses"), *recipe.section("transforms")):
         make(recipe, slot, fetch=False)
     return facts

@@ -1,4 +1,4 @@
-"""Transforms that move pixels: both sides alike, with one draw; label maps by nearest neighbour."""
+"""Transforms that move pixels: both sides and further fields alike, with one draw; labels to the nearest."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Jitter:
     """
 
     scale = "shrunk"
+    moves = True
 
     def __init__(
         self, *, resize: Count | tuple[Count, Count] = 286, interpolation: Interpolation = "bilinear"
@@ -57,6 +58,7 @@ class Jitter:
             pair,
             source=cut(pair.source, pair.spec.source.labels),
             target=cut(pair.target, pair.spec.target.labels),
+            extra={name: cut(field, True) for name, field in pair.extra.items()},
         )
 
 
@@ -72,6 +74,7 @@ class Crop:
     """
 
     scale = "own"
+    moves = True
 
     def __init__(self, *, size: Count | tuple[Count, Count] | None = None) -> None:
         self.size = (size, size) if isinstance(size, int) else size
@@ -89,6 +92,9 @@ class Crop:
             pair,
             source=beside(resize_image(pair.source, source_whole, labels=pair.spec.source.labels)),
             target=window(resize_image(pair.target, whole, labels=pair.spec.target.labels)),
+            extra={
+                name: window(resize_image(field, whole, labels=True)) for name, field in pair.extra.items()
+            },
         )
 
 
@@ -98,6 +104,8 @@ class Mirror:
     Args:
         probability: how often a pair is flipped.
     """
+
+    moves = True
 
     def __init__(self, *, probability: Probability = 0.5) -> None:
         self.probability = probability
@@ -114,6 +122,8 @@ class Flip:
         horizontal: how often a pair is flipped left to right.
         vertical: how often it is flipped top to bottom.
     """
+
+    moves = True
 
     def __init__(self, *, horizontal: Probability = 0.5, vertical: Probability = 0.5) -> None:
         self.horizontal = horizontal
@@ -132,6 +142,8 @@ class Rotate90:
     square crop every pair is square.
     """
 
+    moves = True
+
     def __call__(self, pair: Pair, *, size: Size, rng: torch.Generator) -> Pair:
         """Return the pair, turned."""
         turns = int(torch.randint(4, (), generator=rng, device=rng.device))
@@ -141,6 +153,7 @@ class Rotate90:
             pair,
             source=torch.rot90(pair.source, turns, (-2, -1)),
             target=torch.rot90(pair.target, turns, (-2, -1)),
+            extra={name: torch.rot90(field, turns, (-2, -1)) for name, field in pair.extra.items()},
         )
 
 
@@ -167,4 +180,5 @@ def _chance(probability: float, rng: torch.Generator) -> bool:
 def _flipped(pair: Pair, axes: list[int]) -> Pair:
     if not axes:
         return pair
-    return replace(pair, source=pair.source.flip(axes), target=pair.target.flip(axes))
+    extra = {name: field.flip(axes) for name, field in pair.extra.items()}
+    return replace(pair, source=pair.source.flip(axes), target=pair.target.flip(axes), extra=extra)

@@ -68,6 +68,8 @@ class Augment:
         on: the sides whose colours, sharpness and noise are changed.
     """
 
+    moves = True
+
     def __init__(
         self,
         *,
@@ -158,6 +160,10 @@ def _sampled(pair: Pair, places: Tensor, outside: Outside) -> Pair:
         pair,
         source=sample(source, places, labels=labels, outside=outside),
         target=sample(pair.target, places, labels=pair.spec.target.labels, outside=outside),
+        extra={
+            name: sample(field.float(), places, labels=True, outside=outside).to(field.dtype)
+            for name, field in pair.extra.items()
+        },
     )
 
 
