@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from i2i.errors import PluginError, RecipeError
-from i2i.images.resizing import resize_side
+from i2i.errors import PluginError, RecipeError, described
+from i2i.images.resizing import resize, resize_side
 from i2i.kinds import DiscriminatorSlot, Pair, PairSpec, Transform
 from i2i.seeds import generator_for
 
@@ -47,7 +47,22 @@ def apply(
                 f"transforms.{name}: it made the {side} {shape}, and has to keep {before.shape[0]} channels "
                 f"(C,H,W) of {before.dtype}."
             )
+    _check_fields(name, pair, made)
     return made
+
+
+def _check_fields(name: str, pair: Pair, made: Pair) -> None:
+    """Raise PluginError where a transform has lost a field, or moved the target and not the field with it."""
+    if made.extra.keys() != pair.extra.keys():
+        raise PluginError(f"transforms.{name}: it lost or added a field of pair.extra: return each of them.")
+    for field, after in made.extra.items():
+        before = pair.extra[field]
+        wanted = (before.shape[0], *made.target.shape[-2:])
+        if not isinstance(after, Tensor) or after.dtype != before.dtype or tuple(after.shape) != wanted:
+            raise PluginError(
+                f"transforms.{name}: it left '{field}' of pair.extra {described(after)} beside a target of "
+                f"{tuple(made.target.shape)}: move it as the target, by nearest neighbour."
+            )
 
 
 def transformed(
@@ -56,19 +71,24 @@ def transformed(
     spec: PairSpec,
     transforms: Mapping[str, Transform],
     rng: Callable[[str, int], torch.Generator],
-) -> Sides:
-    """Return both sides of a batch transformed, in float32 and at the sizes they had.
+    *,
+    extra: Mapping[str, Tensor] = {},
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Return both sides of a batch transformed, in float32, and `extra` images with them, at the sizes they had.
 
     `rng` is asked for the generator of a transform's name and a place in the batch.
     """
     sources, targets = [], []
+    moved: dict[str, list[Tensor]] = {name: [] for name in extra}
     for place, sides in enumerate(zip(source.float(), target.float(), strict=True)):
-        pair = Pair(*sides, spec)
+        pair = Pair(*sides, spec, {name: images[place] for name, images in extra.items()})
         for name, transform in transforms.items():
             pair = apply(name, transform, pair, size=_size(target), rng=rng(name, place))
         sources.append(resize_side(pair.source, _size(source), spec.source))
         targets.append(resize_side(pair.target, _size(target), spec.target))
-    return torch.stack(sources), torch.stack(targets)
+        for name, images in moved.items():
+            images.append(resize(pair.extra[name], _size(target), labels=True))
+    return torch.stack(sources), torch.stack(targets), {n: torch.stack(images) for n, images in moved.items()}
 
 
 @dataclass(frozen=True)
@@ -106,7 +126,7 @@ class Augmentation:
             beside = image if condition is None else condition
             # Blurs and warps are convolutions and products, which autocast would take in half precision.
             with torch.autocast(image.device.type, enabled=False):
-                beside, shown = transformed(
+                beside, shown, _ = transformed(
                     beside, image, spec, self.transforms, lambda name, place: generator_for(seed, name, place)
                 )
             if image.requires_grad and torch.is_grad_enabled() and not shown.requires_grad:

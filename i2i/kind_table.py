@@ -104,8 +104,16 @@ NEEDS = ("penalty", "metric", "features", "labels", "pairs")
 """What a component can say, in `requires`, that it cannot do without.
 
 A penalty on each discriminator that it works through, a metric, discriminators that hand out features; of a
-loss, label maps as what the generators write; data in which each target belongs to its source.
+loss, label maps as what the generators write; data in which each target belongs to its source. `FIELD` and a
+name stand for a further field of the data.
 """
+
+FIELD = "extra:"
+
+
+def is_need(name: object) -> bool:
+    """Whether a component can ask for this in `requires`."""
+    return name in NEEDS or (isinstance(name, str) and name.removeprefix(FIELD) not in ("", name))
 
 
 def kinds_of(section: str) -> tuple[str, ...]:

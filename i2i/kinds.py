@@ -42,6 +42,7 @@ from i2i.records import (
     Direction,
     DiscriminatorSlot,
     Event,
+    ExtraSpec,
     GeneratorSlot,
     ImageSpec,
     Job,
@@ -84,6 +85,7 @@ __all__ = [
     "DiscriminatorSlot",
     "Event",
     "Executor",
+    "ExtraSpec",
     "FeatureLoss",
     "Generator",
     "GeneratorSlot",
@@ -196,7 +198,8 @@ class Data(Protocol):
     goes on with other data is told from them; `optima`, where the best answers under L2 and L1 are known, a
     mapping from "mean" and "median" to pictures (C,H,W) in [0,1]; `scale = "own"` where it hands out windows
     of pictures, such as tiles, at the pictures' own resolution, so that whole pictures are translated at
-    theirs.
+    theirs; `extra`, a mapping from the names of further fields that each item has, such as masks, to
+    what they are (`ExtraSpec`).
     """
 
     spec: PairSpec
@@ -218,6 +221,10 @@ class Transform(Protocol):
     these places alone names them in an attribute `places` of its class or function. One that cuts windows at
     the pictures' own resolution has an attribute `scale = "own"` there, one that resizes them `"shrunk"`: the
     first in a recipe to say so decides how whole pictures are scored and translated.
+
+    Data may have further fields that are images, such as masks: `pair.extra`. One that moves pixels moves
+    these as the target, by nearest neighbour, and has an attribute `moves = True`; one that leaves pixels in
+    place has `moves = False`. One without is refused where data have such fields.
     """
 
     def __call__(self, pair: Pair, *, size: tuple[int, int], rng: torch.Generator) -> Pair: ...
@@ -248,7 +255,7 @@ class Metric(Protocol):
     first update. One of whole sets has an attribute `fewest` (int), the images that it needs: a split with
     fewer is refused before the run, and in a rehearsal, which scores one batch, it is not asked for figures.
     What figures mean is shown beside them: the class's docstring up to `Args:`, or a string attribute
-    `definition`.
+    `definition`. `update` may ask for further fields of the data by parameters of their names after `*`.
     """
 
     directions: Mapping[str, Direction]

@@ -10,13 +10,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
 from i2i.errors import PluginError, described
-from i2i.kinds import AdversarialLoss, FeatureLoss, PairedLoss, Penalty
+from i2i.kinds import AdversarialLoss, Batch, FeatureLoss, PairedLoss, Penalty
 from i2i.maps import as_features, as_maps
 from i2i.records import Batch
 
@@ -113,6 +114,20 @@ class Networks:
             yield f"networks.{name}", module
 
 
+def keywords(call: Callable[..., Any]) -> Mapping[str, bool]:
+    """Return the parameters of a call that are given by name alone, and whether each has to be given."""
+    try:
+        parameters = signature(call.forward if isinstance(call, nn.Module) else call).parameters.values()
+    except (TypeError, ValueError):  # written in C, with nothing to read
+        return {}
+    return {each.name: each.default is each.empty for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+def asked(call: Callable[..., Any], fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return those of a batch's further fields that a call takes by name."""
+    return {name: fields[name] for name in keywords(call) if name in fields} if fields else {}
+
+
 Loss = TypeVar("Loss", covariant=True)
 
 
@@ -170,9 +185,11 @@ class LossTerm(Generic[Loss]):
     def _called(self, call: str, arguments: Sequence[Any], batch: Batch, run: Run) -> Tensor:
         """Call the loss, or a method of it, with what it asks for; the one place where losses are called."""
         if call not in self._asked:
-            self._asked[call] = [n for n in asked_of(self.loss, call, len(arguments)) if n in GIVEN]
+            self._asked[call] = [*asked_of(self.loss, call, len(arguments))]
         function: Any = getattr(self.loss, call) if call else self.loss
-        value: Tensor = function(*arguments, **{name: _given(name, batch, run) for name in self._asked[call]})
+        there = {*GIVEN, *batch.extra}
+        given = {name: _given(name, batch, run) for name in self._asked[call] if name in there}
+        value: Tensor = function(*arguments, **given)
         return value
 
     def due(self, step: int) -> bool:

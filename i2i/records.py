@@ -141,6 +141,23 @@ class PairSpec:
         return cls(_image_spec(table["source"]), _image_spec(table["target"]), aligned)
 
 
+@dataclass(frozen=True)
+class ExtraSpec:
+    """A further field of each item beside its pair: what it is, in words, and how it behaves.
+
+    An `image` is (channels,H,W) of any type; it moves with the picture and is resized by nearest neighbour,
+    its values as they are. Any other is a tensor of one shape.
+    """
+
+    what: str
+    image: bool = True
+    channels: int = 1
+
+
+RESERVED_FIELDS = frozenset({"source", "target", "id", "ids", "fake", "real", "batch", "step", "run", "spec"})
+"""Names that no further field of an item can have: components are given other things by these."""
+
+
 def _image_spec(table: Mapping[str, Any]) -> ImageSpec:
     parts = tuple(Part(**{**part, "palette": _palette(part)}) for part in table.get("parts", ()))
     return ImageSpec(**{**table, "palette": _palette(table), "parts": parts})
@@ -152,11 +169,16 @@ def _palette(table: Mapping[str, Any]) -> tuple[Colour, ...]:
 
 @dataclass(frozen=True)
 class Pair:
-    """One source and target, (C,H,W) float32 in [-1,1], as a transform sees them."""
+    """One source and target, (C,H,W) float32 in [-1,1], as a transform sees them.
+
+    `extra` are the further fields that are images, (C,H,W) of the target's size: what moves pixels moves
+    these alike, by nearest neighbour.
+    """
 
     source: Tensor
     target: Tensor
     spec: PairSpec
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,15 +196,20 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sources (B,Cin,H,W) and targets (B,Cout,H,W), float32 in [-1,1], with the id of each."""
+    """Sources (B,Cin,H,W) and targets (B,Cout,H,W), float32 in [-1,1], with the id of each.
+
+    `extra` are the further fields that the data has, by name: images (B,C,H,W), or values (B,...).
+    """
 
     source: Tensor
     target: Tensor
     ids: tuple[str, ...]
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def moved(self, place: Callable[[Tensor], Tensor]) -> Batch:
-        """Return the batch with both sides as `place` gives them: on a device, in its layout."""
-        return Batch(place(self.source), place(self.target), self.ids)
+        """Return the batch with all tensors as `place` gives them: on a device, in its layout."""
+        extra = {name: place(value) for name, value in self.extra.items()}
+        return Batch(place(self.source), place(self.target), self.ids, extra)
 
     def side(self, side: Side) -> Tensor:
         """Return the images of `side`."""

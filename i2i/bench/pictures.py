@@ -65,7 +65,7 @@ def _made(
     count = len(chosen)
     if not count:
         raise DataError(f"{recipe.data.entry.ref}: the split 'val' is empty.")
-    names = [f"{place}-{_safe(identity)}.png" for place, (_, _, identity) in enumerate(chosen)]
+    names = [f"{place}-{_safe(identity)}.png" for place, (_, _, identity, _) in enumerate(chosen)]
 
     def write(below: str, name: str, image: Tensor, side: ImageSpec) -> str:
         path = f"{FOLDER}/{below}/{name}"
@@ -78,7 +78,7 @@ def _made(
             source=write("input", name, source, spec.source),
             target=write("target", name, target, spec.target),
         )
-        for name, (source, target, identity) in zip(names, chosen, strict=True)
+        for name, (source, target, identity, _) in zip(names, chosen, strict=True)
     ]
     outputs: dict[str, list[str | None]] = {variant: [None] * count for variant in models}
     for number, (variant, path) in enumerate(models.items(), start=1):
@@ -90,7 +90,7 @@ def _made(
             spec.target.channels,
         ):
             continue
-        for place, (source, _, identity) in enumerate(chosen):
+        for place, (source, _, identity, _) in enumerate(chosen):
             with seeded(recipe.seed, "pictures", identity):
                 answer = translate(model, source)
             below = f"{number}-{_safe(variant)}"

@@ -187,6 +187,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     from i2i.building.probe import probe
+    from i2i.data.extra import extra_of
     from i2i.data.fingerprint import fingerprints
     from i2i.data.opening import open_splits
     from i2i.engine.rehearsal import dry_pass
@@ -203,7 +204,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     runtime = resolve(job.device, recipe.train.precision, recipe.train.threads)
     with under(runtime, recipe):
         data = open_splits(recipe)
-        networks = probe(recipe, data["train"].spec)
+        networks = probe(recipe, data["train"].spec, extra=extra_of(data["train"]))
         session = dry_pass(recipe, data, runtime).session
         batches = session.batches(last=10**9)  # whoever asks for steps says when to end
 

@@ -7,7 +7,7 @@ leaves the initial weights of all others as they were.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, SupportsFloat
@@ -189,8 +189,10 @@ def judge_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, 
     return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
 
 
-def build_losses(recipe: Recipe, device: str, spec: PairSpec, *, fetch: bool = True) -> Losses:
-    """Build the losses for data of `spec`; one that is a module moves to `device` and is never trained.
+def build_losses(
+    recipe: Recipe, device: str, spec: PairSpec, *, extra: Collection[str] = (), fetch: bool = True
+) -> Losses:
+    """Build the losses for data of `spec` with `extra` fields; a module moves to `device`, never trained.
 
     Their weights are in no checkpoint, so they `fetch` them each time, unless only shapes are asked for.
     """
@@ -198,7 +200,7 @@ def build_losses(recipe: Recipe, device: str, spec: PairSpec, *, fetch: bool = T
     terms = []
     factors: dict[str, float] = {}
     for slot in recipe.section("losses"):
-        loss = build_loss(recipe, slot, spec, fetch=fetch)
+        loss = build_loss(recipe, slot, spec, extra=extra, fetch=fetch)
         if isinstance(loss, nn.Module):
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names
@@ -207,17 +209,20 @@ def build_losses(recipe: Recipe, device: str, spec: PairSpec, *, fetch: bool = T
     return Losses(tuple(terms), factors)
 
 
-def build_loss(recipe: Recipe, slot: Slot, spec: PairSpec, *, fetch: bool) -> Any:
-    """Build one loss; RecipeError where its calls need what losses are not given."""
+def build_loss(
+    recipe: Recipe, slot: Slot, spec: PairSpec, *, extra: Collection[str] = (), fetch: bool
+) -> Any:
+    """Build one loss; RecipeError where its calls need what losses are not given, of data with `extra`."""
+    known = (*GIVEN, *extra)
     loss = make(recipe, slot, fetch=fetch, spec=spec)
     for call, count in CALLS[slot.kind].items():
         with _errors_placed(slot):
             asked = asked_of(loss, call, count)
         for name, needed in asked.items():
-            if needed and name not in GIVEN:
+            if needed and name not in known:
                 where = f"its {call}()" if call else "its call"
                 message = f"{slot.entry.ref}: {where} asks for '{name}', and losses are given"
-                raise RecipeError(slot.problem(f"{message} {', '.join(GIVEN)}"))
+                raise RecipeError(slot.problem(f"{message} {', '.join(known)}"))
     return loss
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
 from i2i.networks import Networks
 from i2i.recipe.recipe import Recipe, Slot
-from i2i.records import MethodSlots, PairSpec
+from i2i.records import ExtraSpec, MethodSlots, PairSpec
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,13 @@ class NetworkFacts:
         return self.path.partition(".")[2]
 
 
-def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[NetworkFacts]:
+def probe(
+    recipe: Recipe, spec: PairSpec, *, start: bool = True, extra: Mapping[str, ExtraSpec] = {}
+) -> list[NetworkFacts]:
     """Build every network without memory (the meta device) and check each shape.
 
-    `spec` is what the training split says of itself, `start` that of `build_networks`. Raises RecipeError
-    with all problems.
+    `spec` is what the training split says of itself, `extra` the further fields that it has, `start` that of
+    `build_networks`. Raises RecipeError with all problems.
     """
     with torch.device("meta"):
         networks = build_networks(recipe, spec, start=start)
@@ -88,7 +90,7 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
         looked_at = [judge for judge in on if judge.path in sound]  # others are told already
         if not all(_hands_out_features(judge, networks, roles, spec) for judge in looked_at):
             problems.append(slot.problem(sentence))
-    problems += unmet_by_data(recipe, spec)
+    problems += unmet_by_data(recipe, spec, extra)
     if problems:
         raise RecipeError(*problems)
     return facts

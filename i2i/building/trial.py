@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 
 from i2i.augmentation import Augmentation
@@ -12,7 +14,7 @@ from i2i.recipe.recipe import Recipe
 from i2i.records import PairSpec
 
 
-def try_method(recipe: Recipe, spec: PairSpec) -> None:
+def try_method(recipe: Recipe, spec: PairSpec, extra: Collection[str] = ()) -> None:
     """Build the method on the recipe's networks and losses, for data of `spec`, and throw it away.
 
     The networks take no memory (the meta device); where the method cannot be built on such, as it reads
@@ -20,7 +22,7 @@ def try_method(recipe: Recipe, spec: PairSpec) -> None:
 
     Raises RecipeError, placed at the method, for what it refuses, PluginError where it fails.
     """
-    losses = build_losses(recipe, "cpu", spec, fetch=False)
+    losses = build_losses(recipe, "cpu", spec, extra=extra, fetch=False)
     augmentation = Augmentation(build_transforms(recipe, at="judging", spec=spec), spec)
     with torch.device("meta"):
         networks = build_networks(recipe, spec, start=False)

@@ -192,18 +192,18 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     from i2i.building.components import build_loss, make
     from i2i.building.probe import probe
     from i2i.building.trial import try_method
-    from i2i.data.opening import spec_of
+    from i2i.data.opening import facts_of
 
-    spec = spec_of(recipe)
-    facts = probe(recipe, spec)
+    spec, extra = facts_of(recipe)
+    facts = probe(recipe, spec, extra=extra)
     # Metrics and callbacks may take long to build: only those that could refuse the data are.
     fitted = (slot for name in ("metrics", "callbacks") for slot in recipe.section(name))
     asking = [slot for slot in fitted if "spec" in slot.injected]
     for slot in recipe.section("losses"):
-        build_loss(recipe, slot, spec, fetch=False)
+        build_loss(recipe, slot, spec, fetch=False, extra=extra)
     for slot in (*recipe.section("transforms"), *asking):
         make(recipe, slot, fetch=False, spec=spec)
-    try_method(recipe, spec)
+    try_method(recipe, spec, extra)
     return facts
 
 

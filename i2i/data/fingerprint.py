@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from i2i.data.extra import extra_of
 from i2i.kinds import Data
 
 Fingerprint = Mapping[str, Any]
@@ -40,7 +41,7 @@ def fingerprint(data: Data, *, contents: bool = False) -> Fingerprint:
         digest = hashlib.sha256()
         for index in range(len(data)):
             item = data[index]
-            for image in (item["source"], item["target"]):
+            for image in (item["source"], item["target"], *(item[name] for name in sorted(extra_of(data)))):
                 digest.update(f"{image.dtype}{tuple(image.shape)}".encode())
                 digest.update(image.contiguous().view(torch.uint8).numpy().data)
         found["contents"] = digest.hexdigest()

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from i2i.data.arrival import Failed, arrive, failed
 from i2i.data.duplicates import look
+from i2i.data.extra import extra_of
 from i2i.data.stream import check_item
 from i2i.data.values import check_values, least_and_most
 from i2i.errors import DataError, PluginError, Problem
@@ -85,7 +86,7 @@ class _Findings(Dataset[Finding | Failed]):
     def __getitem__(self, index: int) -> Finding | Failed:
         try:
             item = self._data[index]
-            check_item(item, self._data.spec)
+            check_item(item, self._data.spec, extra_of(self._data))
             check_values(item, self._data.spec)
         except DataError as error:
             return Finding(index, problems=error.problems)

@@ -14,11 +14,12 @@ from typing import Any, Literal
 from i2i.building import components
 from i2i.building.blame import Suspect, components_blamed
 from i2i.data.advice import size_problem, value_remark
+from i2i.data.extra import Extra, extra_of
 from i2i.data.inspection import inspect
 from i2i.data.public_sets import advice
 from i2i.data.stream import check_item
 from i2i.data.values import check_values, least_and_most
-from i2i.data.views import Blamed, Cached, Usable
+from i2i.data.views import Blamed, Cached, Usable, bytes_of
 from i2i.errors import DataError, shortened
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
@@ -63,10 +64,15 @@ def open_as_it_is(recipe: Recipe, split: Split) -> Data:
 
 def spec_of(recipe: Recipe) -> PairSpec:
     """Return what the training split says of itself; DataError where no network could be built for it."""
-    spec: PairSpec = open_as_it_is(recipe, "train").spec
-    if problem := size_problem(recipe, spec):
+    return facts_of(recipe)[0]
+
+
+def facts_of(recipe: Recipe) -> tuple[PairSpec, Extra]:
+    """Return what the training split says of its pairs, as `spec_of` does, and of its further fields."""
+    data = open_as_it_is(recipe, "train")
+    if problem := size_problem(recipe, data.spec):
         raise DataError(problem)
-    return spec
+    return data.spec, extra_of(data)
 
 
 def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool = False) -> Data:
@@ -112,6 +118,7 @@ def open_splits(recipe: Recipe, note: Note = quiet) -> Mapping[str, Data]:
     data: dict[str, Any] = {split: open_data(recipe, split, once) for split in splits_of(recipe)}
     if "val" in data:
         check_alike(data["train"].spec, data["val"].spec, split="val")
+        check_fields_alike(extra_of(data["train"]), extra_of(data["val"]), split="val")
     settings = recipe.data.settings
     check_enough(data["train"], settings, ref=recipe.data.entry.ref)
     opened = {split: cached(pairs, settings, note) for split, pairs in data.items()}
@@ -130,7 +137,7 @@ def look_at_some(recipe: Recipe, data: Data, note: Note) -> None:
     values: dict[Side, list[float]] = {"source": [], "target": []}
     for place in places:
         item = data[place]
-        check_item(item, data.spec)
+        check_item(item, data.spec, extra_of(data))
         check_values(item, data.spec)
         sizes.append((tuple(item["source"].shape[1:]), tuple(item["target"].shape[1:])))
         for side, found in values.items():
@@ -177,6 +184,19 @@ def check_alike(spec: PairSpec, other: PairSpec, *, split: str) -> None:
             )
 
 
+def check_fields_alike(extra: Extra, other: Extra, *, split: str) -> None:
+    """Raise DataError when a split has other further fields than the training split."""
+    kinds = [
+        {name: (said.image, said.channels) for name, said in fields.items()} for fields in (extra, other)
+    ]
+    if kinds[0] != kinds[1]:
+        told = [", ".join(fields) or "none" for fields in (other, extra)]
+        raise DataError(
+            f"the further fields in the split '{split}' are {told[0]}, and in 'train' {told[1]}: give both "
+            "the same."
+        )
+
+
 def _kind(spec: ImageSpec) -> str:
     return f"{spec.channels} channel(s) of {spec.depth} from {spec.low:g} to {spec.high:g}"
 
@@ -198,9 +218,8 @@ def _decoded_bytes(data: Data) -> float:
     if not len(data):
         return 0.0
     first = data[0]
-    check_item(first, data.spec)
-    sides: tuple[Side, Side] = ("source", "target")
-    return float(len(data) * sum(first[side].nbytes for side in sides))
+    check_item(first, data.spec, extra_of(data))
+    return float(len(data) * bytes_of(first))
 
 
 def check_enough(data: Data, settings: DataSettings, *, ref: str) -> None:

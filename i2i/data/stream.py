@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,11 +18,22 @@ from torch.utils.data import DataLoader, Dataset
 
 from i2i.augmentation import apply, transformed
 from i2i.data.arrival import Failed, arrive, failed
+from i2i.data.extra import (
+    Extra,
+    Fields,
+    check_fields,
+    extra_of,
+    fitted,
+    image_fields,
+    images_of,
+    stacked,
+)
+from i2i.data.extra import value_fields as _values
 from i2i.data.values import check_values
 from i2i.errors import DataError, I2IError, PluginError
 from i2i.images import DTYPES, normalise
 from i2i.images.resizing import resize_side
-from i2i.kinds import Batch, Data, ImageSpec, Pair, PairSpec, Scale, Side, Transform
+from i2i.kinds import Batch, Data, ExtraSpec, ImageSpec, Pair, PairSpec, Scale, Side, Transform
 from i2i.seeds import generator_for
 from i2i.slot_keys import DataSettings
 from i2i.system.beside import helper, made_ahead
@@ -31,8 +42,8 @@ from i2i.system.signals import leave_to_parent
 Key = tuple[int, int]
 """Epoch and index: all that an item of the training stream depends on, beside the seed."""
 
-Item = tuple[Tensor, Tensor, str]
-"""Source, target and id of one pair, ready for a batch."""
+Item = tuple[Tensor, Tensor, str, Fields]
+"""Source, target, id and further fields of one pair, ready for a batch."""
 
 
 def epoch_order(count: int, *, seed: int, epoch: int) -> list[int]:
@@ -86,11 +97,12 @@ class TrainingPairs(Dataset[Item | Failed]):
         else:
             item = self._data[index]
         spec: PairSpec = self._data.spec
-        pair = as_pair(item, spec)
+        extra = extra_of(self._data)
+        pair = as_pair(item, spec, extra)
         for name, transform in self._transforms.items():
             rng = generator_for(self._seed, "augment", name, epoch, index)
             pair = apply(name, transform, pair, size=spec.target.size, rng=rng)
-        return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
+        return _ready(pair, item, spec, extra)
 
 
 class HeldOutPairs:
@@ -109,14 +121,22 @@ class HeldOutPairs:
 
     def __getitem__(self, index: int) -> Item:
         item, spec = self._data[index], self._data.spec
-        pair = as_pair(item, spec)
+        extra = extra_of(self._data)
+        pair = as_pair(item, spec, extra)
         if self._scale == "own" and not spec.aligned:
             common = _common(pair)
-            return _middle(pair.source, common), _middle(pair.target, common), item["id"]
+            fields = {name: _middle(field, common) for name, field in pair.extra.items()}
+            return (
+                _middle(pair.source, common),
+                _middle(pair.target, common),
+                item["id"],
+                _values(item, extra) | fields,
+            )
         if self._scale == "own":
             size = (pair.target.shape[-2], pair.target.shape[-1])
-            return resize_side(pair.source, size, spec.source), pair.target, item["id"]
-        return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"]
+            source = resize_side(pair.source, size, spec.source)
+            return source, pair.target, item["id"], {**_values(item, extra), **pair.extra}
+        return _ready(pair, item, spec, extra)
 
     def spread(self, count: int) -> list[Item]:
         """Return `count` pairs, spread evenly over the split, all of the size of the data.
@@ -127,22 +147,34 @@ class HeldOutPairs:
         return [self._window(self[place * len(self) // count]) for place in range(count)]
 
     def _window(self, item: Item) -> Item:
-        source, target, name = item
-        spec: PairSpec = self._data.spec
-        return _window(source, spec.source), _window(target, spec.target), name
+        source, target, name, fields = item
+        spec, images = self._data.spec, images_of(extra_of(self._data))
+        fields = {
+            key: _window(value, replace(spec.target, labels=True)) if key in images else value
+            for key, value in fields.items()
+        }
+        return _window(source, spec.source), _window(target, spec.target), name, fields
 
 
-def as_pair(item: Any, spec: PairSpec) -> Pair:
-    """Return an item of a data set with both sides as float32 in [-1,1].
+def _ready(pair: Pair, item: Mapping[str, Any], spec: PairSpec, extra: Extra) -> Item:
+    """Return a pair at the size of the data, with the id of its item and its further fields."""
+    fields = _values(item, extra) | fitted(pair.extra, spec.target.size)
+    return _fitted(pair.source, spec.source), _fitted(pair.target, spec.target), item["id"], fields
+
+
+def as_pair(item: Any, spec: PairSpec, extra: Mapping[str, ExtraSpec] = {}) -> Pair:
+    """Return an item of a data set with both sides as float32 in [-1,1], and with its `extra` images.
 
     Raises DataError when its channels, its depth or its values are not what the data set said.
     """
-    check_item(item, spec)
+    check_item(item, spec, extra)
     check_values(item, spec)
-    return Pair(normalise(item["source"], spec.source), normalise(item["target"], spec.target), spec)
+    target = normalise(item["target"], spec.target)
+    size = (target.shape[-2], target.shape[-1])
+    return Pair(normalise(item["source"], spec.source), target, spec, image_fields(item, extra, size))
 
 
-def check_item(item: Any, spec: PairSpec) -> None:
+def check_item(item: Any, spec: PairSpec, extra: Mapping[str, ExtraSpec] = {}) -> None:
     """Raise PluginError for what is no item, DataError for other channels or another depth than said."""
     sides: tuple[Side, Side] = ("source", "target")
     if not isinstance(item, Mapping) or not item.keys() >= {*sides, "id"}:
@@ -160,6 +192,7 @@ def check_item(item: Any, spec: PairSpec) -> None:
                 f"the {side} of '{item['id']}' has {image.shape[0]} channels of {image.dtype}, and the "
                 f"data set says {said.channels} of {said.depth}."
             )
+    check_fields(item, extra)
 
 
 def _fitted(image: Tensor, spec: ImageSpec) -> Tensor:
@@ -192,8 +225,8 @@ def _common(pair: Pair) -> tuple[int, int]:
 
 def collate(items: Sequence[Item]) -> Batch:
     """Stack items to a batch."""
-    sources, targets, ids = zip(*items, strict=True)
-    return Batch(torch.stack(sources), torch.stack(targets), tuple(ids))
+    sources, targets, ids, fields = zip(*items, strict=True)
+    return Batch(torch.stack(sources), torch.stack(targets), ids, stacked(fields, ids))
 
 
 def _collate_or_failed(items: Sequence[Item | Failed]) -> Batch | Failed:
@@ -232,16 +265,18 @@ def training_batches(
         if isinstance(batch, Failed):
             arrive(batch)
         placed = place(batch)
-        yield place(_augmented(placed, data.spec, on_device, keys, seed=seed)) if on_device else placed
+        yield place(_augmented(placed, data, on_device, keys, seed=seed)) if on_device else placed
 
 
 def _augmented(
-    batch: Batch, spec: PairSpec, transforms: Mapping[str, Transform], keys: Sequence[Key], *, seed: int
+    batch: Batch, data: Data, transforms: Mapping[str, Transform], keys: Sequence[Key], *, seed: int
 ) -> Batch:
     def rng(name: str, place: int) -> torch.Generator:
         return generator_for(seed, "augment", name, *keys[place])
 
-    return Batch(*transformed(batch.source, batch.target, spec, transforms, rng), batch.ids)
+    images = {name: batch.extra[name] for name in images_of(extra_of(data))}
+    source, target, moved = transformed(batch.source, batch.target, data.spec, transforms, rng, extra=images)
+    return Batch(source, target, batch.ids, {**batch.extra, **moved})
 
 
 def held_out_batches(

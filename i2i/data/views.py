@@ -13,11 +13,16 @@ from i2i.building.blame import Suspect
 from i2i.kinds import Data
 from i2i.records import GeneratorSlot, PairSpec
 
-OPTIONAL = ("credit", "draw", "file_sizes", "ids", "layout", "notes", "optima", "problems", "scale")
+OPTIONAL = ("credit", "draw", "extra", "file_sizes", "ids", "layout", "notes", "optima", "problems", "scale")
 """What a data set may have beside its spec, its length and its items."""
 
 OF_EACH = ("file_sizes", "ids")
 """Those of them that have a value for each item."""
+
+
+def bytes_of(item: Mapping[str, Any]) -> int:
+    """Return what the tensors of an item take in memory."""
+    return sum(value.nbytes for value in item.values() if isinstance(value, torch.Tensor))
 
 
 class View:
@@ -145,8 +150,7 @@ class Cached(View):
 
     def bytes_to_come(self) -> int:
         """Return what the items that are not decoded yet will take, if they are as those that are."""
-        images = (item[side] for item in self._items.values() for side in ("source", "target"))
-        taken: int = sum(image.numel() * image.element_size() for image in images)
+        taken = sum(map(bytes_of, self._items.values()))
         return taken * (len(self) - len(self._items)) // max(1, len(self._items))
 
     def fill(self, note: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from i2i.building.earlier_training import start_from
 from i2i.building.probe import probe
+from i2i.data.extra import extra_of
 from i2i.data.fingerprint import fingerprints
 from i2i.data.opening import OpenData, open_splits
 from i2i.engine import resuming
@@ -113,7 +114,7 @@ def _run_in(
             recipe, notes = start_from(recipe, data["train"].spec, init_from)
             _tell_all(observer, notes)
         observer.stage("building the networks")
-        facts = probe(recipe, data["train"].spec, start=not begun)
+        facts = probe(recipe, data["train"].spec, start=not begun, extra=extra_of(data["train"]))
         if begun:
             _tell_all(observer, [*begun.notes, *resuming.write_down(begun, folder, marks)])
         else:

@@ -12,6 +12,7 @@ import torch
 
 from i2i.building.earlier_training import start_from
 from i2i.building.probe import NetworkFacts, probe
+from i2i.data.extra import extra_of
 from i2i.data.opening import open_splits
 from i2i.engine import stored
 from i2i.engine.agreement import require_agreement
@@ -77,7 +78,7 @@ def rehearse(
             recipe, notes = start_from(recipe, data["train"].spec, Path(init_from))
             for text in notes:
                 observer.note(text)
-        facts = probe(recipe, data["train"].spec)
+        facts = probe(recipe, data["train"].spec, extra=extra_of(data["train"]))
         observer.stage("trying one batch: train, evaluate, save and load")
         found = try_out(recipe, data, runtime)
     if where is not None:

@@ -18,6 +18,7 @@ from i2i.abilities import NeedsImages, Prepares
 from i2i.errors import DataError, PluginError, RecipeError, described
 from i2i.images import as_saved
 from i2i.kinds import Metric
+from i2i.networks import asked
 from i2i.records import Batch, Direction, PairSpec, Split
 from i2i.seeds import seeded
 from i2i.system.device import Runtime
@@ -124,7 +125,8 @@ class Scorer:
             for name, metric in self.metrics.items():
                 draws = self._draws[name]
                 fake = torch.stack(answers[:draws]) if draws > 1 else answers[0]
-                for figure, values in (metric.update(seen, fake, real, batch.ids) or {}).items():
+                fields = asked(metric.update, batch.extra)
+                for figure, values in (metric.update(seen, fake, real, batch.ids, **fields) or {}).items():
                     figures[figure] = _one_each(name, figure, values, len(batch.ids))
                     scores.images.setdefault(figure, []).extend(figures[figure])
             if spectator is not None:

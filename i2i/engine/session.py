@@ -22,6 +22,7 @@ from i2i.building import components
 from i2i.building.compiled import begin_step, compile_networks, eager
 from i2i.building.written_model import size_multiple
 from i2i.context import Keep, Run, Show, Tell
+from i2i.data.extra import extra_of
 from i2i.data.scale import pictures_of, scale_of
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, training_batches
 from i2i.data.views import First
@@ -90,7 +91,9 @@ class Session:
             module.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
             module.train()
         compile_networks(recipe, self.networks)
-        self.losses = components.build_losses(recipe, runtime.device, self.spec)
+        self.losses = components.build_losses(
+            recipe, runtime.device, self.spec, extra=extra_of(data["train"])
+        )
         self.method: Method = components.make(
             recipe,
             recipe.method,

@@ -23,12 +23,15 @@ def resize(
 ) -> Tensor:
     """Return a float image in [-1,1], (C,H,W) or (B,C,H,W), at `size` (height, width).
 
-    Label maps go by nearest neighbour whatever `interpolation` says. Images are smoothed as they shrink,
-    and what bicubic interpolation overshoots is cut back to [-1,1]. An image of that size comes back as
-    it is.
+    Label maps go by nearest neighbour whatever `interpolation` says, and may be of any type. Images are
+    smoothed as they shrink, and what bicubic interpolation overshoots is cut back to [-1,1]. An image of that
+    size comes back as it is.
     """
     if tuple(image.shape[-2:]) == tuple(size):
         return image
+    if labels and not image.is_floating_point():
+        rows, columns = (_nearest(*sides, image) for sides in zip(image.shape[-2:], size, strict=True))
+        return image[..., rows[:, None], columns]
     batch = image if image.dim() == 4 else image[None]
     if labels:
         resized = F.interpolate(batch, size, mode="nearest-exact")
@@ -54,6 +57,12 @@ def resize_side(
         for part, piece in zip(spec.parts, pieces, strict=True)
     ]
     return torch.cat(resized, dim=-3)
+
+
+def _nearest(count: int, wanted: int, like: Tensor) -> Tensor:
+    """Return which of `count` rows, or columns, each of the `wanted` ones is, as torch chooses for floats."""
+    places = torch.arange(count, dtype=torch.float32, device=like.device)
+    return F.interpolate(places[None, None], (wanted,), mode="nearest-exact")[0, 0].long()
 
 
 def padded(image: Tensor, multiple: int) -> Tensor:

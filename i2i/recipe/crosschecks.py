@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Mapping
 
 from i2i.errors import PluginError, did_you_mean
+from i2i.kind_table import FIELD, is_need
 from i2i.kinds import JUDGED_KINDS, NEEDS, NETWORK_SECTIONS, DiscriminatorSlot, MethodSlots
 from i2i.recipe.merge import Draft
 from i2i.recipe.origins import Findings
@@ -225,8 +226,8 @@ class _CrossCheck:
         for slot in self.slots.values():
             unmet = {"penalty": not self.penalised(slot), "metric": not has_metric}
             needs = getattr(slot.factory, "requires", {})
-            if not isinstance(needs, Mapping) or needs.keys() - {*NEEDS}:
-                message = f"`requires` maps what it needs ({', '.join(NEEDS)}) to a sentence"
+            if not isinstance(needs, Mapping) or not all(map(is_need, needs)):
+                message = f"`requires` maps what it needs ({', '.join(NEEDS)}, {FIELD}NAME) to a sentence"
                 error = PluginError(f"{slot.entry.ref}: {message}")
                 self.findings.add_error(slot.origin("use"), error)
                 continue

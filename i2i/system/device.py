@@ -46,7 +46,9 @@ class Runtime:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def place(self, image: Tensor) -> Tensor:
-        """Return a batch of images on the device, in its layout."""
+        """Return a batch on the device: images (B,C,H,W) in its layout, other tensors as they are."""
+        if image.dim() != 4:
+            return image.to(self.device, non_blocking=True)
         return image.to(self.device, memory_format=self.memory_format, non_blocking=True)
 
     def active(self) -> AbstractContextManager[None]:

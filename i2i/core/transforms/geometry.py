@@ -1,4 +1,4 @@
-"""Transforms that move pixels: both sides alike, with one draw; label maps by nearest neighbour."""
+"""Transforms that move pixels: both sides and further fields alike, with one draw; labels to the nearest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from annotated_types import Ge, Le
 
 from i2i.errors import RecipeError
-from i2i.images import Interpolation, resize_side
+from i2i.images import Interpolation, resize, resize_side
 from i2i.slot_keys import Count
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Jitter:
     """
 
     scale = "shrunk"
+    moves = True
 
     def __init__(
         self, *, resize: Count | tuple[Count, Count] = 286, interpolation: Interpolation = "bilinear"
@@ -56,6 +57,10 @@ class Jitter:
             pair,
             source=cut(pair.source, pair.spec.source),
             target=cut(pair.target, pair.spec.target),
+            extra={
+                name: window(resize(field, self.resize, labels=True))
+                for name, field in pair.extra.items()
+            },
         )
 
 
@@ -71,6 +76,7 @@ class Crop:
     """
 
     scale = "own"
+    moves = True
 
     def __init__(self, *, size: Count | tuple[Count, Count] | None = None) -> None:
         self.size = (size, size) if isinstance(size, int) else size
@@ -88,6 +94,9 @@ class Crop:
             pair,
             source=beside(resize_side(pair.source, source_whole, pair.spec.source)),
             target=window(resize_side(pair.target, whole, pair.spec.target)),
+            extra={
+                name: window(resize(field, whole, labels=True)) for name, field in pair.extra.items()
+            },
         )
 
 
@@ -97,6 +106,8 @@ class Mirror:
     Args:
         probability: how often a pair is flipped.
     """
+
+    moves = True
 
     def __init__(self, *, probability: Probability = 0.5) -> None:
         self.probability = probability
@@ -113,6 +124,8 @@ class Flip:
         horizontal: how often a pair is flipped left to right.
         vertical: how often it is flipped top to bottom.
     """
+
+    moves = True
 
     def __init__(self, *, horizontal: Probability = 0.5, vertical: Probability = 0.5) -> None:
         self.horizontal = horizontal
@@ -131,6 +144,8 @@ class Rotate90:
     square crop every pair is square.
     """
 
+    moves = True
+
     def __call__(self, pair: Pair, *, size: Size, rng: torch.Generator) -> Pair:
         """Return the pair, turned."""
         turns = int(torch.randint(4, (), generator=rng, device=rng.device))
@@ -140,6 +155,7 @@ class Rotate90:
             pair,
             source=torch.rot90(pair.source, turns, (-2, -1)),
             target=torch.rot90(pair.target, turns, (-2, -1)),
+            extra={name: torch.rot90(field, turns, (-2, -1)) for name, field in pair.extra.items()},
         )
 
 
@@ -166,4 +182,5 @@ def _chance(probability: float, rng: torch.Generator) -> bool:
 def _flipped(pair: Pair, axes: list[int]) -> Pair:
     if not axes:
         return pair
-    return replace(pair, source=pair.source.flip(axes), target=pair.target.flip(axes))
+    extra = {name: field.flip(axes) for name, field in pair.extra.items()}
+    return replace(pair, source=pair.source.flip(axes), target=pair.target.flip(axes), extra=extra)

@@ -43,6 +43,8 @@ class ColourJitter:
         on: the sides that are changed.
     """
 
+    moves = False
+
     def __init__(
         self,
         *,
@@ -83,6 +85,8 @@ class Blur:
         on: the sides that are blurred, alike.
     """
 
+    moves = False
+
     def __init__(
         self,
         *,
@@ -112,6 +116,8 @@ class Noise:
         sigma: its standard deviation, where the values go from -1 to 1.
         on: the sides that it is added to, each with noise of its own.
     """
+
+    moves = False
 
     def __init__(self, *, sigma: Annotated[float, Gt(0)] = 0.05, on: Sides = ("source",)) -> None:
         self.sigma = sigma

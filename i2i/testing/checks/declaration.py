@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from i2i.errors import PluginError
+from i2i.kind_table import FIELD, is_need
 from i2i.kinds import NEEDS
 from i2i.plugins.schema import argument_help, schema_of, slot_schema
 from i2i.testing.outcomes import check, fail, require
@@ -159,10 +160,11 @@ def attributes(subject: Subject) -> None:
             f"its `{name}` is {value!r}: make it a whole number from {least} up, or leave it out",
         )
     needs = getattr(subject.factory, "requires", {})
-    sound = isinstance(needs, Mapping) and needs.keys() <= {*NEEDS}
+    sound = isinstance(needs, Mapping) and all(map(is_need, needs))
     require(
         sound and all(isinstance(sentence, str) and sentence for sentence in needs.values()),
-        f"its `requires` is {needs!r}: map what it cannot do without ({', '.join(NEEDS)}) to a sentence",
+        f"its `requires` is {needs!r}: map what it cannot do without ({', '.join(NEEDS)}, {FIELD}NAME) to a "
+        "sentence",
     )
     require(
         isinstance(getattr(built, "credit", ""), str),

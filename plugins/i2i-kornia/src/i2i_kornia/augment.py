@@ -68,6 +68,8 @@ class Augment:
         on: the sides whose colours, sharpness and noise are changed.
     """
 
+    moves = True
+
     def __init__(
         self,
         *,
@@ -162,6 +164,10 @@ def _sampled(pair: Pair, places: Tensor, outside: Outside) -> Pair:
         pair,
         source=moved(source, pair.spec.source),
         target=moved(pair.target, pair.spec.target),
+        extra={
+            name: sample(field.float(), places, labels=True, outside=outside).to(field.dtype)
+            for name, field in pair.extra.items()
+        },
     )
 
 
