@@ -76,7 +76,10 @@ Loss = TypeVar("Loss", covariant=True)
 
 @dataclass(frozen=True)
 class LossTerm(Generic[Loss]):
-    """One loss of a recipe: its kind, its weight, and the discriminators that it applies to."""
+    """One loss of a recipe: its kind, its weight, and the discriminators that it applies to.
+
+    A loss between images whose table names a part of the target compares these `channels` alone.
+    """
 
     name: str
     kind: str
@@ -84,6 +87,14 @@ class LossTerm(Generic[Loss]):
     weight: float
     on: frozenset[str] = frozenset()
     every: int = 1
+    channels: slice | None = None
+
+    def __call__(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Return what a loss between images, both (B,C,H,W), gives for them, or for its part of them."""
+        if self.channels is not None:
+            fake, real = fake[:, self.channels], real[:, self.channels]
+        value: Tensor = self.loss(fake, real)  # type: ignore[operator]
+        return value
 
     def due(self, step: int) -> bool:
         """Whether a penalty is applied at `step`."""

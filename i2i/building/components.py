@@ -19,6 +19,7 @@ from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.compiled import eager
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
+from i2i.building.parts import channels_of, written_sides
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
 from i2i.kinds import (
     CALLBACK_EVENTS,
@@ -134,8 +135,9 @@ def judge_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, 
     return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
 
 
-def build_losses(recipe: Recipe, device: str) -> Losses:
-    """Build the losses; one that is a module moves to `device` and is never trained."""
+def build_losses(recipe: Recipe, device: str, spec: PairSpec) -> Losses:
+    """Build the losses for data of `spec`; one that is a module moves to `device` and is never trained."""
+    sides = written_sides(method_slots(recipe))
     names = frozenset(slot.name for slot in recipe.section("discriminators"))
     terms = []
     for slot in recipe.section("losses"):
@@ -144,7 +146,8 @@ def build_losses(recipe: Recipe, device: str) -> Losses:
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names
         every = getattr(slot.settings, "every", 1)
-        terms.append(LossTerm(slot.name, slot.entry.kind, loss, slot.settings.weight, on, every))
+        channels = channels_of(slot, spec, sides) if slot.kind == "paired-loss" else None
+        terms.append(LossTerm(slot.name, slot.kind, loss, slot.settings.weight, on, every, channels))
     return Losses(tuple(terms))
 
 

@@ -17,11 +17,12 @@ from i2i.building.components import (
     judge_role,
     method_slots,
 )
+from i2i.building.parts import part_problem, written_sides
 from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
 from i2i.networks import Networks
 from i2i.recipe.recipe import Recipe, Slot
-from i2i.records import MethodSlots, PairSpec
+from i2i.records import ImageSpec, MethodSlots, PairSpec, Side
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,16 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
                 facts.append(_of_discriminator(slot, networks.judges[slot.name].module, roles, spec))
         except RecipeError as error:
             problems.extend(error.problems)
-    plain = [role.writes for role in roles.generators.values() if not spec.side(role.writes).one_hot]
+    sides = written_sides(roles)
+    parts = (part_problem(slot, spec, ("target",)) for slot in recipe.section("metrics"))
+    problems.extend(problem for problem in parts if problem)
     for slot in recipe.section("losses"):
         needs = getattr(slot.factory, "requires", {})
-        if plain and "labels" in needs:
-            problems.append(slot.problem(needs["labels"]))
+        part = slot.settings.part if slot.kind == "paired-loss" else None
+        if part and (problem := part_problem(slot, spec, sides)):
+            problems.append(problem)
+        elif "labels" in needs and not all(_judged_file(spec.side(side), part).one_hot for side in sides):
+            problems.append(slot.problem(needs["labels"], _label_parts(spec, sides)))
         sentence = needs.get("features", "")
         on = [discriminators[name] for name in slot.settings.on or discriminators] if sentence else []
         if not all(_hands_out_features(judge, networks, roles, spec) for judge in on):
@@ -119,6 +125,17 @@ def _of_discriminator(slot: Slot, module: nn.Module, roles: MethodSlots, spec: P
 def _hands_out_features(slot: Slot, networks: Networks, roles: MethodSlots, spec: PairSpec) -> bool:
     module = networks.judges[slot.name].module
     return bool(as_features(_run_on_meta(slot, module, _judged(slot, roles, spec))))
+
+
+def _judged_file(side: ImageSpec, part: str | None) -> ImageSpec:
+    """Return what a loss compares of a side: the part that it names, or the whole."""
+    return side if part is None else side.part(part)
+
+
+def _label_parts(spec: PairSpec, sides: Sequence[Side]) -> str:
+    """Say which parts of the sides that are written are label maps, if any."""
+    maps = dict.fromkeys(part.name for side in sides for part in spec.side(side).parts if part.one_hot)
+    return f"of the parts {' and '.join(maps)} would fit: name it by `part`" if maps else ""
 
 
 def _judged(slot: Slot, roles: MethodSlots, spec: PairSpec) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ Metrics see images as they would be saved: quantised to the target's stored dept
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -137,7 +138,8 @@ class Scorer:
     def copy_input(self, batches: Iterable[Batch], *, trial: bool = False) -> Scores:
         """Return what the source itself scores, by what is a score; empty where it could not be a target."""
         source, target = (
-            (side.channels, side.size, side.one_hot) for side in (self._spec.source, self._spec.target)
+            (side.size, *((file.channels, file.one_hot) for file in side.files))
+            for side in (self._spec.source, self._spec.target)
         )
         if source != target:
             return Scores()
@@ -179,6 +181,12 @@ def _figures(table: str, metric: Metric) -> dict[str, float]:
                 f"metrics.{table}: its compute() gave no number for '{name}': {error}."
             ) from error
     return figures
+
+
+def definition(metric: Any) -> str:
+    """Return how a metric defines its figures: its `definition`, else its class's docstring."""
+    written = getattr(metric, "definition", "") or inspect.cleandoc(type(metric).__doc__ or "")
+    return " ".join(written.partition("\nArgs:")[0].split())
 
 
 def references_of(metric: Metric) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, tra
 from i2i.data.views import First
 from i2i.engine.average import Average
 from i2i.engine.exported_model import Exported
+from i2i.engine.part_metrics import build_metrics
 from i2i.engine.scoring import Scorer, Scores, Spectator
 from i2i.engine.worst import Worst
 from i2i.errors import RecipeError
@@ -88,7 +89,7 @@ class Session:
             module.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
             module.train()
         compile_networks(recipe, self.networks)
-        self.losses = components.build_losses(recipe, runtime.device)
+        self.losses = components.build_losses(recipe, runtime.device, self.spec)
         self.method: Method = components.make(
             recipe,
             recipe.method,
@@ -105,7 +106,7 @@ class Session:
             steps_per_epoch=max(1, round(self.steps_per_epoch)),
         )
         draws = {slot.name: slot.settings.draws for slot in recipe.section("metrics")}
-        metrics = components.build_metrics(recipe)
+        metrics = build_metrics(recipe, self.spec)
         self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
         self.callbacks = components.build_callbacks(recipe)
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None

@@ -206,7 +206,9 @@ def _read_parts(pictures: Mapping[str, Any], name: str | None, place: str, spec:
     names = [part.name for part in spec.parts]
     if pictures.keys() != set(names):
         wanted = f"takes {', '.join(names)}" if names else "takes one picture"
-        raise DataError(f"{place} is given as {', '.join(map(str, pictures)) or 'nothing'}; the model {wanted}.")
+        raise DataError(
+            f"{place} is given as {', '.join(map(str, pictures)) or 'nothing'}; the model {wanted}."
+        )
     parts = [
         _read(pictures[each], name, f"'{each}' of {place}", file)
         for each, file in zip(names, spec.files, strict=True)
@@ -216,11 +218,12 @@ def _read_parts(pictures: Mapping[str, Any], name: str | None, place: str, spec:
 
 
 def _like(picture: Image.Image | NDArray[Any], answer: Tensor, spec: ImageSpec, name: str) -> Any:
-    """Return an answer (C,H,W) in [-1,1] as a picture of the kind that was given, or several by their part."""
+    """Return an answer (C,H,W) in [-1,1] as a picture of the kind that was given; its parts by name."""
     with naming(Path(name)):
         if not answer.isfinite().all():
             raise DataError("the answer has values that are not finite.")
         pieces = by_file(answer, spec)
+        made: list[Any]
         if isinstance(picture, Image.Image):
             made = [to_pillow(piece, file) for file, piece in pieces]
         elif spec.parts:

@@ -41,10 +41,7 @@ def listed(
 
 def pairs(listing: Listing, root: Path) -> list[tuple[str, ...]]:
     """Return the files of each pair, relative to the root."""
-    return [
-        tuple(path.relative_to(root).as_posix() for path in pair.files)
-        for pair in listing.pairs
-    ]
+    return [tuple(path.relative_to(root).as_posix() for path in pair.files) for pair in listing.pairs]
 
 
 @pytest.mark.parametrize(

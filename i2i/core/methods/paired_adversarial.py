@@ -211,7 +211,7 @@ class PairedAdversarial:
         self, batch: Batch, fake: Tensor, seen: Callable[[Judge], Any], real: Callable[[Judge], Any]
     ) -> Objective:
         """What the generator minimises, by how each discriminator sees its fake, and the target if asked."""
-        parts = {term.name: term.loss(fake, batch.target) for term in self.losses.of("paired-loss")}
+        parts = {term.name: term(fake, batch.target) for term in self.losses.of("paired-loss")}
         for judge in self.judges:
             look, reference = seen(judge), partial(real, judge)
             judged = {

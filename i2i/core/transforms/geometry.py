@@ -10,8 +10,7 @@ import torch
 from annotated_types import Ge, Le
 
 from i2i.errors import RecipeError
-from i2i.images import Interpolation
-from i2i.images import resize_side
+from i2i.images import Interpolation, resize_side
 from i2i.slot_keys import Count
 
 if TYPE_CHECKING:
