@@ -146,8 +146,9 @@ def asked_of(loss: Any, call: str, count: int) -> dict[str, bool]:
 
 
 def _given(name: str, batch: Batch, run: Run) -> Any:
-    """Return what stands behind one of the names in `GIVEN`."""
-    return {"source": batch.source, "batch": batch, "step": run.step}[name]
+    """Return what stands behind one of the names in `GIVEN`, or behind that of a field of the batch."""
+    given = {**batch.extra, "source": batch.source, "batch": batch, "step": run.step}
+    return given[name]
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ class LossTerm(Generic[Loss]):
 
     Call the term as its kind says of the loss, and with the batch and the run: `term(fake, real, batch=batch,
     run=run)`, of an adversarial loss `term.generator(…)` and `term.discriminator(…)`. So the loss is given
-    what it asks for. `factors` are those of schedules on weights at the present step, by loss.
+    what it asks for. One between images whose table names a part of the target compares these `channels`
+    alone. `factors` are those of schedules on weights at the present step, by loss.
     """
 
     name: str
@@ -165,11 +167,14 @@ class LossTerm(Generic[Loss]):
     weight: float
     on: frozenset[str] = frozenset()
     every: int = 1
+    channels: slice | None = None
     factors: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
     _asked: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __call__(self, *tensors: Any, batch: Batch, run: Run) -> Tensor:
         """Return what the loss gives for its tensors, without its weight."""
+        if self.channels is not None:
+            tensors = tuple(image[:, self.channels] for image in tensors)
         return self._called("", tensors, batch, run)
 
     def generator(self, fake: Sequence[Tensor], real: Sequence[Tensor], *, batch: Batch, run: Run) -> Tensor:

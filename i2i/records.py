@@ -127,6 +127,11 @@ class PairSpec:
         """Return the spec of `side`."""
         return self.source if side == "source" else self.target
 
+    def about(self, part: str | None) -> PairSpec:
+        """Return the spec with one part of the target as its target, if there is such a part."""
+        there = part is not None and any(each.name == part for each in self.target.parts)
+        return replace(self, target=self.target.part(part)) if there and part else self
+
     def seen_by(self, role: GeneratorSlot) -> PairSpec:
         """Return what a generator reads and writes; several sides that it reads count as one stack."""
         sides = [self.side(side) for side in role.sides]

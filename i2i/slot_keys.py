@@ -80,9 +80,11 @@ class LossSettings:
 
     Args:
         weight: its factor in the generator's objective.
+        part: the part that it compares, by name, where the target has several files; left out, the whole.
     """
 
     weight: Weight = 1.0
+    part: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +155,12 @@ class MetricSettings:
 
     Args:
         draws: answers drawn for each source; above 1 the metric gets `fake` as (draws,B,C,H,W).
+        part: the part that it scores, by name, where the target has several files; its figures are called
+            like mae(depth). Left out, it scores the whole.
     """
 
     draws: Count = 1
+    part: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

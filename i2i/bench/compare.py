@@ -35,12 +35,11 @@ from i2i.bench.results import (
 from i2i.bench.tabulate import cell_results, curves, tabulate
 from i2i.bench.verdicts import judged
 from i2i.bench.view.page import write_page
-from i2i.building import components
 from i2i.building.probe import probe
 from i2i.data.opening import Note, open_data, quiet
-from i2i.engine.scoring import directions, references_of
+from i2i.engine.part_metrics import build_metrics
+from i2i.engine.scoring import definition, directions, references_of
 from i2i.errors import DataError, I2IError, PluginError, RecipeError
-from i2i.models.evaluation import definition
 from i2i.models.trained import Trained, find_trained
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.recipe import load_recipe, read_resolved
@@ -212,8 +211,7 @@ def _common(variants: Sequence[RunGroup]) -> list[str]:
 
 def _metrics(names: Sequence[str], trained: Trained) -> tuple[list[ReportedMetric], dict[str, str]]:
     """Return what the baseline's metrics say of each figure, and the name of the metric behind each."""
-    spec, _ = trained.header.generator(path=trained.path)
-    metrics = components.build_metrics(trained.recipe, spec)
+    metrics = build_metrics(trained.recipe, trained.header.generator(path=trained.path)[0])
     ways = directions(metrics)
     owners = {
         figure: name

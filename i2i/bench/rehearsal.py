@@ -191,9 +191,8 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     from i2i.data.fingerprint import fingerprints
     from i2i.data.opening import open_splits
     from i2i.engine.rehearsal import dry_pass
-    from i2i.engine.scoring import references_of
+    from i2i.engine.scoring import definition, references_of
     from i2i.engine.surroundings import under
-    from i2i.models.evaluation import definition
     from i2i.plugins.catalog import Catalog
     from i2i.recipe.recipe import load_recipe
     from i2i.system.device import peak_memory_mb, resolve

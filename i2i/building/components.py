@@ -20,6 +20,7 @@ from i2i.building.compiled import eager
 from i2i.building.feature_channels import channels_of_features
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
+from i2i.building.parts import channels_of, written_sides
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
 from i2i.kinds import (
     CALLBACK_EVENTS,
@@ -196,6 +197,7 @@ def build_losses(
 
     Their weights are in no checkpoint, so they `fetch` them each time, unless only shapes are asked for.
     """
+    sides = written_sides(method_slots(recipe))
     names = frozenset(slot.name for slot in recipe.section("discriminators"))
     terms = []
     factors: dict[str, float] = {}
@@ -205,7 +207,9 @@ def build_losses(
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names
         every = getattr(slot.settings, "every", 1)
-        terms.append(LossTerm(slot.name, slot.entry.kind, loss, slot.settings.weight, on, every, factors))
+        weight = slot.settings.weight
+        channels = channels_of(slot, spec, sides) if slot.kind == "paired-loss" else None
+        terms.append(LossTerm(slot.name, slot.kind, loss, weight, on, every, channels, factors))
     return Losses(tuple(terms), factors)
 
 
@@ -265,8 +269,11 @@ def build_transforms(recipe: Recipe, *, at: Place, spec: PairSpec) -> dict[str, 
 
 
 def build_metrics(recipe: Recipe, spec: PairSpec) -> dict[str, Metric]:
-    """Build the metrics of data of `spec`, by name, in the recipe's order."""
-    return {slot.name: make(recipe, slot, spec=spec) for slot in recipe.section("metrics")}
+    """Build the metrics of data of `spec`, by name, in the recipe's order; each is told of its part alone."""
+    return {
+        slot.name: make(recipe, slot, spec=spec.about(slot.settings.part))
+        for slot in recipe.section("metrics")
+    }
 
 
 def build_callbacks(recipe: Recipe, spec: PairSpec) -> dict[str, Callback]:

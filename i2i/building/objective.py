@@ -36,7 +36,7 @@ def _term(recipe: Recipe, slot: Slot, judges: list[str]) -> str:
     Which component an adversarial loss is, its discriminators say.
     """
     judged = ", ".join(_on(slot, judges))
-    through = f"({judged})" if judged else ""
+    through = f"({judged})" if judged else f"({part})" if (part := getattr(slot.settings, "part", "")) else ""
     seldom = f" every {slot.settings.every} steps" if getattr(slot.settings, "every", 1) > 1 else ""
     ref = slot.entry.ref.removeprefix("core/")
     plain = slot.kind == "adversarial-loss" or slot.name in (ref, ref.rpartition("/")[2])

@@ -20,11 +20,12 @@ from i2i.building.components import (
 )
 from i2i.building.data_needs import unmet_by_data
 from i2i.building.needs import beside, check_needs, lacking
+from i2i.building.parts import part_problem, written_sides
 from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
 from i2i.networks import Networks
 from i2i.recipe.recipe import Recipe, Slot
-from i2i.records import ExtraSpec, MethodSlots, PairSpec
+from i2i.records import ExtraSpec, ImageSpec, MethodSlots, PairSpec, Side
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,16 @@ def probe(
         except RecipeError as error:
             problems.extend(error.problems)
     sound = {fact.path for fact in facts}
-    plain = [role.writes for role in roles.generators.values() if not spec.side(role.writes).one_hot]
+    sides = written_sides(roles)
+    parts = (part_problem(slot, spec, ("target",)) for slot in recipe.section("metrics"))
+    problems.extend(problem for problem in parts if problem)
     for slot in recipe.section("losses"):
         needs = getattr(slot.factory, "requires", {})
-        if plain and "labels" in needs:
-            problems.append(slot.problem(needs["labels"]))
+        part = slot.settings.part if slot.kind == "paired-loss" else None
+        if part and (problem := part_problem(slot, spec, sides)):
+            problems.append(problem)
+        elif "labels" in needs and not all(_judged_file(spec.side(side), part).one_hot for side in sides):
+            problems.append(slot.problem(needs["labels"], _label_parts(spec, sides)))
         sentence = needs.get("features", "")
         on = [discriminators[name] for name in slot.settings.on or discriminators] if sentence else []
         looked_at = [judge for judge in on if judge.path in sound]  # others are told already
@@ -142,6 +148,17 @@ def _of_discriminator(
 def _hands_out_features(slot: Slot, networks: Networks, roles: MethodSlots, spec: PairSpec) -> bool:
     module, timed = networks.judges[slot.name].module, "time" in judge_role(roles, slot).needs
     return bool(as_features(_run_on_meta(slot, module, image_of(roles, slot, spec), timed=timed)))
+
+
+def _judged_file(side: ImageSpec, part: str | None) -> ImageSpec:
+    """Return what a loss compares of a side: the part that it names, or the whole."""
+    return side if part is None else side.part(part)
+
+
+def _label_parts(spec: PairSpec, sides: Sequence[Side]) -> str:
+    """Say which parts of the sides that are written are label maps, if any."""
+    maps = dict.fromkeys(part.name for side in sides for part in spec.side(side).parts if part.one_hot)
+    return f"of the parts {' and '.join(maps)} would fit: name it by `part`" if maps else ""
 
 
 def _facts(

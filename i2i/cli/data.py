@@ -164,8 +164,15 @@ def _images(images: SideReport) -> str:
         return "-"
     sizes = [f"{size} ({n:,})" if len(images.sizes) > 1 else size for size, n in images.sizes.most_common(3)]
     more = [f"{len(images.sizes) - 3:,} other sizes"] if len(images.sizes) > 3 else []
-    if images.spec.one_hot:
-        kind = f"{images.spec.channels} classes"
+    if images.parts:
+        kind = "; ".join(f"{name}: {_values(part)}" for name, part in images.parts.items())
     else:
-        kind = f"{' and '.join(images.kinds)}, {images.least:g} to {images.most:g}"
+        kind = _values(images)
     return f"{kind}; {', '.join([*sizes, *more])}"
+
+
+def _values(images: SideReport) -> str:
+    """Return how images are stored and the values they have, or how many classes."""
+    if images.spec.one_hot:
+        return f"{images.spec.channels} classes"
+    return f"{' and '.join(images.kinds)}, {images.least:g} to {images.most:g}"

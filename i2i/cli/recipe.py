@@ -192,9 +192,9 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     from i2i.building.components import build_loss, make
     from i2i.building.probe import probe
     from i2i.building.trial import try_method
-    from i2i.data.opening import facts_of
+    from i2i.data.opening import spec_and_fields
 
-    spec, extra = facts_of(recipe)
+    spec, extra = spec_and_fields(recipe)
     facts = probe(recipe, spec, extra=extra)
     # Metrics and callbacks may take long to build: only those that could refuse the data are.
     fitted = (slot for name in ("metrics", "callbacks") for slot in recipe.section(name))

@@ -130,8 +130,8 @@ def translate(
                 tell(f"not carried over to the answers: {told}.")
     parts = [part.name for part in loaded.spec.target.parts]
     if json:
-        about = {"out": target, "images": count, "samples": samples, "others": dict(planned.others)}
-        print_json(about | ({"parts": parts} if parts else {}))
+        summary = {"out": target, "images": count, "samples": samples, "others": dict(planned.others)}
+        print_json(summary | ({"parts": parts} if parts else {}))
     else:
         _print(planned, count, samples, target, parts)
 

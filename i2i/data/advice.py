@@ -42,14 +42,21 @@ def size_problem(recipe: Recipe, spec: PairSpec, seen: Collection[tuple[Size, Si
     return None
 
 
-def value_remark(recipe: Recipe, side: Side, spec: ImageSpec, least: float, most: float) -> str | None:
-    """Return what is odd about the values of a side, which go from `least` to `most`, and the key for it."""
+def value_remark(
+    recipe: Recipe, side: Side, spec: ImageSpec, least: float, most: float, *, part: str = ""
+) -> str | None:
+    """Return what is odd about the values of a side, which go from `least` to `most`, and the key for it.
+
+    Where the side has several files, that is of a `part` of it, and `spec` is the part's.
+    """
     if spec.labels or spec.parts or not least <= most:
         return None
     whole = spec.depth != "float32"
-    used = f"values of the {side} go from {least:g} to {most:g}"
+    whose = f"'{part}' of the {side}" if part else f"the {side}"
+    used = f"values of {whose} go from {least:g} to {most:g}"
+    labels, span_of = (f"{side}_{key}{f'.{part}' if part else ''}" for key in ("labels", "range"))
     if whole and spec.channels == 1 and 1 <= most < FEW and f"{side}_labels" in recipe.data.params:
-        return f"{used}: where these are class numbers, say data.{side}_labels = {int(most) + 1}"
+        return f"{used}: where these are class numbers, say data.{labels} = {int(most) + 1}"
     share = (most - least) / (spec.high - spec.low)
     if share > SLIVER:
         return None
@@ -57,7 +64,7 @@ def value_remark(recipe: Recipe, side: Side, spec: ImageSpec, least: float, most
     if f"{side}_range" not in recipe.data.params or least == most:
         return told
     span = f"[0, {2 ** int(most).bit_length() - 1}]" if whole else f"[{least:.4g}, {most:.4g}]"
-    return f"{told}: where that is all that there is, say data.{side}_range = {span}"
+    return f"{told}: where that is all that there is, say data.{span_of} = {span}"
 
 
 def _with_key(recipe: Recipe, message: str, size: Size) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -15,8 +15,8 @@ from i2i.data.extra import extra_of
 from i2i.data.stream import check_item
 from i2i.data.values import check_values, least_and_most
 from i2i.errors import DataError, PluginError, Problem
-from i2i.images import DEPTHS
-from i2i.kinds import Data, Depth
+from i2i.images import DEPTHS, by_file
+from i2i.kinds import Data, Depth, ImageSpec
 from i2i.seeds import generator_for
 from i2i.system.facts import usable_cores
 from i2i.system.signals import leave_to_parent
@@ -27,7 +27,10 @@ WORTH_A_PROCESS = 200  # items; starting a process takes about as long as readin
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What one image of an item is: its shape, how it is stored, and its least and greatest value."""
+    """What one image of an item is: its shape, how it is stored, and its least and greatest value.
+
+    Of a side of several files `parts` are what each of them is, in the values that it stores.
+    """
 
     channels: int
     height: int
@@ -35,11 +38,18 @@ class ImageFacts:
     depth: Depth
     least: float
     most: float
+    parts: tuple[ImageFacts, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.height, self.width
+
+    def by_part(self, spec: ImageSpec) -> list[tuple[str, ImageFacts]]:
+        """Return the facts of each file of the side of `spec`, with the part's name: "" for the only one."""
+        if not spec.parts:
+            return [("", self)]
+        return [(part.name, facts) for part, facts in zip(spec.parts, self.parts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -98,9 +108,25 @@ class _Findings(Dataset[Finding | Failed]):
             digest.update(repr(tuple(image.shape)).encode())
             digest.update(image.contiguous().numpy().data)
         looks = (look(source), look(target))
-        return Finding(index, item["id"], _facts(source), _facts(target), digest.digest(), looks)
+        spec = self._data.spec
+        facts = facts_of(source, spec.source), facts_of(target, spec.target)
+        return Finding(index, item["id"], *facts, digest.digest(), looks)
 
 
-def _facts(image: Tensor) -> ImageFacts:
+def facts_of(image: Tensor, spec: ImageSpec) -> ImageFacts:
+    """Return what a stored image (C,H,W) of a side is, and each of its parts."""
     channels, height, width = image.shape
-    return ImageFacts(channels, height, width, DEPTHS[image.dtype], *least_and_most(image))
+    parts = tuple(_part(piece, file, spec) for file, piece in by_file(image, spec)) if spec.parts else ()
+    return ImageFacts(channels, height, width, DEPTHS[image.dtype], *least_and_most(image), parts)
+
+
+def _part(piece: Tensor, file: ImageSpec, side: ImageSpec) -> ImageFacts:
+    """Return what a part of a stored `side` is, in its own values, wherever the side's go from -1 to 1."""
+    facts = facts_of(piece, file)
+    if (file.depth, file.low, file.high) == (side.depth, side.low, side.high):
+        return facts
+    shares = ((bound - side.low) / (side.high - side.low) for bound in (facts.least, facts.most))
+    least, most = (file.low + share * (file.high - file.low) for share in shares)
+    if file.depth != "float32":  # float32 holds every whole number of 16 bits, and rounding left it near
+        least, most = round(least), round(most)
+    return replace(facts, depth=file.depth, least=least, most=most)

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from i2i.building import components
 from i2i.building.blame import Suspect, components_blamed
 from i2i.data.advice import size_problem, value_remark
 from i2i.data.extra import Extra, extra_of
-from i2i.data.inspection import inspect
+from i2i.data.inspection import facts_of, inspect
 from i2i.data.public_sets import advice
 from i2i.data.stream import check_item
-from i2i.data.values import check_values, least_and_most
+from i2i.data.values import check_values, parts_fault
 from i2i.data.views import Blamed, Cached, Usable, bytes_of
-from i2i.errors import DataError, shortened
+from i2i.errors import DataError, PluginError, shortened
 from i2i.kinds import Data
 from i2i.recipe.recipe import Recipe
 from i2i.records import ImageSpec, PairSpec, Side, Split
@@ -59,15 +59,19 @@ def open_as_it_is(recipe: Recipe, split: Split) -> Data:
             raise DataError(
                 *(replace(p, hint="; ".join(filter(None, (p.hint, told)))) for p in error.problems)
             ) from error
+        for side in get_args(Side):
+            if fault := parts_fault(data.spec.side(side)):
+                message = f"{recipe.data.entry.ref}: its spec has a {side} with {fault}"
+                raise PluginError(recipe.data.problem(message))
         return Blamed(data, Suspect.of(recipe.data))
 
 
 def spec_of(recipe: Recipe) -> PairSpec:
     """Return what the training split says of itself; DataError where no network could be built for it."""
-    return facts_of(recipe)[0]
+    return spec_and_fields(recipe)[0]
 
 
-def facts_of(recipe: Recipe) -> tuple[PairSpec, Extra]:
+def spec_and_fields(recipe: Recipe) -> tuple[PairSpec, Extra]:
     """Return what the training split says of its pairs, as `spec_of` does, and of its further fields."""
     data = open_as_it_is(recipe, "train")
     if problem := size_problem(recipe, data.spec):
@@ -134,18 +138,20 @@ def look_at_some(recipe: Recipe, data: Data, note: Note) -> None:
     last = len(data) - 1
     places = sorted({place * last // (LOOKED_AT - 1) for place in range(LOOKED_AT)})
     sizes: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    values: dict[Side, list[float]] = {"source": [], "target": []}
+    values: dict[tuple[Side, str], list[float]] = {}
     for place in places:
         item = data[place]
         check_item(item, data.spec, extra_of(data))
         check_values(item, data.spec)
         sizes.append((tuple(item["source"].shape[1:]), tuple(item["target"].shape[1:])))
-        for side, found in values.items():
-            found.extend(least_and_most(item[side]))
+        for side in get_args(Side):
+            for part, facts in facts_of(item[side], data.spec.side(side)).by_part(data.spec.side(side)):
+                values.setdefault((side, part), []).extend((facts.least, facts.most))
     if problem := size_problem(recipe, data.spec, sizes):
         raise DataError(problem)
-    for side, found in values.items():
-        if remark := value_remark(recipe, side, data.spec.side(side), min(found), max(found)):
+    for (side, part), found in values.items():
+        own = data.spec.side(side).part(part) if part else data.spec.side(side)
+        if remark := value_remark(recipe, side, own, min(found), max(found), part=part):
             note(f"In {len(places)} of {len(data):,} pairs, {remark}.")
 
 

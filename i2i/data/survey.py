@@ -25,19 +25,31 @@ Watch = Callable[[Iterable[Finding], int, str], Iterable[Finding]]
 
 @dataclass
 class SideReport:
-    """The images of one side of a split: how many there are of each kind and size, and their values."""
+    """The images of one side of a split: how many there are of each kind and size, and their values.
+
+    Of a side of several files `parts` tells the same of each, by its name.
+    """
 
     spec: ImageSpec
     kinds: Counter[str] = field(default_factory=Counter)
     sizes: Counter[str] = field(default_factory=Counter)
     least: float = float("inf")
     most: float = float("-inf")
+    parts: Mapping[str, SideReport] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, spec: ImageSpec) -> SideReport:
+        """Return the report on a side of `spec` before any image is counted in."""
+        files = zip(spec.parts, spec.files, strict=True) if spec.parts else ()
+        return cls(spec, parts={part.name: cls(file) for part, file in files})
 
     def add(self, image: ImageFacts) -> None:
         """Count an image in."""
         self.kinds[f"{image.channels} x {image.depth}"] += 1
         self.sizes[f"{image.width}x{image.height}"] += 1
         self.least, self.most = min(self.least, image.least), max(self.most, image.most)
+        for report, part in zip(self.parts.values(), image.parts, strict=True):
+            report.add(part)
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -47,6 +59,7 @@ class SideReport:
             "values": [self.least, self.most] if self.sizes else None,
             "range": [self.spec.low, self.spec.high],
             "classes": self.spec.channels if self.spec.one_hot else None,
+            **({"parts": {name: part.record() for name, part in self.parts.items()}} if self.parts else {}),
         }
 
 
@@ -154,7 +167,7 @@ def _read(
     doubles: Doubles,
 ) -> SplitReport:
     sides: tuple[Side, Side] = get_args(Side)
-    found = SplitReport(len(data), {side: SideReport(data.spec.side(side)) for side in sides})
+    found = SplitReport(len(data), {side: SideReport.of(data.spec.side(side)) for side in sides})
     sizes = set()
     for finding in findings:
         report.add(split, finding.problems)
@@ -169,8 +182,9 @@ def _read(
         report.trainable = False
     report.trainable &= found.usable > 0
     for side, images in found.sides.items():
-        if remark := value_remark(recipe, side, images.spec, images.least, images.most):
-            report.remarks.append(f"{split}: {remark}")
+        for part, own in images.parts.items() or [("", images)]:
+            if remark := value_remark(recipe, side, own.spec, own.least, own.most, part=part):
+                report.remarks.append(f"{split}: {remark}")
     return found
 
 

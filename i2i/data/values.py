@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from i2i.errors import DataError
+from i2i.images import DTYPES
 from i2i.kinds import ImageSpec, PairSpec, Side
 
 TOLERANCE = 1e-3
@@ -38,6 +39,28 @@ def check_values(item: Any, spec: PairSpec) -> None:
             raise DataError(
                 f"{what} from {least:g} to {most:g}, and the data set says {said.low:g} to {said.high:g}."
             )
+
+
+def parts_fault(side: ImageSpec) -> str:
+    """Return what is wrong with the parts that a side says it has, and what would be right, or nothing."""
+    if not side.parts:
+        return ""
+    names = [part.name for part in side.parts]
+    channels = sum(part.channels for part in side.parts)
+    if not all(names) or len({*names}) < len(names):
+        return f"the parts {', '.join(map(repr, names))}: give each a name of its own"
+    if channels != side.channels:
+        return f"{side.channels} channel(s), and its parts have {channels}: let these add up"
+    if side.labels or side.palette:
+        return "`labels` or a `palette` beside its parts: say that of the part which is a label map"
+    if strange := [part for part in side.parts if part.depth not in DTYPES or not part.low < part.high]:
+        one = strange[0]
+        told = f"the part '{one.name}' of {one.depth!r} from {one.low:g} to {one.high:g}"
+        return f"{told}: depths are {', '.join(DTYPES)}, and low is below high"
+    own = (side.depth, side.low, side.high)
+    if own != ("float32", -1, 1) and any(own != (part.depth, part.low, part.high) for part in side.parts):
+        return "parts stored otherwise than itself: say float32 from -1 to 1, and map each range to that"
+    return ""
 
 
 def _holds_every_value(said: ImageSpec, dtype: torch.dtype) -> bool:

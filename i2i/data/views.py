@@ -5,11 +5,13 @@ sides exchanged, in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from i2i.building.blame import Suspect
+from i2i.images import quantise
 from i2i.kinds import Data
 from i2i.records import GeneratorSlot, PairSpec
 
@@ -134,6 +136,37 @@ def _turned(item: Mapping[str, Any]) -> Mapping[str, Any]:
 def seen_by(role: GeneratorSlot, data: Data) -> Data:
     """Return a data set with the side that a generator writes as its target."""
     return Turned(data) if role.writes == "source" else data
+
+
+class PartOfTarget(View):
+    """A data set whose target is one part of another's, that of the `channels`, and else is the same."""
+
+    def __init__(self, data: Data, channels: slice) -> None:
+        super().__init__(data)
+        whole = data.spec.target
+        self._channels = channels
+        self._stored_alike = all(
+            (file.depth, file.low, file.high) == (whole.depth, whole.low, whole.high) for file in whole.files
+        )
+        places = {whole.channels_of(part.name).start: part.name for part in whole.parts}
+        self._target = whole.part(places[channels.start])
+        self.spec = replace(data.spec, target=self._target)
+
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
+        return self._of_part(super().__getitem__(index))
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
+        if name != "optima":
+            return found
+        return {kind: picture[self._channels] for kind, picture in found.items()}
+
+    def _draw(self, index: int, rng: torch.Generator) -> Mapping[str, Any]:
+        return self._of_part(super()._draw(index, rng))
+
+    def _of_part(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        target = item["target"][self._channels]
+        return {**item, "target": target if self._stored_alike else quantise(target, self._target)}
 
 
 class Cached(View):

@@ -6,6 +6,7 @@ Metrics see images as they would be saved: quantised to the target's stored dept
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -142,7 +143,8 @@ class Scorer:
         Empty where it could not be a target, and where targets do not belong to their sources.
         """
         source, target = (
-            (side.channels, side.size, side.one_hot) for side in (self._spec.source, self._spec.target)
+            (side.size, *((file.channels, file.one_hot) for file in side.files))
+            for side in (self._spec.source, self._spec.target)
         )
         if source != target or not self._spec.aligned:
             return Scores()
@@ -184,6 +186,12 @@ def _figures(table: str, metric: Metric) -> dict[str, float]:
                 f"metrics.{table}: its compute() gave no number for '{name}': {error}."
             ) from error
     return figures
+
+
+def definition(metric: Any) -> str:
+    """Return how a metric defines its figures: its `definition`, else its class's docstring."""
+    written = getattr(metric, "definition", "") or inspect.cleandoc(type(metric).__doc__ or "")
+    return " ".join(written.partition("\nArgs:")[0].split())
 
 
 def references_of(metric: Metric) -> tuple[str, ...]:

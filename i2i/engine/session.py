@@ -28,6 +28,7 @@ from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, tra
 from i2i.data.views import First
 from i2i.engine.average import Average
 from i2i.engine.exported_model import Exported, exported_networks
+from i2i.engine.part_metrics import build_metrics
 from i2i.engine.scoring import Scorer, Scores, Spectator
 from i2i.engine.worst import Worst
 from i2i.errors import RecipeError
@@ -111,7 +112,7 @@ class Session:
             steps_per_epoch=max(1, round(self.steps_per_epoch)),
         )
         draws = {slot.name: slot.settings.draws for slot in recipe.section("metrics")}
-        metrics = components.build_metrics(recipe, self.spec)
+        metrics = build_metrics(recipe, self.spec)
         self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
         self.callbacks = components.build_callbacks(recipe, self.spec)
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None

@@ -45,13 +45,13 @@ def resize(
 def resize_side(
     image: Tensor, size: tuple[int, int], spec: ImageSpec, *, interpolation: Interpolation = "bilinear"
 ) -> Tensor:
-    """Return one side of pairs, (C,H,W) or (B,C,H,W) in [-1,1], at `size`: its label maps by nearest neighbour.
+    """Return one side of pairs, (C,H,W) or (B,C,H,W) in [-1,1], at `size`; label maps by nearest neighbour.
 
     Of a side of several files each is resized as what it is. Otherwise this is `resize`.
     """
     if not any(part.labels for part in spec.parts):
         return resize(image, size, labels=spec.labels, interpolation=interpolation)
-    pieces = image.split([part.channels for part in spec.parts], dim=-3)
+    pieces = torch.split(image, [part.channels for part in spec.parts], dim=-3)
     resized = [
         resize(piece, size, labels=part.labels, interpolation=interpolation)
         for part, piece in zip(spec.parts, pieces, strict=True)

@@ -31,7 +31,7 @@ def by_file(image: Tensor, spec: ImageSpec) -> list[tuple[ImageSpec, Tensor]]:
     """Return each file of a side with its channels of an image (...,C,H,W); of one file the image itself."""
     if not spec.parts:
         return [(spec, image)]
-    pieces = image.split([part.channels for part in spec.parts], dim=-3)
+    pieces = torch.split(image, [part.channels for part in spec.parts], dim=-3)
     return list(zip(spec.files, pieces, strict=True))
 
 

@@ -5,7 +5,6 @@ The model runs with the test settings of its file, as `i2i translate` runs it; i
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,13 +13,13 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from i2i.building import components
 from i2i.building.blame import components_blamed
 from i2i.data import stream
 from i2i.data.fingerprint import differences, fingerprint
 from i2i.data.opening import Note, open_data, quiet
 from i2i.data.views import seen_by
-from i2i.engine.scoring import Scorer, Scores, directions
+from i2i.engine.part_metrics import build_metrics
+from i2i.engine.scoring import Scorer, Scores, definition, directions
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.images import resizing
 from i2i.kinds import Batch, Data, Direction, ImageSpec, Scale, Side, Split
@@ -95,7 +94,7 @@ class Evaluation:
             "images": len(self.scores.ids),
             "size": list(self.image.size) if self.scale == "shrunk" else None,
             "scale": self.scale,
-            "depth": self.image.depth,
+            "depth": _depth(self.image),
             "resize": resizing.PLAIN,
             "seed": self.seed,
             "precision": self.precision,
@@ -135,10 +134,9 @@ def evaluate_trained(
     recipe = trained.recipe
     settings = recipe.data.settings
     runtime = resolve(device, "fp32")
-    spec, _ = trained.header.generator(path=trained.path)
-    metrics = components.build_metrics(recipe, spec)
-    if not metrics:
+    if not recipe.section("metrics"):
         raise RecipeError(f"there is no metric to score {trained.path} with: add one, like --metric mae.")
+    metrics = build_metrics(recipe, trained.header.generator(path=trained.path)[0])
     directions(metrics)  # refused before anything is opened
     try:
         data = open_data(recipe, split, note, cache=True)
@@ -217,7 +215,7 @@ def _left_out(paired: Sequence[str]) -> list[str]:
 
 
 def check_fit(model: Model, data: Data, trained: Trained) -> None:
-    """Raise DataError when the images of a data set have other channels than the model's."""
+    """Raise DataError when the images of a data set have other channels than the model's, or other parts."""
     role = trained.header.role
     seen = data.spec.seen_by(role)
     told = {"source": " and ".join(role.sides), "target": role.writes}
@@ -229,6 +227,20 @@ def check_fit(model: Model, data: Data, trained: Trained) -> None:
                 f"{trained.path} was trained with {wants} channels on the {told[side]} side, and "
                 f"{trained.recipe.data.entry.ref} has {has} there: give it the kind of data it knows."
             )
+        own, theirs = (spec.side(side) for spec in (model.spec, seen))
+        if own.parts and theirs.parts and not _same_parts(own, theirs):
+            known, given = (", ".join(part.name for part in spec.parts) for spec in (own, theirs))
+            raise DataError(
+                f"{trained.path} was trained with a {side} of {known}, and {trained.recipe.data.entry.ref} "
+                f"has {given} there: give the parts in the order that it knows."
+            )
+
+
+def _same_parts(one: ImageSpec, other: ImageSpec) -> bool:
+    """Whether parts can stand for each other: of as many channels each, and not the same in another order."""
+    names, others = ([part.name for part in spec.parts] for spec in (one, other))
+    kinds, theirs = ([(file.channels, file.one_hot) for file in spec.files] for spec in (one, other))
+    return kinds == theirs and (names == others or set(names) != set(others))
 
 
 def _other_data(trained: Trained, split: Split, data: Data) -> list[str]:
@@ -242,12 +254,6 @@ def _other_data(trained: Trained, split: Split, data: Data) -> list[str]:
     return [f"These are not the data of the training: {'; '.join(told)}."] if told else []
 
 
-def definition(metric: Any) -> str:
-    """Return how a metric defines its figures: its `definition`, else its class's docstring."""
-    written = getattr(metric, "definition", "") or inspect.cleandoc(type(metric).__doc__ or "")
-    return " ".join(written.partition("\nArgs:")[0].split())
-
-
 def _figures(scores: Scores, copied: Scores, ways: Mapping[str, Direction]) -> dict[str, Figure]:
     figures = {}
     for name, mean in scores.figures.items():
@@ -257,6 +263,11 @@ def _figures(scores: Scores, copied: Scores, ways: Mapping[str, Direction]) -> d
         against = against_copying(mean, copy, way)
         figures[name] = Figure(mean, deviation, len(scores.ids), copy, way, against)
     return figures
+
+
+def _depth(image: ImageSpec) -> str | dict[str, str]:
+    """Return the depth of targets, or of each of their parts by name."""
+    return {part.name: part.depth for part in image.parts} or image.depth
 
 
 def _json(value: Any) -> Any:

@@ -52,7 +52,7 @@ def translate_all(
     precision: Precision = "fp32",
     done: Done | None = None,
 ) -> Generator[Path, None, None]:
-    """Translate what `plan` returned, yielding the (first) file of each answer once all are written, in order.
+    """Translate what `plan` returned, yielding the (first) file of each answer once it is written, in order.
 
     `sizing` decides at which size, and holds what to tell a person afterwards, as does `done`; without it
     that is the scale of the training, where the model tells it. Dropout is drawn from `seed` and the (first)

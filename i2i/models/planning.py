@@ -81,7 +81,7 @@ def _numbered(file: Path, number: int, result: Files) -> Path:
 
 
 def _below(folder: Path, name: Path, spec: ImageSpec | None) -> Files:
-    """Return where the answer to the image `name` goes in a folder: several files in a folder for each part."""
+    """Return where the answer to the image `name` goes in a folder: its parts in a folder for each."""
     if spec is None:
         return folder / name
     if not spec.parts:

@@ -230,11 +230,12 @@ def _read_parts(pictures: Mapping[str, Any], name: str | None, place: str, spec:
 
 
 def _like(picture: Image.Image | NDArray[Any], answer: Tensor, spec: ImageSpec, name: str) -> Any:
-    """Return an answer (C,H,W) in [-1,1] as a picture of the kind that was given, or several by their part."""
+    """Return an answer (C,H,W) in [-1,1] as a picture of the kind that was given; its parts by name."""
     with naming(Path(name)):
         if not answer.isfinite().all():
             raise DataError("the answer has values that are not finite.")
         pieces = by_file(answer, spec)
+        made: list[Any]
         if isinstance(picture, Image.Image):
             made = [to_pillow(piece, file) for file, piece in pieces]
         elif spec.parts:

@@ -31,7 +31,7 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TRAIN = schema_of(TrainSettings, owner="[train]")
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
-_SAVE_BEST = re.compile(r"[^:\s]+:(min|max)")
+_SAVE_BEST = re.compile(r"[^:\s]+(\([^:]+\))?:(min|max)")
 _SINGULAR = {kind.name: kind.section for kind in KINDS.values() if kind.named} | {"loss": "losses"}
 
 

@@ -15,9 +15,9 @@ from PIL import Image
 from i2i import run
 from i2i.core.metrics.pixel import MAE
 from i2i.core.metrics.ssim import SSIM
-from i2i.engine.scoring import Scorer
+from i2i.engine.scoring import Scorer, definition
 from i2i.kinds import Batch, ImageSpec, PairSpec
-from i2i.models.evaluation import definition, evaluate_trained
+from i2i.models.evaluation import evaluate_trained
 from i2i.models.trained import find_trained
 from i2i.pages.numbers import short
 from i2i.plugins.catalog import Catalog

@@ -31,7 +31,7 @@ class SideNames:
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The files of one pair, one for each name of `SideNames`; a single one holds both sides, left and right."""
+    """The files of one pair, one for each of the names; a single one holds both sides, left and right."""
 
     id: str
     files: tuple[Path, ...]

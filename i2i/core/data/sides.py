@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from i2i.images import (
     stacked,
     without_loss,
 )
-from i2i.kinds import Colour, Depth, ImageSpec, Part, Side
+from i2i.kinds import Colour, ImageSpec, Part, Side
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ Labels = int | tuple[Colour, ...]
 NoData = float | Literal["nan"]
 
 T = TypeVar("T")
-ByName = T | Mapping[str, T] | None
+ByName: TypeAlias = T | Mapping[str, T] | None
 """What a recipe says of all files, or of each by its name."""
 
 _BARE = re.compile(r"[\w-]+", re.ASCII)
@@ -191,7 +191,7 @@ class SideFormat:
             raise ValueError(f"'{side}_channels' is for one file, {several}channels.{names[0]}")
         files = {}
         for name in names:
-            classes = _of(name, labels)
+            classes: Labels | None = _of(name, labels)
             check_labels(side, classes)
             of_all = span if classes is None or len(names) == 1 or isinstance(span, Mapping) else None
             files[name] = FileFormat(
@@ -223,24 +223,23 @@ class SideFormat:
 
     def wanted(self, images: Sequence[Tensor], paths: Sequence[Path]) -> list[Tensor]:
         """Return images with the channels that are asked for; DataError where that loses something."""
-        formats = self.files.values()
-        return [file.wanted(*each) for file, *each in zip(formats, images, paths, strict=True)]
+        each = zip(self.files.values(), images, paths, strict=True)
+        return [file.wanted(image, path) for file, image, path in each]
 
     def spec(self, images: Sequence[Tensor], paths: Sequence[Path]) -> ImageSpec:
         """Return the spec of this side, whose first files hold `images`."""
         named = zip(self.files.items(), images, paths, strict=True)
-        specs = {name: file.spec(*each) for (name, file), *each in named}
+        specs = {name: file.spec(image, path) for (name, file), image, path in named}
         first = next(iter(specs.values()))
         if len(specs) == 1:
             return first
         parts = tuple(
             Part(name, s.channels, s.depth, s.low, s.high, s.labels, s.palette) for name, s in specs.items()
         )
-        alike = len({(part.depth, part.low, part.high) for part in parts}) == 1
-        stored: tuple[Depth, float, float] = (
-            (first.depth, first.low, first.high) if alike else ("float32", -1.0, 1.0)
-        )
-        return ImageSpec(sum(part.channels for part in parts), *first.size, *stored, parts=parts)
+        whole = ImageSpec(sum(part.channels for part in parts), *first.size, parts=parts)
+        if len({(part.depth, part.low, part.high) for part in parts}) == 1:
+            return replace(whole, depth=first.depth, low=first.low, high=first.high)
+        return replace(whole, depth="float32", low=-1.0, high=1.0)
 
     def stored(
         self, images: Sequence[Tensor], paths: Sequence[Path], spec: ImageSpec, *, like: Sequence[Path]
@@ -268,7 +267,7 @@ def check_labels(side: Side, labels: Labels | None) -> None:
         raise ValueError(f"'{side}_labels' is the number of classes, or their colours: two or more")
 
 
-def _of(name: str, given: ByName[T]) -> T | None:
+def _of(name: str, given: Any) -> Any:
     """Return what is said of the file `name`: the value for all of them, or its own."""
     return given.get(name) if isinstance(given, Mapping) else given
 

@@ -58,8 +58,7 @@ class Jitter:
             source=cut(pair.source, pair.spec.source),
             target=cut(pair.target, pair.spec.target),
             extra={
-                name: window(resize(field, self.resize, labels=True))
-                for name, field in pair.extra.items()
+                name: window(resize(field, self.resize, labels=True)) for name, field in pair.extra.items()
             },
         )
 
@@ -94,9 +93,7 @@ class Crop:
             pair,
             source=beside(resize_side(pair.source, source_whole, pair.spec.source)),
             target=window(resize_side(pair.target, whole, pair.spec.target)),
-            extra={
-                name: window(resize(field, whole, labels=True)) for name, field in pair.extra.items()
-            },
+            extra={name: window(resize(field, whole, labels=True)) for name, field in pair.extra.items()},
         )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2i.engine.scoring import definition
 from i2i.errors import I2IError
-from i2i.models.evaluation import definition
 from i2i.testing import samples
 from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told

@@ -21,9 +21,9 @@ from typer.testing import CliRunner
 
 from i2i import Translator, load_recipe, run
 from i2i.cli import app
+from i2i.engine.scoring import definition
 from i2i.errors import DataError
 from i2i.images import read_image, resize
-from i2i.models.evaluation import definition
 from i2i.testing import run_tiny
 
 RANDOM = {"backbone": "test_resnet", "random": True}
