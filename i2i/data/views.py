@@ -13,7 +13,18 @@ from i2i.building.blame import Suspect
 from i2i.kinds import Data
 from i2i.records import PairSpec
 
-OPTIONAL = ("credit", "draw", "file_sizes", "ids", "layout", "notes", "optima", "problems", "scale")
+OPTIONAL = (
+    "credit",
+    "draw",
+    "file_sizes",
+    "ids",
+    "layout",
+    "notes",
+    "optima",
+    "problems",
+    "scale",
+    "unchanged_spec",
+)
 """What a data set may have beside its spec, its length and its items."""
 
 OF_EACH = ("file_sizes", "ids")
