@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from i2i.kinds import Data
+    from i2i.kinds import Data, PairSpec
 
 
 @runtime_checkable
@@ -59,3 +59,10 @@ class HandsOutFeatures(Protocol):
     """
 
     def features(self, image: Tensor, /) -> list[Tensor]: ...
+
+
+@runtime_checkable
+class ChangesSpec(Protocol):
+    """A transform that adds or changes channels, and says what it makes of the spec of pairs."""
+
+    def spec(self, spec: PairSpec, /) -> PairSpec: ...

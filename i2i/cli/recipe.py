@@ -193,6 +193,7 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     from i2i.building.probe import probe
     from i2i.building.trial import try_method
     from i2i.data.opening import spec_and_fields
+    from i2i.kind_table import changes_spec
 
     spec, extra = spec_and_fields(recipe)
     facts = probe(recipe, spec, extra=extra)
@@ -201,7 +202,8 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     asking = [slot for slot in fitted if "spec" in slot.injected]
     for slot in recipe.section("losses"):
         build_loss(recipe, slot, spec, fetch=False, extra=extra)
-    for slot in (*recipe.section("transforms"), *asking):
+    augmenting = [slot for slot in recipe.section("transforms") if not changes_spec(slot.factory)]
+    for slot in (*augmenting, *asking):
         make(recipe, slot, fetch=False, spec=spec)
     try_method(recipe, spec, extra)
     return facts

@@ -105,7 +105,7 @@ def translate(
             test=test_values(test),
         )
         sizing, done = loaded.sizing(asked), Done()
-        planned = plan(source, target, loaded.spec, samples=samples, overwrite=overwrite)
+        planned = plan(source, target, loaded.files, samples=samples, overwrite=overwrite)
         for note in loaded.notes:
             tell(note)
         translated = translate_all(

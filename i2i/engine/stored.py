@@ -18,7 +18,7 @@ from i2i.recipe.recipe import Slot
 from i2i.records import PairSpec, Side
 from i2i.runs import checkpoint, state, weights
 from i2i.runs.earlier import network_file
-from i2i.runs.header import ModelHeader, made_of, shareable
+from i2i.runs.header import ModelHeader, made_of, reading, shareable
 from i2i.runs.model_files import model_name
 
 TRAINER = "trainer.safetensors"
@@ -129,6 +129,7 @@ def describe(session: Session, slot: Slot) -> ModelHeader:
         test=session.method.test,
         scale=session.scale,
         pictures=session.pictures,
+        reading=reading(session.recipe, getattr(session.data["train"], "unchanged_spec", None)),
         **shareable(session.recipe),
     )
 

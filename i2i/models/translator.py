@@ -25,7 +25,7 @@ from i2i.images.writing import as_stored, to_pillow
 from i2i.models.drawing import Drawer, Precision, Sources
 from i2i.models.sizing import asked_size
 from i2i.models.sources import source_of, source_of_shares, stacked_source, takes_indices
-from i2i.models.translate import load_model
+from i2i.models.translate import Model, load_model
 from i2i.records import Depth, ImageSpec
 from i2i.system.device import find_device
 
@@ -158,7 +158,7 @@ class Translator:
         for number, (picture, name) in enumerate(zip(pictures, names, strict=True), start=1):
             left = len(pictures) - number + 1 + len(batch)
             place = f"picture {number}" if len(pictures) > 1 else "the picture"
-            one = _read(picture, name, place, self._model.spec.source)
+            one = _read(picture, name, place, self._model)
             if batch and (len(batch) == self._batch_size or one.source.shape != batch[0].source.shape):
                 found += self._translated(batch, count, left=left)
                 batch = []
@@ -191,7 +191,14 @@ class _Given:
     file: str
 
 
-def _read(picture: Any, name: str | None, place: str, spec: ImageSpec) -> _Given:
+def _read(picture: Any, name: str | None, place: str, model: Model) -> _Given:
+    """Return what was given as a source of the model, with what its transforms add."""
+    spec = model.files.source
+    given = _read_plain(picture, name, place, spec)
+    return replace(given, source=model.source(given.source, Path(given.name).stem))
+
+
+def _read_plain(picture: Any, name: str | None, place: str, spec: ImageSpec) -> _Given:
     if isinstance(picture, Mapping):
         return _read_parts(picture, name, place, spec)
     if name is None:
@@ -222,7 +229,7 @@ def _read_parts(pictures: Mapping[str, Any], name: str | None, place: str, spec:
             f"{place} is given as {', '.join(map(str, pictures)) or 'nothing'}; the model {wanted}."
         )
     parts = [
-        _read(pictures[each], name, f"'{each}' of {place}", file)
+        _read_plain(pictures[each], name, f"'{each}' of {place}", file)
         for each, file in zip(names, spec.files, strict=True)
     ]
     with naming(Path(place)):

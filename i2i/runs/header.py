@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from i2i.errors import DataError, RecipeError
+from i2i.kind_table import changes_spec
 from i2i.plugins.versions import both_versions
 from i2i.recipe.recipe import Recipe
 from i2i.recipe.slots import Slot
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
 
 OF_THE_MACHINE = ("workers", "cache", "fingerprint")
 """Slot keys of the data that change nothing in what it is."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures become what a generator reads, where transforms of the recipe change what pairs are.
+
+    `spec` is what the data set handed out, and `transforms` are the tables of those transforms, by name, in
+    order, without paths of the machine.
+    """
+
+    spec: PairSpec
+    transforms: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -73,8 +86,8 @@ class ModelHeader(Made):
     which are of the sides `reads` and `writes`, and `test` says how it is run; `method` is what trained it
     (None in older files). Where that translates with more than one pass of the generator, the file holds
     all `networks` that it takes, by path, and their tensors under these. `data` and `metrics` are the
-    recipe's, without paths of the machine; `scale` says at which scale pictures were trained, and `pictures`
-    what they were like.
+    recipe's, without paths of the machine; `scale` says at which scale pictures were trained, `pictures`
+    what they were like, and `reading` which transforms are part of it, if any.
     """
 
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -89,6 +102,7 @@ class ModelHeader(Made):
     metrics: Mapping[str, Any] | None = None
     scale: Scale | None = None
     pictures: Pictures | None = None
+    reading: Reading | None = None
 
     @property
     def role(self) -> GeneratorSlot:
@@ -117,10 +131,10 @@ class ModelHeader(Made):
     def entries(self) -> dict[str, Any]:
         """Return the header as JSON values; what is not known is left out."""
         known = {f.name: getattr(self, f.name) for f in fields(self)}
-        names = ("pair_spec", "test", "pictures", "method")
+        names = ("pair_spec", "test", "pictures", "method", "reading")
         records: dict[str, Any] = {name: asdict(known[name]) for name in names if known[name] is not None}
         records["networks"] = {path: asdict(made) for path, made in self.networks.items()}
-        unsaid = (None, {})  # an empty provenance or table too
+        unsaid: tuple[Any, ...] = (None, {})  # an empty provenance or table too
         return {name: value for name, value in (known | records).items() if value not in unsaid}
 
     def network(self, path: str, tensors: Mapping[str, Tensor]) -> tuple[ModelHeader, Mapping[str, Tensor]]:
@@ -186,6 +200,19 @@ def made_of(slot: Slot, recipe: Recipe, given: Mapping[str, Any] = {}) -> Made:
     entry, table = slot.entry, recipe.table[slot.section]
     own = portable(slot, table[slot.name] if slot.name else table)
     return Made(entry.ref, entry.rev, entry.distribution, entry.version, own, given)
+
+
+def reading(recipe: Recipe, spec: PairSpec | None) -> Reading | None:
+    """Return what a model file says of transforms that change pairs of `spec`.
+
+    None where there is no such transform, or no `spec` of before it.
+    """
+    tables = {
+        slot.name: _without_paths(slot, recipe.table["transforms"][slot.name])
+        for slot in recipe.section("transforms")
+        if changes_spec(slot.factory)
+    }
+    return Reading(spec, tables) if spec is not None and tables else None
 
 
 def portable(slot: Slot, table: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from i2i.records import ImageSpec, PairSpec
 from i2i.registry import Entry
 from i2i.seeds import seeded
 from i2i.testing.outcomes import PLUGIN, fail
+from i2i.testing.supplied import supplied
 
 
 def _parameters() -> list[nn.Parameter]:
@@ -136,7 +137,7 @@ class Subject:
         built = self.bound.call(**missing, **given)
         if self.kind in LOSS_KINDS and isinstance(built, nn.Module):
             built = built.eval().requires_grad_(False)
-        return built
+        return supplied(built, self.kind) if self.kind in LOSS_KINDS else built
 
     def setting(self, name: str) -> Any:
         """Return the engine's own key `name` of its table, or the default of that."""
