@@ -13,8 +13,10 @@ i2i_api = 1
 
 @hookimpl
 def i2i_register(registry: Registrar) -> None:
-    """Declare the tiny data."""
+    """Declare the tiny data, and the networks that stand in for others."""
     registry.data("pairs", "i2i.testing.tiny_pairs:TinyPairs", "a few made-up pairs, a few pixels wide")
+    registry.generator("net", "i2i.testing.stand_ins:Net", "two convolutions, with time and features")
+    registry.discriminator("judge", "i2i.testing.stand_ins:Judge", "two convolutions, with time and features")
 
 
 def with_tiny_data(catalog: Catalog) -> Catalog:
