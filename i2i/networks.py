@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from i2i.errors import PluginError, described
 from i2i.kinds import AdversarialLoss, Batch, FeatureLoss, PairedLoss, Penalty
 from i2i.maps import as_features, as_maps
-from i2i.records import Batch
 
 if TYPE_CHECKING:
     from i2i.context import Run

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 MANY = 20
 """Rows of a table below which what failed is shown once more, as it would be far up on a screen."""
 
+SLOW = 1.0
+"""Seconds from which a check is told as slow."""
+
+MOST_SLOW = 5
+"""Slow checks that are told."""
+
 app = typer.Typer(
     help="Start a plug-in of your own, or check an installed one.",
     no_args_is_help=True,
@@ -156,6 +162,10 @@ def _show(namespace: str, outcomes: Sequence[Outcome]) -> None:
     if failed and len(rows) > MANY:
         print("\nof these, failed:\n")
         print_table(("component", "check", "result", ""), failed, styles=("bold",), labelled=False)
+    slow = sorted((each for each in outcomes if each.seconds >= SLOW), key=lambda each: -each.seconds)
+    if slow:
+        shown = (f"{each.component} {each.check} {each.seconds:.1f} s" for each in slow[:MOST_SLOW])
+        print(f"\nslowest: {', '.join(shown)}")
     count = Counter(outcome.status for outcome in outcomes)
     told = [f"{count[status]} {status}" for status in ("passed", "failed", "expected", "not run")]
     print(f"\n{namespace}: {', '.join(text for text in told if not text.startswith('0 '))}")

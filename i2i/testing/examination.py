@@ -6,6 +6,7 @@ A check that needs another which did not pass is not run. What a component raise
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -58,14 +59,19 @@ class Examination:
     def outcome(self, name: str) -> Outcome:
         """Return what came of one check, after those that it needs."""
         if name not in self._outcomes:
-            status, sentence = self._judged(self.checks[name])
-            self._outcomes[name] = Outcome(self.subject.title, name, status, sentence)
+            self._outcomes[name] = self._outcome(self.checks[name])
         return self._outcomes[name]
 
-    def _judged(self, check: Check) -> tuple[Status, str]:
+    def _outcome(self, check: Check) -> Outcome:
         for needed in check.needs:
             if needed in self.checks and self.outcome(needed).status != "passed":
-                return "not run", f"it needs '{needed}', which has not passed"
+                sentence = f"it needs '{needed}', which has not passed"
+                return Outcome(self.subject.title, check.name, "not run", sentence)
+        begun = time.perf_counter()
+        status, sentence = self._judged(check)
+        return Outcome(self.subject.title, check.name, status, sentence, time.perf_counter() - begun)
+
+    def _judged(self, check: Check) -> tuple[Status, str]:
         try:
             sentence = _sentence(check, self.subject)
         except ResourceError as error:

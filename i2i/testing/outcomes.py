@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
+from i2i.errors import I2IError
 from i2i.kinds import KINDS
 
 Status = Literal["passed", "failed", "expected", "not run"]
@@ -43,13 +44,14 @@ class Outcome:
 
     `component` is its kind and reference (``generator shiny/net``), or ``plug-in shiny``. `sentence` says,
     of a failed check, what is wrong and how to mend it; of one that was not run, which other it waits for; of
-    an expected failure, the reason that was given for it.
+    an expected failure, the reason that was given for it. `seconds` it took, without those it needs.
     """
 
     component: str
     check: str
     status: Status
     sentence: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
 
 def check(
@@ -81,5 +83,6 @@ def require(kept: object, sentence: str) -> None:
 
 def told(error: BaseException) -> str:
     """Return an exception's name and the first line of its text, for use within a sentence."""
-    text = next((line.strip().rstrip(".:") for line in str(error).splitlines() if line.strip()), "")
+    said = error.problems[0].message if isinstance(error, I2IError) else str(error)
+    text = next((line.strip().rstrip(".:") for line in said.splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -76,7 +76,10 @@ class PluginSubject:
 
 @dataclass(frozen=True)
 class Subject:
-    """A component, and its table as a recipe would give it, without `use`."""
+    """A component, and its table as a recipe would give it, without `use`.
+
+    What `params` leave out is what its factory names as `small`, if it names such, else the defaults.
+    """
 
     entry: Entry
     catalog: Catalog
@@ -116,7 +119,8 @@ class Subject:
     @property
     def table(self) -> dict[str, Any]:
         """Its parameters as TOML holds them: paths are strings there."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in self.params.items()}
+        given = {**small(self.factory), **self.params}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
 
     def build(self, *, seed: int = 0, **given: Any) -> Any:
         """Build it as the engine would, under `seed`; `given` replaces what is injected."""
@@ -125,11 +129,16 @@ class Subject:
 
     def construct(self, **given: Any) -> Any:
         """Build it with torch's global generator as it stands."""
-        unknown = sorted(self.params.keys() & {"use", *self.bound.unknown})
+        unknown = sorted(self.table.keys() & {"use", *self.bound.unknown})
         if unknown:
             close = did_you_mean(unknown[0], [*self.schema.names, *slot_schema(self.kind).names])
-            fail(f"it was to be built with '{unknown[0]}', which is no parameter of it{close}: mend `params`")
+            where = "params" if unknown[0] in self.params else "small"
+            fail(
+                f"it was to be built with '{unknown[0]}', which is no parameter of it{close}: mend `{where}`"
+            )
         for name, sentence in self.bound.errors.items():
+            if name in small(self.factory) and name not in self.params:
+                fail(f"{sentence}: mend its `small`")
             fail(f"{sentence}: give '{name}' in `params`, or as --set {self.entry.ref}.{name}=VALUE")
         missing = {name: INJECTED[name]() for name in self.schema.injected - given.keys()}
         if "spec" in missing and "labels" in getattr(self.factory, "requires", {}):
@@ -147,6 +156,18 @@ class Subject:
     def shared(self) -> Any:
         """One that is built once, for checks that leave it as it is: opening data may take long."""
         return self.build()
+
+
+def small(factory: Any) -> dict[str, Any]:
+    """Return the parameters with which a component is built where its size does not matter, by its `small`.
+
+    It is an attribute of the class or function: a mapping as in a recipe's table. Ends a check where it is
+    something else.
+    """
+    named = getattr(factory, "small", {})
+    if not isinstance(named, Mapping) or not all(isinstance(name, str) for name in named):
+        fail(f"its `small` is {named!r}: map names of its parameters to values for quick checks")
+    return dict(named)
 
 
 def side_for(component: Any, *, at_least: int) -> int:

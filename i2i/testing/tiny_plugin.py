@@ -13,8 +13,10 @@ i2i_api = 1
 
 @hookimpl
 def i2i_register(registry: Registrar) -> None:
-    """Declare the tiny data, and losses that ask for all that losses are given."""
+    """Declare the tiny data, networks that stand in for others, and losses that ask for all."""
     registry.data("pairs", "i2i.testing.tiny_pairs:TinyPairs", "a few made-up pairs, a few pixels wide")
+    registry.generator("net", "i2i.testing.stand_ins:Net", "two convolutions, with time and features")
+    registry.discriminator("judge", "i2i.testing.stand_ins:Judge", "two convolutions, with time and features")
     registry.paired_loss("paired", "i2i.testing.asking_losses:Paired", "one that asks for all")
     registry.adversarial_loss("adversarial", "i2i.testing.asking_losses:Adversarial", "one that asks for all")
     registry.feature_loss("features", "i2i.testing.asking_losses:Features", "one that asks for all")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from i2i.data.opening import open_data
 from i2i.data.stream import HeldOutPairs, collate
 from i2i.engine.session import Session
 from i2i.errors import I2IError
-from i2i.kinds import Batch, DiscriminatorSlot, MethodSlots
+from i2i.kinds import JUDGED_KINDS, LOSS_KINDS, NETWORK_SECTIONS, Batch, DiscriminatorSlot, MethodSlots
 from i2i.plugins.catalog import Catalog
 from i2i.system.device import resolve
 from i2i.testing.outcomes import fail
+from i2i.testing.own_recipe import hands_out_features, own_recipe
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_plugin import with_tiny_data
 from i2i.testing.tiny_run import TINY, load_table
@@ -29,7 +29,6 @@ CHANNELS = {"source_channels": 1, "target_channels": 3}
 CPU = resolve("cpu", "fp32")
 GENERATOR = {"use": "unet", "depth": 2, "width": 4}
 JUDGE = {"use": "patch", "layers": 1, "width": 4}
-OPTIMIZER = {"use": "adam", "lr": 1e-3}
 LOSSES: Mapping[str, Mapping[str, Any]] = {
     "paired-loss": {"use": "l1"},
     "adversarial-loss": {"use": "lsgan"},
@@ -46,43 +45,99 @@ ASKING: Mapping[str, Mapping[str, Any]] = {
 }
 """Others, which cannot be called without all that a loss may ask for."""
 
+HEAVY = 5.0
+"""What the weight of a loss is multiplied by, to see whether it makes a difference."""
+
 
 def method_session(
     subject: Subject,
     *,
     judges: tuple[str, ...] | None = None,
-    weights: Mapping[str, float] = {},
+    heavy: str = "",
+    without: Collection[str] = (),
     folder: Path | None = None,
     run: type[Run] = Run,
     losses: Mapping[str, Mapping[str, Any]] = LOSSES,
 ) -> Session:
-    """Assemble what the method declares: networks for its slots, and one loss of each of its kinds.
+    """Assemble what the method declares: networks for its slots, and a loss of each of its kinds.
 
+    They are those of a recipe of its own package that names it, shrunk, and stand-ins where there is none.
     `judges` are the names of the discriminators where the method takes any number of them: one by default.
-    Those that it names itself see the image alone, as it may have no pairs to take a condition from.
-    `weights` are of losses, by name, in place of 1; `run` is what the method sees of the run; `losses` has
-    the table of one of each kind.
+    `heavy` is a loss whose weight is multiplied by `HEAVY`, `without` are losses to leave out; `run` is what
+    the method sees of the run; `losses` has the table of one of each kind.
     """
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
-    names = _judges(slots) if judges is None else judges
-    free = isinstance(slots.discriminators, DiscriminatorSlot)
-    table = {
-        **copy.deepcopy(dict(TINY)),
-        "data": {"use": "testing/pairs", "batch_size": 2, **CHANNELS},
-        "generators": dict.fromkeys(slots.generators, GENERATOR),
-        "discriminators": {name: {**JUDGE, "conditional": free} for name in names},
-        "losses": {
-            name: {**loss, "weight": weights.get(name, 1.0)}
-            for name, loss in _losses(slots, losses, judged=bool(names)).items()
-        },
-        "method": {"use": subject.entry.ref, **subject.table},
+    catalog = with_tiny_data(subject.catalog)
+    own = own_recipe(subject)
+    table = {**_stand_ins(slots)} if own is None else own
+    if "use" not in table["data"]:
+        table["data"] = {"use": "testing/pairs", "batch_size": 2, **CHANNELS, **table["data"]}
+    if judges is not None:
+        _rename_judges(table, judges)
+    _complete_networks(table, subject, slots)
+    _complete_losses(table, slots, catalog)
+    if losses is not LOSSES:
+        _exchange_losses(table, losses, catalog)
+    if heavy:
+        loss = table["losses"][heavy]
+        loss["weight"] = HEAVY * (loss.get("weight", 1.0) or 1.0)
+    table["losses"] = {name: loss for name, loss in table["losses"].items() if name not in without}
+    table["method"] = {**table["method"], **subject.table, "use": subject.entry.ref}
+    table["optimizers"] = {
+        section: TINY["optimizers"]["generators"] for section in NETWORK_SECTIONS if table.get(section)
     }
-    if others := _others(subject, slots):
-        table["networks"] = others
-        table["optimizers"] = {**table["optimizers"], "networks": OPTIMIZER}
+    filled = {section: content for section, content in table.items() if content != {}}
+    shared = {key: TINY[key] for key in ("recipe", "name", "train", "metrics")}
+    return _session({**shared, **filled}, subject.catalog, folder, run)
+
+
+def _stand_ins(slots: MethodSlots) -> dict[str, Any]:
+    """Return tables with a small network for each of the slots, which has all that the slot needs.
+
+    Discriminators that the method names itself see the image alone, as it may have no pairs to take a
+    condition from.
+    """
+    roles = slots.discriminators
+    free = isinstance(roles, DiscriminatorSlot)
+    judges = {"judge": roles} if isinstance(roles, DiscriminatorSlot) else roles
+    return {
+        "data": {},
+        "method": {},
+        "generators": {
+            name: {"use": "testing/net"} if role.needs else dict(GENERATOR)
+            for name, role in slots.generators.items()
+        },
+        "discriminators": {
+            name: ({"use": "testing/judge"} if role.needs else dict(JUDGE))
+            | ({} if role.condition is None else {"conditional": free})
+            for name, role in judges.items()
+        },
+        "losses": {name: dict(LOSSES[wanted.kind]) for name, wanted in slots.losses.items()},
+    }
+
+
+def _rename_judges(table: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Put copies of the first discriminator under `names` in place of all that there are."""
+    first = next(iter((table.get("discriminators") or {"judge": JUDGE}).values()))
+    table["discriminators"] = {name: dict(first) for name in names}
+    for loss in table["losses"].values():
+        loss.pop("on", None)
     if not names:
-        del table["discriminators"], table["optimizers"]["discriminators"]
-    return _session(table, subject.catalog, folder, run)
+        table.pop("transforms", None)  # those at "judging" are for what discriminators see
+
+
+def _complete_losses(table: dict[str, Any], slots: MethodSlots, catalog: Catalog) -> None:
+    """Add a loss of each kind that the method takes and the tables lack; drop what no judge is for."""
+    kinds = {name: catalog.get(LOSS_KINDS, loss["use"]).kind for name, loss in table["losses"].items()}
+    judged = bool(table.get("discriminators"))
+    if not judged:
+        table["losses"] = {n: loss for n, loss in table["losses"].items() if kinds[n] not in JUDGED_KINDS}
+    missing = {name: wanted.kind for name, wanted in slots.losses.items()}
+    missing |= {f"own-{kind}": kind for kind in LOSSES if kind in slots.loss_kinds - {*kinds.values()}}
+    for name, kind in missing.items():
+        blind = kind == "feature-loss" and judged and not hands_out_features(table, catalog)
+        if name not in table["losses"] and (judged or kind not in JUDGED_KINDS) and not blind:
+            table["losses"][name] = dict(LOSSES[kind])
 
 
 def callback_session(catalog: Catalog, folder: Path | None = None, *, run: type[Run] = Run) -> Session:
@@ -123,19 +178,19 @@ def _session(table: Mapping[str, Any], catalog: Catalog, folder: Path | None, ru
     try:
         recipe = load_table(table, with_tiny_data(catalog))
         data = {split: open_data(recipe, split) for split in ("train", "val")}
-        return Session(recipe, data=data, runtime=CPU, provenance={}, folder=folder, run=run)
+        # Nothing is fetched, and no file is started from.
+        return Session(recipe, data=data, runtime=CPU, provenance={}, folder=folder, run=run, start=False)
     except I2IError as error:
         # The place is one in a temporary file.
         raise type(error)(*(replace(problem, file="", line=None) for problem in error.problems)) from error
 
 
-def _judges(slots: MethodSlots) -> tuple[str, ...]:
-    return ("judge",) if isinstance(slots.discriminators, DiscriminatorSlot) else tuple(slots.discriminators)
-
-
-def _others(subject: Subject, slots: MethodSlots) -> dict[str, Mapping[str, Any]]:
-    """Return a network of the method's own plug-in for each that it needs: one of the slot's name, or any."""
-    wanted = [name for name, slot in slots.networks.items() if slot.required]
+def _complete_networks(table: dict[str, Any], subject: Subject, slots: MethodSlots) -> None:
+    """Add a network of the method's own plug-in for each that it needs and the tables lack: one of the slot's
+    name, or any.
+    """
+    there = table.get("networks", {})
+    wanted = [name for name, slot in slots.networks.items() if slot.required and name not in there]
     plugin = subject.catalog.plugin(subject.entry.namespace, wanted=subject.entry.ref)
     own = {entry.name: {"use": entry.ref} for entry in plugin.entries if entry.kind == "network"}
     if wanted and not own:
@@ -143,17 +198,13 @@ def _others(subject: Subject, slots: MethodSlots) -> dict[str, Mapping[str, Any]
             f"it needs a network '{wanted[0]}', and its plug-in has none to try it with: register one, so "
             "that a recipe can have it too"
         )
-    return {name: own.get(name) or next(iter(own.values())) for name in wanted}
+    table["networks"] = {**there, **{name: own.get(name) or next(iter(own.values())) for name in wanted}}
 
 
-def _losses(
-    slots: MethodSlots, tables: Mapping[str, Mapping[str, Any]], *, judged: bool
-) -> dict[str, Mapping[str, Any]]:
-    """Return a loss for each name that the method wants, and one of each other kind that it can use."""
-    usual = next(kind for kind in tables if kind in slots.loss_kinds)
-    losses = dict.fromkeys(sorted(slots.losses), tables[usual])
-    for kind, loss in tables.items():
-        covered = kind == usual and losses
-        if kind in slots.loss_kinds and not covered and (judged or kind == "paired-loss"):
-            losses[f"own-{kind}"] = loss
-    return losses
+def _exchange_losses(
+    table: dict[str, Any], losses: Mapping[str, Mapping[str, Any]], catalog: Catalog
+) -> None:
+    """Put the loss of its kind among `losses` in place of each."""
+    for name, loss in table["losses"].items():
+        kind = catalog.get(LOSS_KINDS, loss["use"]).kind
+        table["losses"][name] = {**losses[kind], **{key: loss[key] for key in ("on",) if key in loss}}

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from i2i.building.needs import beside
 from i2i.engine.session import Session
 from i2i.images import normalise
 from i2i.kinds import Batch, Pair
@@ -46,6 +47,11 @@ def images_for(component: Any, *, channels: int = 3, count: int = 2) -> Tensor:
     if "labels" in getattr(component, "requires", {}):
         return samples.label_maps(count, channels, side)
     return samples.images(count, channels, side, side)
+
+
+def shown(network: Any, image: Tensor) -> Any:
+    """Call a network as a method would: with a time for each image, where it takes one."""
+    return network(image, **beside(network, image))
 
 
 def two_images(loss: Any) -> tuple[Tensor, Tensor]:
@@ -165,8 +171,8 @@ def _nothing(*_: Any) -> tuple[Any, ...]:
 
 
 USES: Mapping[str, Use] = {
-    "generator": Use(lambda subject, network: (images_for(network),), _call),
-    "discriminator": Use(lambda subject, network: (images_for(network),), _call),
+    "generator": Use(lambda subject, network: (images_for(network),), shown),
+    "discriminator": Use(lambda subject, network: (images_for(network),), shown),
     "network": Use(_nothing, lambda network: network.state_dict()),
     "paired-loss": Use(lambda subject, loss: (two_images(loss)[0].clone(), two_images(loss)[1]), _call),
     "adversarial-loss": Use(lambda subject, loss: (samples.logits(seed=0), samples.logits(seed=5)), _play),

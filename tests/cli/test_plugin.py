@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -94,6 +95,19 @@ def test_what_failed_stands_once_more_below_a_long_table(i2i, shiny):
     assert failed
     assert " passed" not in again.splitlines()[2]
     assert "of these" not in short.out
+
+
+def test_the_slowest_checks_are_told_with_their_seconds(i2i, shiny, monkeypatch):
+    quick = i2i("plugin", "check", "shiny", "--only", "shiny/sound")
+    assert "slowest: " not in quick.out
+    monkeypatch.setattr("i2i.cli.plugin.SLOW", 0.0)
+    ended = i2i("plugin", "check", "shiny", "--only", "shiny/sound")
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("slowest: ")]
+    told = line.removeprefix("slowest: ").split(", ")
+    assert len(told) == 5
+    assert all(re.fullmatch(r"paired-loss shiny/sound [a-z-]+ \d+\.\d s", part) for part in told)
+    found = json.loads(i2i("plugin", "check", "shiny", "--only", "scalar", "--json").out)
+    assert all(one["seconds"] >= 0 for one in found["outcomes"])
 
 
 def test_one_check_alone(i2i, shiny):

@@ -29,7 +29,8 @@ def test_an_outcome_names_the_component_with_its_kind(sound):
     (first, *_) = check_component("sound/fade")
     assert (first.component, first.check, first.status) == ("schedule sound/fade", "summary", "passed")
     titles = [examination.subject.title for examination in examine_plugin("sound")]
-    assert titles[:3] == ["plug-in sound", "generator sound/net", "discriminator sound/judge"]
+    generators = ["generator sound/net", "generator sound/drift", "generator sound/grain"]
+    assert titles[:5] == ["plug-in sound", *generators, "discriminator sound/judge"]
 
 
 def test_a_failed_check_says_what_is_wrong_and_those_that_need_it_are_not_run(sound):

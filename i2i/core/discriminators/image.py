@@ -5,7 +5,8 @@ It is not the "ImageGAN" of pix2pix, which is a patch discriminator of 286 pixel
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ class Image(nn.Module):
     """
 
     receptive_field = 0
+    small: ClassVar[Mapping[str, Any]] = {"width": 4}
 
     def __init__(
         self,

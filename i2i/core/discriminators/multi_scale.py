@@ -5,7 +5,8 @@ The first judges texture, the last how the whole hangs together; one recipe tabl
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 from torch import Tensor, nn
@@ -31,6 +32,8 @@ class MultiScale(nn.Module):
         norm: normalisation after every convolution but the first and the last.
         spectral: divide each convolution's weight by its largest singular value.
     """
+
+    small: ClassVar[Mapping[str, Any]] = {"width": 4}
 
     def __init__(
         self,

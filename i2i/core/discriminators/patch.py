@@ -5,7 +5,8 @@ Its size is told by `layers`, the number of strided convolutions, or by the rece
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 from torch import Tensor, nn
@@ -33,6 +34,8 @@ class Patch(nn.Module):
         spectral: divide each convolution's weight by its largest singular value, which bounds how fast
             logits can change; commonly with norm = "instance" or "none".
     """
+
+    small: ClassVar[Mapping[str, Any]] = {"width": 4}
 
     def __init__(
         self,

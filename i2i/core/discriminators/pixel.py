@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ class Pixel(nn.Module):
     """
 
     receptive_field = 1
+    small: ClassVar[Mapping[str, Any]] = {"width": 4}
 
     def __init__(
         self,

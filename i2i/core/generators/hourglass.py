@@ -6,7 +6,8 @@ The two halves only hold the layers; how they are joined, with skips or without,
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -31,6 +32,8 @@ class Hourglass(nn.Module):
         upsample: how the decoder doubles the size: by "transposed" convolutions, which can leave a
             checkerboard, or by a "resize" to the nearest pixel and a 3x3 convolution.
     """
+
+    small: ClassVar[Mapping[str, Any]] = {"depth": 3, "width": 4}
 
     def __init__(self, depth: int) -> None:
         super().__init__()

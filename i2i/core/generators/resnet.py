@@ -5,7 +5,8 @@ It sees a neighbourhood rather than the whole image and keeps the input's layout
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ class ResNet(nn.Module):
 
     size_multiple = 4
     smallest = 8
+    small: ClassVar[Mapping[str, Any]] = {"blocks": 1, "width": 4}
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from i2i.testing import samples
 from i2i.testing.checks.networks import shifted
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject, side_for
-from i2i.testing.uses import images_for
+from i2i.testing.uses import images_for, shown
 
 
 @check("maps", "discriminator", needs=["module", "works", "modes"])
@@ -23,7 +23,7 @@ def maps(subject: Subject) -> None:
     """It returns logit maps: a tensor, a list of tensors, or an object with logits and features."""
     network = subject.build()
     image = images_for(network)
-    output = network(image)
+    output = shown(network, image)
     require(
         not isinstance(getattr(output, "logits", None), Tensor),
         "its `logits` is one tensor: make it a list with a map for each scale, of one map too",
@@ -73,7 +73,7 @@ def judged_channels(subject: Subject) -> None:
     for count, condition in ((1, 0), (6, 3)):
         network = subject.build(in_channels=count, condition_channels=condition)
         try:
-            as_maps(network(images_for(network, channels=count)))
+            as_maps(shown(network, images_for(network, channels=count)))
         except Exception as error:
             fail(
                 f"built with in_channels = {count}, it raises {told(error)}: let "
@@ -89,7 +89,7 @@ def judged_rectangles(subject: Subject) -> None:
     step = getattr(network, "size_multiple", 5)
     for height, width in ((side, side + step), (side + step, side)):
         try:
-            network(samples.images(2, 3, height, width))
+            shown(network, samples.images(2, 3, height, width))
         except Exception as error:
             fail(
                 f"{height}x{width} raises {told(error)}: pool before a linear layer, so that any size will do"
@@ -114,7 +114,7 @@ def gradient_to_image(subject: Subject) -> None:
     """From each map and feature a gradient reaches the image, also with its own parameters frozen."""
     network = subject.build().requires_grad_(False)
     image = images_for(network).requires_grad_(True)
-    output = network(image)
+    output = shown(network, image)
     maps, scales = as_maps(output), as_features(output)
     reached = torch.zeros(3)
     for number, logits in enumerate(maps, start=1):
@@ -149,10 +149,10 @@ def every_adversarial_loss(subject: Subject) -> None:
         loss, network = Subject(entry, subject.catalog).build(), subject.build()
         real = images_for(network)
         fake = (real + 0.3 * samples.noise(real)).clamp(-1, 1).requires_grad_(True)
-        on_fake, on_real = as_maps(network(fake.detach())), as_maps(network(real))
+        on_fake, on_real = as_maps(shown(network, fake.detach())), as_maps(shown(network, real))
         score = loss.discriminator(on_fake, on_real)
         score.backward()
-        persuading = loss.generator(as_maps(network(fake)), on_real)
+        persuading = loss.generator(as_maps(shown(network, fake)), on_real)
         (gradient,) = torch.autograd.grad(persuading, fake)
         learnt = [p.grad for p in network.parameters() if p.grad is not None]
         require(
@@ -172,7 +172,7 @@ def double_backward(subject: Subject) -> None:
         penalty, network = Subject(entry, subject.catalog).build(), subject.build()
         real = images_for(network)
         try:
-            value = penalty(lambda image: as_maps(network(image)), real, real.flip(-1))  # noqa: B023
+            value = penalty(lambda image: as_maps(shown(network, image)), real, real.flip(-1))  # noqa: B023
             value.backward()
         except (RuntimeError, NotImplementedError) as error:
             fail(
@@ -188,7 +188,9 @@ def _reach(subject: Subject, factor: float, shift: float) -> tuple[float, float]
     for seed, sign in enumerate((1, -1)):
         network = shifted(subject.build(seed=seed), sign * shift, factor=factor)
         for scale in (1.0, 100.0):  # norms may hold back large weights, and large weights a large input
-            seen += [logits.detach().flatten() for logits in as_maps(network(scale * images_for(network)))]
+            seen += [
+                logits.detach().flatten() for logits in as_maps(shown(network, scale * images_for(network)))
+            ]
     values = torch.cat(seen)
     values = values[values.isfinite()]
     return (values.min().item(), values.max().item()) if len(values) else (-math.inf, math.inf)

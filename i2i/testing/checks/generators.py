@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from i2i import testtime
+from i2i.building.needs import wants_time
 from i2i.kinds import ImageSpec, PairSpec, TestSettings
 from i2i.models.translate import Model, translate
+from i2i.seeds import seeded
 from i2i.testing import samples
-from i2i.testing.checks.networks import enlarge, shifted
+from i2i.testing.checks.networks import draws, enlarge, shifted
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject, side_for
-from i2i.testing.uses import images_for
+from i2i.testing.uses import images_for, shown
 
 
 @check("shapes", "generator", needs=["module", "works", "modes"])
@@ -22,7 +24,7 @@ def shapes(subject: Subject) -> None:
     """It turns (B,3,H,W) into float32 (B,3,H,W), in training and in eval mode, also of one image."""
     network = subject.build()
     image = images_for(network)
-    out = network(image)
+    out = shown(network, image)
     _an_image(out, image)
     require(
         out.is_floating_point() and out.requires_grad,
@@ -35,10 +37,10 @@ def shapes(subject: Subject) -> None:
         "the dtype of the input",
     )
     network.eval()
-    for shown in (image, image[:1]):
+    for seen in (image, image[:1]):
         with torch.no_grad():
-            out = network(shown)
-        _an_image(out, shown, "in eval mode ")
+            out = shown(network, seen)
+        _an_image(out, seen, "in eval mode ")
         require(
             not out.requires_grad,
             "under torch.no_grad it keeps a graph, and memory with it: take enable_grad out of forward",
@@ -56,7 +58,7 @@ def channels(subject: Subject) -> None:
         network = subject.build(**wanted)
         image = images_for(network, channels=given)
         try:
-            out = network(image)
+            out = shown(network, image)
         except Exception as error:
             fail(
                 f"built with {wanted}, it raises {told(error)}: let the first "
@@ -74,7 +76,7 @@ def rectangles(subject: Subject) -> None:
     for height, width in ((side, side + step), (side + step, side)):
         image = samples.images(2, 3, height, width)
         try:
-            out = network(image)
+            out = shown(network, image)
         except Exception as error:
             fail(
                 f"{height}x{width} raises {told(error)}: take height and width "
@@ -92,7 +94,7 @@ def odd_sizes(subject: Subject) -> None:
     spec = PairSpec(ImageSpec(3, height, width), ImageSpec(3, height, width))
     testtime.apply(network, TestSettings())
     try:
-        out = translate(Model(network, spec, ()), samples.images(1, 3, height, width)[0])
+        out = translate(Model(AtOneTime(network), spec, ()), samples.images(1, 3, height, width)[0])
     except Exception as error:
         fail(
             f"an image of {height}x{width} raises {told(error)}: say with the "
@@ -107,11 +109,16 @@ def odd_sizes(subject: Subject) -> None:
 
 @check("range", "generator", needs=["shapes"])
 def value_range(subject: Subject) -> None:
-    """Its values stay within -1 and 1, also where its weights have grown, and can fall below 0."""
+    """Its values stay within -1 and 1, also where its weights have grown, and can fall below 0.
+
+    What one that needs a time returns is for its method alone.
+    """
+    if wants_time(subject.build()):
+        return
     reached = []
     for factor in (1.0, 4.0):
         network = enlarge(subject.build(), factor=factor)
-        out = network(images_for(network)).detach()
+        out = shown(network, images_for(network)).detach()
         if not out.isfinite().all() and factor > 1:
             return  # weights like these no training leads to
         least, most = out.min().item(), out.max().item()
@@ -122,7 +129,7 @@ def value_range(subject: Subject) -> None:
         reached += [least, most]
     for shift in (-5.0, 5.0):
         network = shifted(subject.build(), shift)
-        out = network(images_for(network)).detach()
+        out = shown(network, images_for(network)).detach()
         reached += [out.min().item(), out.max().item()]
     # What is not finite, or 0 throughout, says nothing about the half that a sigmoid leaves out.
     require(
@@ -134,26 +141,48 @@ def value_range(subject: Subject) -> None:
 
 @check("eval-deterministic", "generator", needs=["shapes"])
 def eval_deterministic(subject: Subject) -> None:
-    """In eval mode it gives the same answer twice."""
+    """In eval mode it gives the same answer twice under one seed, though it may draw noise."""
     network = subject.build().eval()
     image = images_for(network)
     require(
-        torch.equal(network(image), network(image)),
-        "in eval mode two answers differ: draw noise only while self.training, or use nn.Dropout",
+        torch.equal(_drawn(network, image), _drawn(network, image)),
+        "in eval mode two answers under one seed differ: draw noise from torch's global generator, which the "
+        "engine seeds, and keep nothing from one call to the next",
     )
 
 
 @check("batch-independent", "generator", needs=["eval-deterministic"])
 def batch_independent(subject: Subject) -> None:
-    """In eval mode an image's answer does not depend on the others in its batch."""
+    """In eval mode an image's answer does not depend on the others in its batch, unless it draws noise."""
     network = subject.build().eval()
     image = images_for(network, count=3)
-    alone = torch.cat([network(one[None]) for one in image])
+    if draws(network, image):
+        return  # what is drawn for an image depends on its place in the batch
+    alone = torch.cat([shown(network, one[None]) for one in image])
     require(
-        torch.allclose(network(image), alone, atol=1e-3),
+        torch.allclose(shown(network, image), alone, atol=1e-3),
         "in eval mode an image is translated otherwise alone than in a batch: take statistics over each "
         "image, or running ones",
     )
+
+
+class AtOneTime(nn.Module):
+    """A generator as a function of the image alone, at one time where it takes one."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.size_multiple = getattr(network, "size_multiple", 1)
+
+    def forward(self, image: Tensor) -> Any:
+        """Return what the network makes of (B,C,H,W)."""
+        return shown(self.network, image)
+
+
+def _drawn(network: nn.Module, image: Tensor) -> Tensor:
+    with seeded(0, "answer"):
+        answer: Tensor = shown(network, image)
+    return answer
 
 
 def _an_image(out: Any, image: Tensor, when: str = "") -> None:

@@ -59,6 +59,19 @@ def loss_resumes(subject: Subject) -> None:
     )
 
 
+@check("same-each-call", *LOSS_KINDS, needs=["loss-resumes"])
+def same_each_call(subject: Subject) -> None:
+    """The same inputs cost the same at the second call as at the first, however many calls make a step."""
+    loss = subject.build()
+    first, second = _values(subject, loss), _values(subject, loss)
+    require(
+        all(map(torch.allclose, first, second)),
+        f"the same inputs cost {_shown(first)} at the first call and {_shown(second)} at the second: it is "
+        "called several times in a step that accumulates, so count no calls; a weight that changes in the "
+        "course of a training is a schedule's",
+    )
+
+
 @check("any-device", *LOSS_KINDS, needs=["loss-resumes"])
 def any_device(subject: Subject) -> None:
     """What it computes with is on the device of what it is given."""
@@ -225,4 +238,4 @@ def _shown(values: list[Tensor]) -> str:
     return " and ".join(f"{value.item():.4g}" for value in values)
 
 
-CHECKS = (loss_resumes, any_device, mean_over_batch, gradient_at_equality, half_precision)
+CHECKS = (loss_resumes, same_each_call, any_device, mean_over_batch, gradient_at_equality, half_precision)

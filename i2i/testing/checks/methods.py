@@ -16,10 +16,11 @@ from i2i.context import Objective, Run
 from i2i.engine import stored
 from i2i.engine.session import Session
 from i2i.errors import DivergedError, PluginError
-from i2i.kinds import KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
+from i2i.kinds import LOSS_KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
 from i2i.runs import checkpoint
 from i2i.seeds import seeded
 from i2i.testing.checks.manners import MANNERS
+from i2i.testing.checks.method_parts import declares_networks, optional_losses
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_session import batch, method_session
@@ -42,11 +43,12 @@ def slots(subject: Subject) -> None:
         f"its `slots` exports '{', '.join(declared.exports)}', which is none of its generators "
         f"({', '.join(declared.generators)})",
     )
-    unknown = sorted(declared.loss_kinds - KINDS.keys())
+    kinds = {*declared.loss_kinds, *(wanted.kind for wanted in declared.losses.values())}
+    unknown = sorted(kinds - {*LOSS_KINDS})
     require(
-        declared.loss_kinds and not unknown,
-        f"its `slots` takes losses of the kinds {', '.join(sorted(declared.loss_kinds)) or '(none)'}: name "
-        f"those that it applies, of {', '.join(kind for kind in KINDS if KINDS[kind].section == 'losses')}",
+        not unknown,
+        f"its `slots` takes losses of the kinds {', '.join(sorted(kinds))}: name "
+        f"those that it applies, of {', '.join(LOSS_KINDS)}",
     )
 
 
@@ -104,9 +106,9 @@ def every_network_learns(subject: Subject) -> None:
         session.advance([batch(session, 2 * number, 2 * number + 1)])
     after = _weights(session)
     for path, network in session.networks.modules():
-        names = [f"{path}.{name}" for name, _ in network.named_parameters()]
+        names = [f"{path}.{name}" for name, weight in network.named_parameters() if weight.requires_grad]
         require(
-            any(not torch.equal(before[name], after[name]) for name in names),
+            not names or any(not torch.equal(before[name], after[name]) for name in names),
             f"the weights of {path} stay as they are: give run.update an objective that depends on them",
         )
 
@@ -192,7 +194,7 @@ def weights_count(subject: Subject) -> None:
     plain = method_session(subject)
     plain.advance([batch(plain, 0, 1)])
     for term in plain.losses.terms:
-        heavy = method_session(subject, weights={term.name: 5.0})
+        heavy = method_session(subject, heavy=term.name)
         heavy.advance([batch(heavy, 0, 1)])
         require(
             not _equal(plain, heavy),
@@ -286,8 +288,18 @@ def resumes(subject: Subject) -> None:
 
 @check("translates", "method", needs=["logs"])
 def translates(subject: Subject) -> None:
-    """translate() gives the exported generator's image, and leaves modes and weights as they were."""
+    """translate() gives the exported generator's image at any time, and leaves modes and weights alone."""
     session = method_session(subject)
+    _translates(subject, session)
+    for _, network in session.networks.modules():
+        network.train()
+    for number in range(2):
+        session.advance([batch(session, 2 * number, 2 * number + 1)])
+    _translates(subject, session)
+
+
+def _translates(subject: Subject, session: Session) -> None:
+    """End the check where translating as things are now is wrong, or leaves them otherwise."""
     source, target = batch(session, 0, 1).source, batch(session, 0, 1).target
     before = _weights(session)
     for _, network in session.networks.modules():
@@ -310,11 +322,14 @@ def translates(subject: Subject) -> None:
         "translate() changes weights or running averages: run the generator in eval mode",
     )
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
+    role = slots.generators[slots.exports[0]]
+    if role.reads != "source" or "time" in role.needs or slots.translates_with:
+        return  # no single pass of the generator is the translation
     generator = session.networks.generators[slots.exports[0]]
     with torch.no_grad(), seeded(0, "translate"), testtime.applied(generator, session.method.test):
         alone = generator(source)
     require(
-        slots.generators[slots.exports[0]].reads != "source" or torch.allclose(out, alone, atol=1e-4),
+        torch.allclose(out, alone, atol=1e-4),
         "translate() makes another image than the exported generator under `test`, which is all that a "
         "model's file holds: return its answer as it is, under i2i.testtime.applied(generator, self.test)",
     )
@@ -377,6 +392,8 @@ CHECKS = (
     slots,
     assembles,
     logs,
+    declares_networks,
+    optional_losses,
     every_network_learns,
     gradients_freed,
     steps_by_run,

@@ -23,4 +23,12 @@ def i2i_register(registry):
     registry.optimizer("walk", "i2i_sound.descent:walk", "gradient descent with momentum")
     registry.schedule("fade", "i2i_sound.descent:Fade", "down when a figure stops falling")
     registry.executor("turns", "i2i_sound.work:Turns", "one after another")
+    registry.generator("drift", "i2i_sound.sampler:Drift", "a velocity at a time, without bounds")
+    registry.generator("grain", "i2i_sound.contrast:Grain", "draws noise at test, hands out features")
+    registry.method("flow", "i2i_sound.sampler:Flow", "from noise to the target in steps")
+    registry.method(
+        "alike", "i2i_sound.contrast:Alike", "judges of the image alone, features of the generator"
+    )
+    registry.recipe("alike", "i2i_sound:recipes/alike.toml", "features and a judge of the image alone")
+    registry.recipe("flow", "i2i_sound:recipes/flow.toml", "a sampler")
     registry.recipe("duel", "i2i_sound:recipes/duel.toml", "all of it together")

@@ -1,0 +1,84 @@
+"""Where methods are checked: in a recipe of their own package, or with stand-ins that have what they need."""
+
+from __future__ import annotations
+
+import pytest
+
+from i2i.plugins.catalog import Catalog
+from i2i.testing import check_component
+from i2i.testing.own_recipe import own_recipe
+from i2i.testing.subjects import Subject
+from i2i.testing.tiny_session import HEAVY, method_session
+
+FLOW = 'registry.recipe("flow", "i2i_sound:recipes/flow.toml", "a sampler")'
+ALIKE = 'registry.recipe("alike", "i2i_sound:recipes/alike.toml", "features and a judge of the image alone")'
+DUEL = 'registry.recipe("duel", "i2i_sound:recipes/duel.toml", "all of it together")'
+
+
+def method(name: str, **params) -> Subject:
+    catalog = Catalog.installed()
+    return Subject(catalog.get(("method",), f"sound/{name}"), catalog, params)
+
+
+def uses(session, section: str) -> dict[str, str]:
+    return {slot.name: slot.entry.ref for slot in session.recipe.section(section)}
+
+
+@pytest.mark.parametrize(("name", "recipe"), [("flow", FLOW), ("alike", ALIKE)])
+def test_a_method_without_a_recipe_is_checked_with_stand_ins_that_meet_its_needs(sound, name, recipe):
+    sound(recipe, "pass")
+    assert own_recipe(method(name)) is None
+    outcomes = check_component(f"sound/{name}")
+    assert [outcome for outcome in outcomes if outcome.status != "passed"] == []
+    session = method_session(method(name))
+    assert set(uses(session, "generators").values()) == {"testing/net"}
+
+
+def test_a_recipe_of_its_package_lends_networks_losses_and_parameters(sound):
+    sound()
+    session = method_session(method("flow"))
+    assert uses(session, "generators") == {"velocity": "sound/drift"}
+    assert session.recipe.slots["generators.velocity"].params["wide"] == 4
+    assert session.recipe.method.params["rounds"] == 2
+    assert uses(session, "losses") == {"squares": "core/l2"}
+    assert [term.weight for term in session.losses.terms] == [2.0]
+    heavy = method_session(method("flow"), heavy="squares")
+    assert [term.weight for term in heavy.losses.terms] == [2.0 * HEAVY]
+
+
+def test_parameters_of_the_check_go_before_those_of_the_recipe(sound):
+    sound()
+    assert method_session(method("flow", rounds=5)).recipe.method.params["rounds"] == 5
+
+
+def test_an_optional_loss_that_the_recipe_lacks_is_tried_too(sound):
+    sound()
+    assert uses(method_session(method("alike")), "losses") == {"game": "sound/game", "identity": "core/l1"}
+    left_out = method_session(method("alike"), without=["identity"])
+    assert uses(left_out, "losses") == {"game": "sound/game"}
+
+
+def test_a_recipe_that_needs_what_is_not_installed_is_left_aside(sound):
+    sound('[generators.velocity]\nuse = "sound/drift"', '[generators.velocity]\nuse = "elsewhere/drift"')
+    assert own_recipe(method("flow")) is None
+
+
+def test_judges_of_a_free_slot_see_a_condition_only_where_there_is_one(sound):
+    sound(ALIKE, "pass")
+    assert [judge.conditional for judge in method_session(method("alike")).networks.judges.values()] == [
+        False
+    ]
+
+
+def test_judges_with_a_condition_see_it(sound):
+    sound(DUEL, "pass")
+    assert [judge.conditional for judge in method_session(method("duel")).networks.judges.values()] == [True]
+
+
+def test_small_parameters_are_for_checks_alone(sound):
+    sound()
+    catalog = Catalog.installed()
+    entry = catalog.get(("generator",), "sound/drift")
+    assert Subject(entry, catalog).build().into.out_channels == 4
+    assert Subject(entry, catalog, {"wide": 6}).build().into.out_channels == 6
+    assert entry.load()(in_channels=6, out_channels=3).into.out_channels == 1024
