@@ -4,11 +4,17 @@ A factory is a class or a function. Its keyword parameters, all annotated, are t
 in a recipe; `injected` names are given by the engine; slot keys (`use`, and the fields of the kind's
 settings) belong to the engine. Everything here is plain data and protocols: no torch at import.
 
-Three injected names need words. `fetch` says whether a component that starts from published weights may get
+Four injected names need words. `fetch` says whether a component that starts from published weights may get
 them now: it is False where only shapes are asked for, and where a checkpoint or a model file is about to
 replace all weights, so that neither needs a network. `condition_channels` is how many of a discriminator's
 `in_channels` are the condition, which comes first. `augmentation` is what a method shows its discriminators
 images through (`i2i.augmentation.Augmentation`); one that doesn't ask for it takes no transform at "judging".
+`spec` is the `PairSpec` of the pairs that are trained on, in a model file that of its own training; a
+generator's has what it reads as the source and what it writes as the target. A component that these do not
+fit says so in a ValueError of its factory.
+
+The call of a loss may ask for more than the tensors of its kind, by keyword: `source`, the sources of the
+batch; `batch`, the `Batch` itself; `step`, the number of the step, from 0.
 """
 
 from __future__ import annotations
@@ -28,6 +34,7 @@ from i2i.kind_table import (
     kinds_of,
 )
 from i2i.records import (
+    RESERVED_FIELDS,
     Batch,
     Colour,
     Depth,
@@ -65,6 +72,7 @@ __all__ = [
     "NEEDS",
     "NETWORK_SECTIONS",
     "PROTOCOLS",
+    "RESERVED_FIELDS",
     "SECTIONS",
     "AdversarialLoss",
     "Batch",
@@ -265,7 +273,7 @@ class OptimizerFactory(Protocol):
 
 
 class Schedule(Protocol):
-    """The factor on the learning rate at a step, counted from 0.
+    """The factor at a step, counted from 0: on the learning rate of networks, or on the weight of a loss.
 
     Optional: `observe(metrics)` after each validation, then with `state_dict` and `load_state_dict`;
     and `watches`, the figure that it cannot do without, which the engine looks for before the run.

@@ -1,22 +1,42 @@
 """What a method is given: networks by name, and losses with their weights.
 
-The networks stay plain modules; `Judge` adds what a discriminator is shown beside the image.
+The networks stay plain modules; `Judge` adds what a discriminator is shown beside the image. A loss is called
+through its `LossTerm`, which gives it what its signature asks for beside the tensors.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from inspect import signature
-from typing import Any, Generic, Literal, TypeVar, overload
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
 from i2i.errors import PluginError, described
-from i2i.kinds import AdversarialLoss, Batch, FeatureLoss, PairedLoss, Penalty
+from i2i.kinds import AdversarialLoss, FeatureLoss, PairedLoss, Penalty
 from i2i.maps import as_features, as_maps
+from i2i.records import Batch
+
+if TYPE_CHECKING:
+    from i2i.context import Run
+
+GIVEN = ("source", "batch", "step")
+"""What a loss is given where the signature of its call asks for it, beside its tensors.
+
+The sources (B,C,H,W) of the batch, the `Batch` itself, and the number of the step, from 0. By its name it is
+given each further field of the batch, too (`Batch.extra`).
+"""
+
+CALLS: Mapping[str, Mapping[str, int]] = {
+    "paired-loss": {"": 2},
+    "adversarial-loss": {"generator": 2, "discriminator": 2},
+    "feature-loss": {"": 2},
+    "penalty": {"": 3},
+}
+"""What is called of a loss of each kind, the loss itself or methods of it, with how many arguments."""
 
 
 @dataclass(frozen=True)
@@ -72,26 +92,36 @@ class Networks:
             yield f"discriminators.{name}", judge.module
 
 
-def keywords(call: Callable[..., Any]) -> Mapping[str, bool]:
-    """Return the parameters of a call that are given by name alone, and whether each has to be given."""
-    try:
-        parameters = signature(call.forward if isinstance(call, nn.Module) else call).parameters.values()
-    except (TypeError, ValueError):  # written in C, with nothing to read
-        return {}
-    return {each.name: each.default is each.empty for each in parameters if each.kind is each.KEYWORD_ONLY}
-
-
-def asked(call: Callable[..., Any], fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return those of a batch's further fields that a call takes by name."""
-    return {name: fields[name] for name in keywords(call) if name in fields} if fields else {}
-
-
 Loss = TypeVar("Loss", covariant=True)
+
+
+def asked_of(loss: Any, call: str, count: int) -> dict[str, bool]:
+    """Return what a loss, or a metric, asks for beside the `count` arguments of one of its calls, by name.
+
+    True stands for what it cannot be called without.
+    """
+    function = getattr(loss, call or "forward") if call or isinstance(loss, nn.Module) else loss
+    asked = {}
+    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
+        by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if by_name and (place >= count or parameter.kind is parameter.KEYWORD_ONLY):
+            asked[parameter.name] = parameter.default is parameter.empty
+    return asked
+
+
+def _given(name: str, batch: Batch, run: Run) -> Any:
+    """Return what stands behind one of the names in `GIVEN`, or of the batch's further fields."""
+    return {"source": batch.source, "batch": batch, "step": run.step, **batch.extra}[name]
 
 
 @dataclass(frozen=True)
 class LossTerm(Generic[Loss]):
-    """One loss of a recipe: its kind, its weight, and the discriminators that it applies to."""
+    """One loss of a recipe: its kind, its weight, and the discriminators that it applies to.
+
+    Call the term as its kind says of the loss, and with the batch and the run: `term(fake, real, batch=batch,
+    run=run)`, of an adversarial loss `term.generator(…)` and `term.discriminator(…)`. So the loss is given
+    what it asks for. `factors` are those of schedules on weights at the present step, by loss.
+    """
 
     name: str
     kind: str
@@ -99,31 +129,63 @@ class LossTerm(Generic[Loss]):
     weight: float
     on: frozenset[str] = frozenset()
     every: int = 1
+    factors: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
+    _asked: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def __call__(self, *inputs: Any, batch: Batch | None = None) -> Any:
-        """Return what the loss gives for its `inputs`, and for the fields of the `batch` that it asks for."""
-        loss: Any = self.loss
-        return loss(*inputs, **asked(loss, batch.extra if batch else {}))
+    def __call__(self, *tensors: Any, batch: Batch, run: Run) -> Tensor:
+        """Return what the loss gives for its tensors, without its weight."""
+        return self._called("", tensors, batch, run)
+
+    def generator(self, fake: Sequence[Tensor], real: Sequence[Tensor], *, batch: Batch, run: Run) -> Tensor:
+        """Return what an adversarial loss lets the generator minimise, without its weight."""
+        return self._called("generator", (fake, real), batch, run)
+
+    def discriminator(
+        self, fake: Sequence[Tensor], real: Sequence[Tensor], *, batch: Batch, run: Run
+    ) -> Tensor:
+        """Return what an adversarial loss lets the discriminator minimise."""
+        return self._called("discriminator", (fake, real), batch, run)
+
+    def _called(self, call: str, arguments: Sequence[Any], batch: Batch, run: Run) -> Tensor:
+        """Call the loss, or a method of it, with what it asks for; the one place where losses are called."""
+        if call not in self._asked:
+            known = {*GIVEN, *batch.extra}
+            self._asked[call] = [n for n in asked_of(self.loss, call, len(arguments)) if n in known]
+        function: Any = getattr(self.loss, call) if call else self.loss
+        value: Tensor = function(*arguments, **{name: _given(name, batch, run) for name in self._asked[call]})
+        return value
 
     def due(self, step: int) -> bool:
         """Whether a penalty is applied at `step`."""
         return step % self.every == 0
 
+    @property
+    def factor(self) -> float:
+        """The factor of its schedule on the weight at the present step; 1 without a schedule."""
+        return self.factors.get(self.name, 1.0)
+
     def weighted(self, value: Tensor) -> Tensor:
-        """Return what the loss gave times its weight and `every`; PluginError if it is no single number."""
+        """Return what the loss gave times its weight, its schedule's factor, and `every`.
+
+        Raises PluginError if it is no single number.
+        """
         if not isinstance(value, Tensor) or value.dim():
             raise PluginError(
                 f"losses.{self.name}: it returned what is {described(value)}, and has to return a tensor of "
                 "a single number: let it take the mean."
             )
-        return value * (self.weight * self.every)
+        return value * (self.weight * self.every * self.factor)
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The losses of a recipe, in its order."""
+    """The losses of a recipe, in its order.
+
+    `factors` are those of schedules on weights at the present step, by loss; the engine sets them.
+    """
 
     terms: tuple[LossTerm[Any], ...]
+    factors: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> LossTerm[Any]:
         for term in self.terms:

@@ -212,7 +212,8 @@ def _common(variants: Sequence[RunGroup]) -> list[str]:
 
 def _metrics(names: Sequence[str], trained: Trained) -> tuple[list[ReportedMetric], dict[str, str]]:
     """Return what the baseline's metrics say of each figure, and the name of the metric behind each."""
-    metrics = components.build_metrics(trained.recipe)
+    spec, _ = trained.header.generator(path=trained.path)
+    metrics = components.build_metrics(trained.recipe, spec)
     ways = directions(metrics)
     owners = {
         figure: name

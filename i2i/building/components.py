@@ -7,7 +7,7 @@ leaves the initial weights of all others as they were.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, SupportsFloat
@@ -17,6 +17,7 @@ from torch import nn
 
 from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.compiled import eager
+from i2i.building.data_needs import fields_told
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
@@ -24,13 +25,14 @@ from i2i.kinds import (
     CALLBACK_EVENTS,
     Callback,
     DiscriminatorSlot,
+    ExtraSpec,
     MethodSlots,
     Metric,
     PairSpec,
     Schedule,
     Transform,
 )
-from i2i.networks import Judge, Losses, LossTerm, Networks
+from i2i.networks import CALLS, GIVEN, Judge, Losses, LossTerm, Networks, asked_of
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.seeds import seeded
 from i2i.slot_keys import Place
@@ -96,8 +98,9 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
     roles = method_slots(recipe)
     of_kind = _generator_channels if slot.kind == "generator" else judge_channels
     channels = of_kind(roles, slot, spec)
+    seen = spec.seen_by(roles.generators[slot.name]) if slot.kind == "generator" else spec
     begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
-    module = make(recipe, slot, fetch=begins, **channels)
+    module = make(recipe, slot, fetch=begins, spec=seen, **channels)
     if not isinstance(module, nn.Module):
         raise RecipeError(slot.problem(f"{slot.entry.ref} did not return an nn.Module"))
     with seeded(recipe.seed, slot.path, "init"), _errors_placed(slot):
@@ -134,18 +137,37 @@ def judge_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, 
     return {"in_channels": spec.side(role.judges).channels + extra, "condition_channels": extra}
 
 
-def build_losses(recipe: Recipe, device: str) -> Losses:
-    """Build the losses; one that is a module moves to `device` and is never trained."""
+def build_losses(
+    recipe: Recipe, device: str, spec: PairSpec, *, extra: Mapping[str, ExtraSpec] = {}
+) -> Losses:
+    """Build the losses for data of `spec` and `extra` fields; modules go to `device`, never trained."""
     names = frozenset(slot.name for slot in recipe.section("discriminators"))
     terms = []
+    factors: dict[str, float] = {}
     for slot in recipe.section("losses"):
-        loss = make(recipe, slot, fetch=True)  # its weights are in no checkpoint
+        loss = build_loss(recipe, slot, spec, fetch=True, extra=extra)  # its weights are in no checkpoint
         if isinstance(loss, nn.Module):
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names
         every = getattr(slot.settings, "every", 1)
-        terms.append(LossTerm(slot.name, slot.entry.kind, loss, slot.settings.weight, on, every))
-    return Losses(tuple(terms))
+        terms.append(LossTerm(slot.name, slot.entry.kind, loss, slot.settings.weight, on, every, factors))
+    return Losses(tuple(terms), factors)
+
+
+def build_loss(
+    recipe: Recipe, slot: Slot, spec: PairSpec, *, fetch: bool, extra: Mapping[str, ExtraSpec] = {}
+) -> Any:
+    """Build one loss; RecipeError where its calls need what losses are not given, nor the `extra` fields."""
+    loss = make(recipe, slot, fetch=fetch, spec=spec)
+    for call, count in CALLS[slot.kind].items():
+        with _errors_placed(slot):
+            asked = asked_of(loss, call, count)
+        for name, needed in asked.items():
+            if needed and name not in GIVEN and name not in extra:
+                where = f"its {call}()" if call else "its call"
+                message = f"{slot.entry.ref}: {where} asks for '{name}', and losses are given"
+                raise RecipeError(slot.problem(f"{message} {', '.join(GIVEN)}, and {fields_told(extra)}"))
+    return loss
 
 
 def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.optim.Optimizer]:
@@ -166,9 +188,10 @@ def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.opti
 def build_schedules(
     recipe: Recipe, networks: Networks, *, total_steps: int, steps_per_epoch: int
 ) -> dict[str, Schedule]:
-    """Build a schedule for each network that has one, by the network's path."""
+    """Build a schedule for each network and each loss that has one, by its path."""
     given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
-    slots = {path: recipe.slot_for("schedules", path) for path, _ in networks.modules()}
+    paths = [*(path for path, _ in networks.modules()), *(loss.path for loss in recipe.section("losses"))]
+    slots = {path: recipe.slot_for("schedules", path) for path in paths}
     schedules = {path: make(recipe, slot, **given) for path, slot in slots.items() if slot is not None}
     for path, schedule in schedules.items():
         slot, factor = slots[path], schedule(0)
@@ -179,23 +202,23 @@ def build_schedules(
     return schedules
 
 
-def build_transforms(recipe: Recipe, *, at: Place) -> dict[str, Transform]:
-    """Build the transforms that are applied at one place, by name, in the recipe's order."""
+def build_transforms(recipe: Recipe, *, at: Place, spec: PairSpec) -> dict[str, Transform]:
+    """Build the transforms that are applied at one place to pairs of `spec`, in the recipe's order."""
     chosen = (slot for slot in recipe.section("transforms") if slot.settings.at == at)
-    return {slot.name: Named(make(recipe, slot), Suspect.of(slot)) for slot in chosen}
+    return {slot.name: Named(make(recipe, slot, spec=spec), Suspect.of(slot)) for slot in chosen}
 
 
-def build_metrics(recipe: Recipe) -> dict[str, Metric]:
-    """Build the metrics, by name, in the recipe's order."""
-    return {slot.name: make(recipe, slot) for slot in recipe.section("metrics")}
+def build_metrics(recipe: Recipe, spec: PairSpec) -> dict[str, Metric]:
+    """Build the metrics of data of `spec`, by name, in the recipe's order."""
+    return {slot.name: make(recipe, slot, spec=spec) for slot in recipe.section("metrics")}
 
 
-def build_callbacks(recipe: Recipe) -> dict[str, Callback]:
-    """Build the callbacks, by name, in the recipe's order.
+def build_callbacks(recipe: Recipe, spec: PairSpec) -> dict[str, Callback]:
+    """Build the callbacks of a run on data of `spec`, by name, in the recipe's order.
 
     Raises PluginError for one with none of the events: nobody would ever call it.
     """
-    built = {slot.name: make(recipe, slot) for slot in recipe.section("callbacks")}
+    built = {slot.name: make(recipe, slot, spec=spec) for slot in recipe.section("callbacks")}
     for slot in recipe.section("callbacks"):
         if not any(hasattr(built[slot.name], event) for event in CALLBACK_EVENTS):
             events = ", ".join(CALLBACK_EVENTS)

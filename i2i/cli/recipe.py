@@ -186,14 +186,19 @@ def _draft(source: str, catalog: Catalog) -> Draft:
 
 def _probe(recipe: Recipe) -> list[NetworkFacts]:
     """Build all networks without memory, and what else can refuse its parameters; fetch nothing."""
-    from i2i.building.components import make
+    from i2i.building.components import build_loss, make
     from i2i.building.probe import probe
     from i2i.data.opening import facts_of
 
     spec, extra = facts_of(recipe)
     facts = probe(recipe, spec, extra=extra)
-    for slot in (*recipe.section("losses"), *recipe.section("transforms")):
-        make(recipe, slot, fetch=False)
+    # Metrics and callbacks may take long to build: only those that could refuse the data are.
+    fitted = (slot for name in ("metrics", "callbacks") for slot in recipe.section(name))
+    asking = [slot for slot in fitted if "spec" in slot.injected]
+    for slot in recipe.section("losses"):
+        build_loss(recipe, slot, spec, fetch=False, extra=extra)
+    for slot in (*recipe.section("transforms"), *asking):
+        make(recipe, slot, fetch=False, spec=spec)
     return facts
 
 

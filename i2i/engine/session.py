@@ -21,6 +21,7 @@ from i2i.augmentation import Augmentation
 from i2i.building import components
 from i2i.building.compiled import begin_step, compile_networks, eager
 from i2i.context import Keep, Run, Show, Tell
+from i2i.data.extra import extra_of
 from i2i.data.scale import pictures_of, scale_of
 from i2i.data.stream import Epochs, HeldOutPairs, collate, held_out_batches, training_batches
 from i2i.data.views import First
@@ -29,9 +30,10 @@ from i2i.engine.exported_model import Exported
 from i2i.engine.scoring import Scorer, Scores, Spectator
 from i2i.engine.worst import Worst
 from i2i.errors import RecipeError
-from i2i.kinds import Data, Method
+from i2i.kinds import Data, Method, Transform
 from i2i.recipe.recipe import Recipe
 from i2i.records import Batch, PairSpec, Pictures, Scale
+from i2i.slot_keys import Place
 from i2i.system.device import Runtime
 
 WORST_SHOWN = 6
@@ -88,13 +90,16 @@ class Session:
             module.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
             module.train()
         compile_networks(recipe, self.networks)
-        self.losses = components.build_losses(recipe, runtime.device)
+        self.losses = components.build_losses(
+            recipe, runtime.device, self.spec, extra=extra_of(data["train"])
+        )
         self.method: Method = components.make(
             recipe,
             recipe.method,
             networks=self.networks,
             losses=self.losses,
-            augmentation=Augmentation(components.build_transforms(recipe, at="judging"), self.spec),
+            augmentation=Augmentation(self._transforms("judging"), self.spec),
+            spec=self.spec,
         )
         self.optimizers = components.build_optimizers(recipe, self.networks)
         self._base_rates = {path: _rates(optimizer) for path, optimizer in self.optimizers.items()}
@@ -105,9 +110,9 @@ class Session:
             steps_per_epoch=max(1, round(self.steps_per_epoch)),
         )
         draws = {slot.name: slot.settings.draws for slot in recipe.section("metrics")}
-        metrics = components.build_metrics(recipe)
+        metrics = components.build_metrics(recipe, self.spec)
         self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
-        self.callbacks = components.build_callbacks(recipe)
+        self.callbacks = components.build_callbacks(recipe, self.spec)
         self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None
         exported = self.networks.generators[components.method_slots(recipe).exports[0]]
         multiple = getattr(exported, "size_multiple", 1)
@@ -161,6 +166,9 @@ class Session:
         """Take one step on `batches`, which are on the device; return what was logged, still there."""
         for path, schedule in self.schedules.items():
             factor = schedule(self.step)
+            if path.startswith("losses."):
+                self.losses.factors[path.removeprefix("losses.")] = float(factor)
+                continue
             for group, rate in zip(self.optimizers[path].param_groups, self._base_rates[path], strict=True):
                 group["lr"] = rate * factor
         self.run.begin(self.step, self.epoch, ids=[name for batch in batches for name in batch.ids])
@@ -180,14 +188,17 @@ class Session:
         settings = self.recipe.data.settings
         return training_batches(
             self.data["train"],
-            components.build_transforms(self.recipe, at="loading"),
+            self._transforms("loading"),
             settings if workers is None else replace(settings, workers=workers),
             seed=self.recipe.seed,
             first=self.step * self.accumulate,
             last=last,
-            on_device=components.build_transforms(self.recipe, at="device"),
+            on_device=self._transforms("device"),
             place=lambda batch: batch.moved(self.runtime.place),
         )
+
+    def _transforms(self, place: Place) -> dict[str, Transform]:
+        return components.build_transforms(self.recipe, at=place, spec=self.spec)
 
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate of each network in the step just taken."""

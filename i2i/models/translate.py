@@ -95,14 +95,14 @@ def load_model(
     entry = _component(header, file.path, catalog)
     notes = header.check(entry, path=file.path)
     bound = _bound(header, file.path, entry)
-    channels = {"in_channels": spec.source.channels, "out_channels": spec.target.channels}
+    given = {"in_channels": spec.source.channels, "out_channels": spec.target.channels, "spec": spec}
     try:
         # Without memory first: a header may ask for more than its own tensors ever filled.
         with torch.device("meta"):
-            shapes = bound.call(**channels, fetch=False)
+            shapes = bound.call(**given, fetch=False)
             weights.load_into(shapes, file.tensors, source=str(file.path), target=entry.ref)
         with seeded(0, "load"), without_initial_weights():
-            module: nn.Module = bound.call(**channels, fetch=False)
+            module: nn.Module = bound.call(**given, fetch=False)
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{file.path} is not a model that {entry.ref} can make: {error}") from error
     weights.load_into(module, file.tensors, source=str(file.path), target=entry.ref)

@@ -31,9 +31,14 @@ def cross_check(draft: Draft, resolved: Resolved, findings: Findings) -> None:
 
 
 def slot_for(section: str, network: str, names: Mapping[str, object] | set[str]) -> str | None:
-    """Return which of a section's `names` is in charge of `network`: its own, its group's, or ``all``."""
+    """Return which of a section's `names` is in charge of `network`: its own, its group's, or ``all``.
+
+    A loss, whose weight may have a schedule, has one of its own or none.
+    """
     group = network.partition(".")[0]
     general = [group] if section == "optimizers" else [group, "all"]
+    if group == "losses":
+        general = []
     return next((name for name in (network, *general) if name in names), None)
 
 
@@ -197,13 +202,23 @@ class _CrossCheck:
         misnamed = not covered <= judges  # which is told as such
         return "losses" in self.incomplete or (bool(penalties) and (wanted <= covered or misnamed))
 
+    def of_a_loss(self, section: str, name: str) -> bool:
+        """Whether a schedule is for the weight of a loss; note it where there is no such loss."""
+        if section != "schedules" or not name.startswith("losses."):
+            return False
+        loss, losses = name.removeprefix("losses."), self.names("losses")
+        if loss not in losses:
+            close = did_you_mean(loss, losses) or f"; there are {', '.join(losses)}"
+            self.note((section, name), f"the recipe has no loss '{loss}'{close}")
+        return True
+
     def covered(self, section: str) -> None:
-        """Every network has one optimizer, and no optimizer or schedule is without a network."""
+        """Every network has one optimizer, and no optimizer or schedule is without a network or a loss."""
         names, kind = self.names(section), section.removesuffix("s")
         in_charge = {network: slot_for(section, ".".join(network), set(names)) for network in self.networks()}
         choices = [*NETWORK_SECTIONS, *(["all"] if section == "schedules" else []), *map(".".join, in_charge)]
         for name in names:
-            if name in in_charge.values():
+            if name in in_charge.values() or self.of_a_loss(section, name):
                 continue
             where = (section, name)
             if name not in choices:

@@ -277,6 +277,8 @@ class _Resolver:
 def _unquoted(path: KeyPath, table: Mapping[str, Any]) -> str:
     """Help with ``[optimizers.discriminators.patch]``, which lacks the quotes of a slot path."""
     inner = next((name for name, value in table.items() if isinstance(value, dict)), None)
+    if path[0] == "schedules" and path[1] == "losses" and inner:
+        return f'; for the weight of a loss write [schedules."losses.{inner}"]'
     if path[0] in {"optimizers", "schedules"} and path[1] in NETWORK_SECTIONS and inner:
         return f'; for one network alone write [{path[0]}."{path[1]}.{inner}"]'
     return ""

@@ -16,9 +16,11 @@ from i2i.kinds import KINDS, LOSS_KINDS, Kind
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.discovery import Plugin
 from i2i.plugins.schema import Bound, Schema, bind, slot_schema
+from i2i.records import ImageSpec, PairSpec
 from i2i.registry import Entry
 from i2i.seeds import seeded
 from i2i.testing.outcomes import PLUGIN, fail
+from i2i.testing.supplied import supplied
 
 
 def _parameters() -> list[nn.Parameter]:
@@ -34,11 +36,18 @@ INJECTED: Mapping[str, Callable[[], Any]] = {
     "params": _parameters,
     "total_steps": lambda: 20,
     "steps_per_epoch": lambda: 5,
+    "spec": lambda: PairSpec(ImageSpec(3, 64, 64), ImageSpec(3, 64, 64)),
 }
 """What the kit gives for the names that the engine injects: nothing is fetched, a check needs no network.
 
 What a method is given is made by the engine itself.
 """
+
+LABELLED = PairSpec(
+    ImageSpec(3, 64, 64),
+    ImageSpec(3, 64, 64, high=1.0, labels=True, palette=((128, 64, 128), (107, 142, 35), (70, 130, 180))),
+)
+"""The `spec` of those that require label maps of a target."""
 
 BUILDABLE = tuple(name for name, kind in KINDS.items() if kind.injected <= INJECTED.keys())
 """The kinds that can be built without the rest of a recipe."""
@@ -119,10 +128,12 @@ class Subject:
         for name, sentence in self.bound.errors.items():
             fail(f"{sentence}: give '{name}' in `params`, or as --set {self.entry.ref}.{name}=VALUE")
         missing = {name: INJECTED[name]() for name in self.schema.injected - given.keys()}
+        if "spec" in missing and "labels" in getattr(self.factory, "requires", {}):
+            missing["spec"] = LABELLED
         built = self.bound.call(**missing, **given)
         if self.kind in LOSS_KINDS and isinstance(built, nn.Module):
             built = built.eval().requires_grad_(False)
-        return built
+        return supplied(built, self.kind) if self.kind in LOSS_KINDS else built
 
     def setting(self, name: str) -> Any:
         """Return the engine's own key `name` of its table, or the default of that."""

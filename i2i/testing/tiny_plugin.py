@@ -13,8 +13,12 @@ i2i_api = 1
 
 @hookimpl
 def i2i_register(registry: Registrar) -> None:
-    """Declare the tiny data."""
+    """Declare the tiny data, and losses that ask for all that losses are given."""
     registry.data("pairs", "i2i.testing.tiny_pairs:TinyPairs", "a few made-up pairs, a few pixels wide")
+    registry.paired_loss("paired", "i2i.testing.asking_losses:Paired", "one that asks for all")
+    registry.adversarial_loss("adversarial", "i2i.testing.asking_losses:Adversarial", "one that asks for all")
+    registry.feature_loss("features", "i2i.testing.asking_losses:Features", "one that asks for all")
+    registry.penalty("penalty", "i2i.testing.asking_losses:Penalty", "one that asks for all")
 
 
 def with_tiny_data(catalog: Catalog) -> Catalog:

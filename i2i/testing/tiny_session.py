@@ -36,6 +36,14 @@ LOSSES: Mapping[str, Mapping[str, Any]] = {
 }
 """A component of core for each kind of loss that a method makes use of."""
 
+ASKING: Mapping[str, Mapping[str, Any]] = {
+    "paired-loss": {"use": "testing/paired"},
+    "adversarial-loss": {"use": "testing/adversarial"},
+    "feature-loss": {"use": "testing/features"},
+    "penalty": {"use": "testing/penalty"},
+}
+"""Others, which cannot be called without all that a loss may ask for."""
+
 
 def method_session(
     subject: Subject,
@@ -44,12 +52,14 @@ def method_session(
     weights: Mapping[str, float] = {},
     folder: Path | None = None,
     run: type[Run] = Run,
+    losses: Mapping[str, Mapping[str, Any]] = LOSSES,
 ) -> Session:
     """Assemble what the method declares: networks for its slots, and one loss of each of its kinds.
 
     `judges` are the names of the discriminators where the method takes any number of them: one by default.
     Those that it names itself see the image alone, as it may have no pairs to take a condition from.
-    `weights` are of losses, by name, in place of 1; `run` is what the method sees of the run.
+    `weights` are of losses, by name, in place of 1; `run` is what the method sees of the run; `losses` has
+    the table of one of each kind.
     """
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
     names = _judges(slots) if judges is None else judges
@@ -61,7 +71,7 @@ def method_session(
         "discriminators": {name: {**JUDGE, "conditional": free} for name in names},
         "losses": {
             name: {**loss, "weight": weights.get(name, 1.0)}
-            for name, loss in _losses(slots, judged=bool(names)).items()
+            for name, loss in _losses(slots, losses, judged=bool(names)).items()
         },
         "method": {"use": subject.entry.ref, **subject.table},
     }
@@ -118,11 +128,13 @@ def _judges(slots: MethodSlots) -> tuple[str, ...]:
     return ("judge",) if isinstance(slots.discriminators, DiscriminatorSlot) else tuple(slots.discriminators)
 
 
-def _losses(slots: MethodSlots, *, judged: bool) -> dict[str, Mapping[str, Any]]:
+def _losses(
+    slots: MethodSlots, tables: Mapping[str, Mapping[str, Any]], *, judged: bool
+) -> dict[str, Mapping[str, Any]]:
     """Return a loss for each name that the method wants, and one of each other kind that it can use."""
-    usual = next(kind for kind in LOSSES if kind in slots.loss_kinds)
-    losses = dict.fromkeys(sorted(slots.losses), LOSSES[usual])
-    for kind, loss in LOSSES.items():
+    usual = next(kind for kind in tables if kind in slots.loss_kinds)
+    losses = dict.fromkeys(sorted(slots.losses), tables[usual])
+    for kind, loss in tables.items():
         covered = kind == usual and losses
         if kind in slots.loss_kinds and not covered and (judged or kind == "paired-loss"):
             losses[f"own-{kind}"] = loss

@@ -267,8 +267,8 @@ def engine(case: Case, device: str) -> Step:
 def loop(case: Case, variant: Variant, device: str) -> Step:
     """Return a step of a loop by hand, on batches in memory."""
     recipe = case.load(steps=1000)
-    transforms = components.build_transforms(recipe, at="loading")
     train, settings = open_splits(recipe)["train"], recipe.data.settings
+    transforms = components.build_transforms(recipe, at="loading", spec=train.spec)
     batches = training_batches(train, transforms, settings, seed=recipe.seed, first=0, last=KEPT)
     made = PlainLoop(case.networks, variant=variant, device=device, game=case.game)
     return cycled(made.step, [(made.place(batch.source), made.place(batch.target)) for batch in batches])

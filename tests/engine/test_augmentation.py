@@ -71,7 +71,7 @@ def test_batches_come_to_the_device_before_and_after_its_transforms(load):
     recipe = load()
     data = open_data(recipe, "train")
     placed = []
-    mirror = components.build_transforms(load("transforms.mirror.at=device"), at="device")
+    mirror = components.build_transforms(load("transforms.mirror.at=device"), at="device", spec=data.spec)
     batches = training_batches(
         data,
         {},

@@ -579,8 +579,8 @@ def test_adding_a_transform_leaves_the_draws_of_the_others_alone(load):
 
     def flips(*settings: str) -> list[torch.Tensor]:
         recipe = load(*settings)
-        transforms = components.build_transforms(recipe, at="loading")
         data = open_data(recipe, "train")
+        transforms = components.build_transforms(recipe, at="loading", spec=data.spec)
         stream = training_batches(data, transforms, recipe.data.settings, seed=1, first=0, last=5)
         return [batch.source for batch in stream]
 

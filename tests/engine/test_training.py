@@ -30,7 +30,7 @@ def session_of(recipe) -> Session:
 
 def batches_of(session: Session, count: int):
     recipe = session.recipe
-    transforms = components.build_transforms(recipe, at="loading")
+    transforms = components.build_transforms(recipe, at="loading", spec=session.spec)
     return list(
         training_batches(
             session.data["train"], transforms, recipe.data.settings, seed=recipe.seed, first=0, last=count

@@ -31,11 +31,15 @@ class SideNames:
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The files of one pair; without a target the one source holds both sides, left and right."""
+    """The files of one pair; without a target the one source holds both sides, left and right.
+
+    `extra` are further files that belong to it, such as a mask.
+    """
 
     id: str
     sources: tuple[Path, ...]
     target: Path | None
+    extra: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class PairedAdversarial:
         # 2. The generator learns to pass them for real and to stay near the target.
         rng = generator_for(run.seed, "generators", run.step)
         with run.frozen(*(judge.module for judge in self.judges)):
-            translating = (self._translating(batches[i], fakes(i), rng) for i in range(parts))
+            translating = (self._translating(batches[i], fakes(i), run, rng) for i in range(parts))
             logs |= run.update("generators", translating, parts=parts)
         return logs
 
@@ -146,10 +146,11 @@ class PairedAdversarial:
             real,
             # Never a fake from the pool: it would not belong to this source.
             lambda: augment(fake, batch.source)[0],
+            batch,
             run,
         )
 
-    def _translating(self, batch: Batch, fake: Tensor, rng: torch.Generator) -> Objective:
+    def _translating(self, batch: Batch, fake: Tensor, run: Run, rng: torch.Generator) -> Objective:
         augment = self.augmentation.drawn(rng)
         shown, source = augment(fake, batch.source)
 
@@ -162,7 +163,7 @@ class PairedAdversarial:
         def target() -> Tensor:
             return augment(batch.target, batch.source)[0]
 
-        return self._persuading(batch, fake, lambda judge: judge.look(shown, source), real)
+        return self._persuading(batch, fake, lambda judge: judge.look(shown, source), real, run)
 
     def _both(self, batch: Batch, run: Run, rng: torch.Generator) -> dict[str, Objective]:
         """Both objectives, from one look of each discriminator at the fake and one at the target."""
@@ -176,9 +177,9 @@ class PairedAdversarial:
             return judge.look(shown, source), judge.look(real, source)
 
         return {
-            "discriminators": self._telling_apart(looks, source, real, shown.detach, run),
+            "discriminators": self._telling_apart(looks, source, real, shown.detach, batch, run),
             "generators": self._persuading(
-                batch, fake, lambda judge: looks(judge)[0], lambda judge: looks(judge)[1]
+                batch, fake, lambda judge: looks(judge)[0], lambda judge: looks(judge)[1], run
             ),
         }
 
@@ -188,6 +189,7 @@ class PairedAdversarial:
         source: Tensor,
         real: Tensor,
         fake: Callable[[], Tensor],
+        batch: Batch,
         run: Run,
     ) -> Objective:
         """What the discriminators minimise, by how each looks at a fake and at the target.
@@ -202,29 +204,35 @@ class PairedAdversarial:
                 run.measure(self.losses.accuracy(judge, on_fake, on_real))
             score = torch.zeros((), device=source.device)
             for term in self.losses.of("adversarial-loss", judge):
-                score = score + term.loss.discriminator(on_fake, on_real)
+                score = score + term.discriminator(on_fake, on_real, batch=batch, run=run)
             total = total + score
             logs[f"discriminators.{judge.name}"] = score
             for extra in self.losses.of("penalty", judge):
                 if extra.due(run.step):
-                    penalty = extra.loss(judge.given(source), real, fake())
+                    penalty = extra(judge.given(source), real, fake(), batch=batch, run=run)
                     total = total + extra.weighted(penalty)
                     logs[f"{extra.name}.{judge.name}"] = penalty
         return total, logs
 
     def _persuading(
-        self, batch: Batch, fake: Tensor, seen: Callable[[Judge], Any], real: Callable[[Judge], Any]
+        self,
+        batch: Batch,
+        fake: Tensor,
+        seen: Callable[[Judge], Any],
+        real: Callable[[Judge], Any],
+        run: Run,
     ) -> Objective:
         """What the generator minimises, by how each discriminator sees its fake, and the target if asked."""
-        parts = {term.name: term(fake, batch.target, batch=batch) for term in self.losses.of("paired-loss")}
+        given: Any = {"batch": batch, "run": run}  # for losses that ask for more than tensors
+        parts = {term.name: term(fake, batch.target, **given) for term in self.losses.of("paired-loss")}
         for judge in self.judges:
             look, reference = seen(judge), partial(real, judge)
             judged = {
-                term.name: term.loss.generator(as_maps(look), Deferred(reference))
+                term.name: term.generator(as_maps(look), Deferred(reference), **given)
                 for term in self.losses.of("adversarial-loss", judge)
             }
             judged |= {
-                match.name: match.loss(as_features(look), as_features(reference()))
+                match.name: match(as_features(look), as_features(reference()), **given)
                 for match in self.losses.of("feature-loss", judge)
             }
             for name, value in judged.items():

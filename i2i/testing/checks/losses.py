@@ -16,6 +16,7 @@ from i2i.seeds import seeded
 from i2i.testing import samples
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
+from i2i.testing.supplied import Supplied
 from i2i.testing.uses import USES, Judging, images_for, tensors_in
 
 SOUND = ("scalar", "both-sides", "scalar-of-features", "penalty-scalar")
@@ -213,6 +214,8 @@ def _doubled(value: Any) -> Any:
 def _on_meta(value: Any) -> Any:
     if isinstance(value, Judging):
         return Judging(value.network.to("meta"))
+    if isinstance(value, Supplied):
+        return Supplied(_on_meta(value.loss), value.kind)
     if isinstance(value, (Tensor, list)):
         return _map(lambda tensor: tensor.to("meta"), value)
     return value.to("meta") if isinstance(value, nn.Module) else value

@@ -25,9 +25,13 @@ class TwoWay:
         (self.adversarial,) = losses.of("adversarial-loss")
 
     def step(self, batches, run):
-        logs = dict(run.update("discriminators", map(self._judging, batches), parts=len(batches)))
+        logs = dict(
+            run.update("discriminators", (self._judging(batch, run) for batch in batches), parts=len(batches))
+        )
         with run.frozen(*(judge.module for judge in self.judges.values())):
-            logs |= run.update("generators", map(self._travelling, batches), parts=len(batches))
+            logs |= run.update(
+                "generators", (self._travelling(batch, run) for batch in batches), parts=len(batches)
+            )
         assert all(p.grad is None for judge in self.judges.values() for p in judge.module.parameters())
         return logs
 
@@ -38,28 +42,28 @@ class TwoWay:
         finally:
             self.there.train()
 
-    def _judging(self, batch):
+    def _judging(self, batch, run):
         with torch.no_grad():
             fakes = {"target": self.there(batch.source), "source": self.back(batch.target)}
         reals = {"target": batch.target, "source": batch.source}
         logs = {
-            f"discriminators.{side}": self.adversarial.loss.discriminator(
-                self.judges[side].maps(fakes[side]), self.judges[side].maps(reals[side])
+            f"discriminators.{side}": self.adversarial.discriminator(
+                self.judges[side].maps(fakes[side]), self.judges[side].maps(reals[side]), batch=batch, run=run
             )
             for side in ("target", "source")
         }
         return sum(logs.values()), logs
 
-    def _travelling(self, batch):
+    def _travelling(self, batch, run):
         there, back = self.there(batch.source), self.back(batch.target)
-        cycle = self.cycle.loss(self.back(there), batch.source) + self.cycle.loss(
-            self.there(back), batch.target
-        )
+        given = {"batch": batch, "run": run}
+        cycle = self.cycle(self.back(there), batch.source, **given)
+        cycle = cycle + self.cycle(self.there(back), batch.target, **given)
         fooled = sum(
-            self.adversarial.loss.generator(self.judges[side].maps(fake), [])
+            self.adversarial.generator(self.judges[side].maps(fake), [], **given)
             for side, fake in (("target", there), ("source", back))
         )
-        return self.cycle.weight * cycle + self.adversarial.weight * fooled, {
+        return self.cycle.weighted(cycle) + self.adversarial.weighted(fooled), {
             "cycle": cycle,
             "fooled": fooled,
         }

@@ -17,6 +17,18 @@ class Distance:
         return F.huber_loss(fake, real, delta=self.delta)
 
 
+class Fading(torch.nn.Module):
+    """L1, of which bright sources count more, and everything less from step to step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("lightest", torch.ones(()))
+
+    def forward(self, fake, real, *, source, step):
+        light = (source.float() + self.lightest).mean(dim=(1, 2, 3), keepdim=True)
+        return ((fake.float() - real.float()).abs() * light).mean() / (1 + step / 1000)
+
+
 class Game:
     """Cross-entropy over lists of maps."""
 

@@ -25,9 +25,13 @@ class Duel:
         logs = {}
         self.seen += 1
         if self.judges:
-            logs |= run.update("discriminators", map(self._judging, batches), parts=len(batches))
+            logs |= run.update(
+                "discriminators", (self._judging(batch, run) for batch in batches), parts=len(batches)
+            )
         with run.frozen(*(judge.module for judge in self.judges)):
-            logs |= run.update("generators", map(self._translating, batches), parts=len(batches))
+            logs |= run.update(
+                "generators", (self._translating(batch, run) for batch in batches), parts=len(batches)
+            )
         return logs
 
     def translate(self, source):
@@ -40,22 +44,24 @@ class Duel:
     def load_state_dict(self, state):
         self.seen = state["seen"]
 
-    def _judging(self, batch):
+    def _judging(self, batch, run):
         with torch.no_grad():
             fake = self.generator(batch.source)
         logs = {}
         for judge in self.judges:
             maps = judge.maps(fake, batch.source), judge.maps(batch.target, batch.source)
             terms = self.losses.of("adversarial-loss", judge)
-            logs[judge.name] = sum(term.loss.discriminator(*maps) for term in terms)
+            logs[judge.name] = sum(term.discriminator(*maps, batch=batch, run=run) for term in terms)
         return sum(logs.values()), logs
 
-    def _translating(self, batch):
+    def _translating(self, batch, run):
         fake = self.generator(batch.source)
-        logs = {t.name: t.weight * t.loss(fake, batch.target) for t in self.losses.of("paired-loss")}
+        given = {"batch": batch, "run": run}
+        paired = self.losses.of("paired-loss")
+        logs = {term.name: term.weighted(term(fake, batch.target, **given)) for term in paired}
         pull = 1.0 + 0.1 * self.seen
         for judge in self.judges:
             maps = judge.maps(fake, batch.source)
             for term in self.losses.of("adversarial-loss", judge):
-                logs[f"{term.name}.{judge.name}"] = pull * term.weight * term.loss.generator(maps, maps)
+                logs[f"{term.name}.{judge.name}"] = pull * term.weighted(term.generator(maps, maps, **given))
         return sum(logs.values()), logs
