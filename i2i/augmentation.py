@@ -87,7 +87,7 @@ def transformed(
     *,
     extra: Mapping[str, Tensor] = {},
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Return both sides of a batch transformed, in float32, and `extra` images with them, at their sizes.
+    """Return both sides of a batch transformed, in float32, with `extra` images, all at the sizes they had.
 
     `rng` is asked for the generator of a transform's name and a place in the batch. A transform that asks for
     another pair gets another of the batch; RecipeError where that holds one pair alone.

@@ -36,6 +36,7 @@ from i2i.kind_table import (
     kinds_of,
 )
 from i2i.records import (
+    RESERVED_FIELDS,
     Batch,
     Colour,
     Depth,
@@ -73,6 +74,7 @@ __all__ = [
     "NEEDS",
     "NETWORK_SECTIONS",
     "PROTOCOLS",
+    "RESERVED_FIELDS",
     "SECTIONS",
     "AdversarialLoss",
     "Batch",

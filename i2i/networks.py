@@ -10,15 +10,15 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
 from i2i.errors import PluginError, described
-from i2i.kinds import AdversarialLoss, Batch, FeatureLoss, PairedLoss, Penalty
+from i2i.kinds import AdversarialLoss, FeatureLoss, PairedLoss, Penalty
 from i2i.maps import as_features, as_maps
+from i2i.records import Batch
 
 if TYPE_CHECKING:
     from i2i.context import Run
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 GIVEN = ("source", "batch", "step")
 """What a loss is given where the signature of its call asks for it, beside its tensors.
 
-The sources (B,C,H,W) of the batch, the `Batch` itself, and the number of the step, from 0.
+The sources (B,C,H,W) of the batch, the `Batch` itself, and the number of the step, from 0. By its name it is
+given each further field of the batch, too (`Batch.extra`).
 """
 
 CALLS: Mapping[str, Mapping[str, int]] = {
@@ -113,25 +114,11 @@ class Networks:
             yield f"networks.{name}", module
 
 
-def keywords(call: Callable[..., Any]) -> Mapping[str, bool]:
-    """Return the parameters of a call that are given by name alone, and whether each has to be given."""
-    try:
-        parameters = signature(call.forward if isinstance(call, nn.Module) else call).parameters.values()
-    except (TypeError, ValueError):  # written in C, with nothing to read
-        return {}
-    return {each.name: each.default is each.empty for each in parameters if each.kind is each.KEYWORD_ONLY}
-
-
-def asked(call: Callable[..., Any], fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return those of a batch's further fields that a call takes by name."""
-    return {name: fields[name] for name in keywords(call) if name in fields} if fields else {}
-
-
 Loss = TypeVar("Loss", covariant=True)
 
 
 def asked_of(loss: Any, call: str, count: int) -> dict[str, bool]:
-    """Return what a loss asks for beside the `count` arguments of one of its `CALLS`, by name.
+    """Return what a loss, or a metric, asks for beside the `count` arguments of one of its calls, by name.
 
     True stands for what it cannot be called without.
     """
@@ -145,9 +132,8 @@ def asked_of(loss: Any, call: str, count: int) -> dict[str, bool]:
 
 
 def _given(name: str, batch: Batch, run: Run) -> Any:
-    """Return what stands behind one of the names in `GIVEN`, or behind that of a field of the batch."""
-    given = {**batch.extra, "source": batch.source, "batch": batch, "step": run.step}
-    return given[name]
+    """Return what stands behind one of the names in `GIVEN`, or of the batch's further fields."""
+    return {"source": batch.source, "batch": batch, "step": run.step, **batch.extra}[name]
 
 
 @dataclass(frozen=True)

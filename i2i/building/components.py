@@ -7,7 +7,7 @@ leaves the initial weights of all others as they were.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, SupportsFloat
@@ -18,6 +18,7 @@ from torch import nn
 from i2i.abilities import ChangesSpec
 from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.compiled import eager
+from i2i.building.data_needs import fields_told
 from i2i.building.feature_channels import channels_of_features
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
@@ -28,6 +29,7 @@ from i2i.kinds import (
     CALLBACK_EVENTS,
     Callback,
     DiscriminatorSlot,
+    ExtraSpec,
     MethodSlots,
     Metric,
     PairSpec,
@@ -193,9 +195,14 @@ def judge_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, 
 
 
 def build_losses(
-    recipe: Recipe, device: str, spec: PairSpec, *, extra: Collection[str] = (), fetch: bool = True
+    recipe: Recipe,
+    device: str,
+    spec: PairSpec,
+    *,
+    extra: Mapping[str, ExtraSpec] = {},
+    fetch: bool = True,
 ) -> Losses:
-    """Build the losses for data of `spec` with `extra` fields; a module moves to `device`, never trained.
+    """Build the losses for data of `spec` and `extra` fields; modules go to `device`, never trained.
 
     Their weights are in no checkpoint, so they `fetch` them each time, unless only shapes are asked for.
     """
@@ -204,7 +211,7 @@ def build_losses(
     terms = []
     factors: dict[str, float] = {}
     for slot in recipe.section("losses"):
-        loss = build_loss(recipe, slot, spec, extra=extra, fetch=fetch)
+        loss = build_loss(recipe, slot, spec, fetch=fetch, extra=extra)
         if isinstance(loss, nn.Module):
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names
@@ -216,19 +223,18 @@ def build_losses(
 
 
 def build_loss(
-    recipe: Recipe, slot: Slot, spec: PairSpec, *, extra: Collection[str] = (), fetch: bool
+    recipe: Recipe, slot: Slot, spec: PairSpec, *, fetch: bool, extra: Mapping[str, ExtraSpec] = {}
 ) -> Any:
-    """Build one loss; RecipeError where its calls need what losses are not given, of data with `extra`."""
-    known = (*GIVEN, *extra)
+    """Build one loss; RecipeError where its calls need what losses are not given, nor the `extra` fields."""
     loss = make(recipe, slot, fetch=fetch, spec=spec)
     for call, count in CALLS[slot.kind].items():
         with _errors_placed(slot):
             asked = asked_of(loss, call, count)
         for name, needed in asked.items():
-            if needed and name not in known:
+            if needed and name not in GIVEN and name not in extra:
                 where = f"its {call}()" if call else "its call"
                 message = f"{slot.entry.ref}: {where} asks for '{name}', and losses are given"
-                raise RecipeError(slot.problem(f"{message} {', '.join(known)}"))
+                raise RecipeError(slot.problem(f"{message} {', '.join(GIVEN)}, and {fields_told(extra)}"))
     return loss
 
 

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from i2i.errors import Problem
 from i2i.kind_table import FIELD
-from i2i.networks import keywords
+from i2i.networks import asked_of
 from i2i.recipe.recipe import Recipe, Slot
-from i2i.records import RESERVED_FIELDS, ExtraSpec, PairSpec
+from i2i.records import ExtraSpec, PairSpec
+
+SEEN_WITH_SELF = 5
+"""How many arguments the `update` of every metric has: itself, sources, translations, truths, ids."""
 
 
 def unmet_by_data(recipe: Recipe, spec: PairSpec, extra: Mapping[str, ExtraSpec]) -> Iterator[Problem]:
     """Yield a problem for each component that needs what data of `spec` and `extra` fields do not have."""
-    there = (
-        f"the data has the further fields {', '.join(extra)}" if extra else "the data has no further fields"
-    )
     for slot in recipe.slots.values():
         needs = getattr(slot.factory, "requires", {})
         if "pairs" in needs and not spec.aligned:
             yield slot.problem(needs["pairs"])
-        for need, sentence in needs.items():
-            if need.startswith(FIELD) and need.removeprefix(FIELD) not in extra:
-                yield slot.problem(f"{sentence} ({there})")
-        for name in _asked_in_vain(slot, extra):
-            if f"{FIELD}{name}" not in needs:
-                yield slot.problem(f"{slot.entry.ref} asks for the field '{name}' of each item, and {there}")
+        yield from unmet_fields(slot, extra)
     images = [name for name, said in extra.items() if said.image]
     for slot in recipe.section("transforms") if images else ():
         if slot.settings.at != "judging" and not isinstance(getattr(slot.factory, "moves", None), bool):
@@ -37,17 +31,28 @@ def unmet_by_data(recipe: Recipe, spec: PairSpec, extra: Mapping[str, ExtraSpec]
             )
 
 
+def unmet_fields(slot: Slot, extra: Mapping[str, ExtraSpec]) -> Iterator[Problem]:
+    """Yield a problem for each further field that a component needs and that is none of the `extra` ones."""
+    needs, there = getattr(slot.factory, "requires", {}), fields_told(extra)
+    for need, sentence in needs.items():
+        if need.startswith(FIELD) and need.removeprefix(FIELD) not in extra:
+            yield slot.problem(f"{sentence} ({there})")
+    for name in _asked_in_vain(slot, extra):
+        if f"{FIELD}{name}" not in needs:
+            yield slot.problem(f"{slot.entry.ref} asks for the field '{name}' of each item, and {there}")
+
+
 def _asked_in_vain(slot: Slot, extra: Mapping[str, ExtraSpec]) -> list[str]:
-    """Return the fields that the call of a metric cannot do without, and the data has not."""
-    call = _call(slot)
-    needed = [name for name, required in keywords(call).items() if required] if call else []
-    return [name for name in needed if name not in extra and name not in RESERVED_FIELDS]
+    """Return the fields that a metric's `update`, where its class tells, needs and that are not there."""
+    if slot.kind != "metric" or not inspect.isclass(slot.factory) or not hasattr(slot.factory, "update"):
+        return []
+    asked = asked_of(slot.factory, "update", SEEN_WITH_SELF)
+    return [name for name, needed in asked.items() if needed and name not in extra]
 
 
-def _call(slot: Slot) -> Callable[..., Any] | None:
-    """Return what is called of a metric, where its class tells."""
-    factory: Any = slot.factory
-    if not inspect.isclass(factory):
-        return None
-    # A loss is asked once it is built.
-    return getattr(factory, "update", None) if slot.kind == "metric" else None
+def fields_told(extra: Mapping[str, ExtraSpec]) -> str:
+    """Say which further fields the data have."""
+    if not extra:
+        return "the data has no further fields"
+    told = ", ".join(f"{name} ({said.what})" for name, said in extra.items())
+    return f"the data has the further fields {told}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import torch
 
@@ -11,10 +11,10 @@ from i2i.building.components import build_losses, build_networks, build_transfor
 from i2i.errors import PluginError
 from i2i.networks import Losses, Networks
 from i2i.recipe.recipe import Recipe
-from i2i.records import PairSpec
+from i2i.records import ExtraSpec, PairSpec
 
 
-def try_method(recipe: Recipe, spec: PairSpec, extra: Collection[str] = ()) -> None:
+def try_method(recipe: Recipe, spec: PairSpec, extra: Mapping[str, ExtraSpec] = {}) -> None:
     """Build the method on the recipe's networks and losses, for data of `spec`, and throw it away.
 
     The networks take no memory (the meta device); where the method cannot be built on such, as it reads

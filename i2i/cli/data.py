@@ -145,6 +145,8 @@ def _show(report: DataReport) -> None:
     print()
     for hint, count in Counter(problem.hint for _, problem in report.problems if problem.hint).items():
         print(f"{count:,} of these: {hint}.")
+    for name, what in report.fields.items():
+        print(f"field {name}: {printable(what)}")
     for remark in report.remarks:
         print(f"note: {printable(remark)}")
     pairs = sum(found.pairs for found in report.splits.values())

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from i2i.building.blame import components_blamed
 from i2i.data.advice import size_problem, value_remark
 from i2i.data.duplicates import Doubles
+from i2i.data.extra import extra_of
 from i2i.data.inspection import Finding, ImageFacts, inspect
 from i2i.data.opening import check_alike, open_as_it_is
 from i2i.errors import DataError, MissingSplitError, NoUsablePairError, Problem
@@ -83,6 +84,8 @@ class DataReport:
     remarks: list[str] = field(default_factory=list)
     trainable: bool = True
     """Whether what is left without the problems of single pairs can be trained on."""
+    fields: dict[str, str] = field(default_factory=dict)
+    """What each further field of the items is."""
     aligned: bool = True
     """Whether each target belongs to its source."""
 
@@ -97,6 +100,7 @@ class DataReport:
             "data": self.ref,
             "layout": self.layout,
             "aligned": self.aligned,
+            "fields": self.fields,
             "splits": {
                 split: {
                     "pairs": report.pairs,
@@ -147,6 +151,7 @@ def _checked(recipe: Recipe, watch: Watch) -> DataReport:
             report.splits[split] = _read(recipe, data, split, findings, report, doubles)
             trained = trained or data.spec  # the training split comes first
             report.aligned &= data.spec.aligned
+            report.fields |= {name: said.what for name, said in extra_of(data).items()}
             try:
                 check_alike(trained, data.spec, split=split)
             except DataError as error:

@@ -19,10 +19,13 @@ from i2i.abilities import NeedsImages, Prepares
 from i2i.errors import DataError, PluginError, RecipeError, described
 from i2i.images import as_saved
 from i2i.kinds import Metric
-from i2i.networks import asked
+from i2i.networks import asked_of
 from i2i.records import Batch, Direction, PairSpec, Split
 from i2i.seeds import seeded
 from i2i.system.device import Runtime
+
+SEEN = 4
+"""How many arguments the `update` of every metric is given: sources, translations, truths, ids."""
 
 Translate = Callable[[Tensor], Tensor]
 
@@ -126,8 +129,8 @@ class Scorer:
             for name, metric in self.metrics.items():
                 draws = self._draws[name]
                 fake = torch.stack(answers[:draws]) if draws > 1 else answers[0]
-                fields = asked(metric.update, batch.extra)
-                for figure, values in (metric.update(seen, fake, real, batch.ids, **fields) or {}).items():
+                own = metric.update(seen, fake, real, batch.ids, **_fields_for(metric, batch))
+                for figure, values in (own or {}).items():
                     figures[figure] = _one_each(name, figure, values, len(batch.ids))
                     scores.images.setdefault(figure, []).extend(figures[figure])
             if spectator is not None:
@@ -152,6 +155,13 @@ class Scorer:
         beside = {name for metric in self.metrics.values() for name in references_of(metric)}
         figures = {name: value for name, value in found.figures.items() if name not in beside}
         return replace(found, figures=figures)
+
+
+def _fields_for(metric: Metric, batch: Batch) -> dict[str, Tensor]:
+    """Return those of a batch's further fields that the `update` of a metric takes by name."""
+    if not batch.extra:
+        return {}
+    return {name: batch.extra[name] for name in asked_of(metric, "update", SEEN) if name in batch.extra}
 
 
 def _one_each(table: str, figure: str, values: Any, count: int) -> list[float]:

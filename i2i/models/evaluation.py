@@ -14,7 +14,9 @@ from typing import Any, Literal
 from torch import Tensor
 
 from i2i.building.blame import components_blamed
+from i2i.building.data_needs import unmet_fields
 from i2i.data import stream
+from i2i.data.extra import extra_of
 from i2i.data.fingerprint import differences, fingerprint
 from i2i.data.opening import Note, open_data, quiet
 from i2i.data.views import seen_by
@@ -147,18 +149,20 @@ def evaluate_trained(
         ) from error
     paired = _of_pairs(recipe) if not data.spec.aligned else ()
     metrics = {name: metric for name, metric in metrics.items() if name not in paired}
+    slots = [slot for slot in recipe.section("metrics") if slot.name in metrics]
     if not metrics:
         raise RecipeError(
             f"{', '.join(paired)}: each compares a translation with its own target, and "
             f"{recipe.data.entry.ref} has no pairs: add a metric of whole sets, like --metric fid."
         )
+    if unmet := [problem for slot in slots for problem in unmet_fields(slot, extra_of(data))]:
+        raise RecipeError(*unmet)
     with runtime.active(), components_blamed(recipe):
         model = load_model(
             trained.path, device=runtime.device, catalog=catalog, test=test, norm=norm, dropout=dropout
         )
         check_fit(model, data, trained)
         others = _other_data(trained, split, data)
-        slots = [slot for slot in recipe.section("metrics") if slot.name in metrics]
         drawn = {slot.name: draws or slot.settings.draws for slot in slots}
         role = trained.header.role
         spec = data.spec.seen_by(role)

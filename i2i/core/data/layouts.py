@@ -8,7 +8,7 @@ guessed: the error shows each, with how many pairs it has and what to write in t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from i2i.core.data import folder_layouts, loose, manifest
@@ -29,15 +29,20 @@ def list_pairs(
     by_name: ByName,
     way: Way | None = None,
     size: tuple[int, int] | None = None,
+    extra: Sequence[str] = (),
 ) -> Listing:
-    """Return the pairs of one split below `root`, a folder or a manifest.
+    """Return the pairs of one split below `root`, a folder or a manifest, which may have `extra` columns.
 
     `way` and `size` (height, width) are what the recipe asks for, if it does. Raises DataError where there
     are none to be found, MissingSplitError where there are others.
     """
     source = manifest.find(root)
     if source:
-        return manifest.read(source, split, sides=sides, by_name=by_name)
+        return manifest.read(source, split, sides=sides, by_name=by_name, extra=extra)
+    if extra:
+        message = f"'{root}' holds no manifest, whose columns data.extra would name."
+        hint = f"list the pairs in {manifest.NAMES[0]}, with a column for each of {', '.join(extra)}"
+        raise DataError(Problem(message, where="data.extra", hint=hint))
     layout = find_layout(root, sides, way=way, size=size)
     if layout.splits is None:
         return _listing(

@@ -57,15 +57,18 @@ def _check_kind(path: Path) -> None:
     raise DataError(Problem(message, where="data.root", file=str(path), hint=hint))
 
 
-def read(path: Path, split: Split, *, sides: SideNames, by_name: ByName) -> Listing:
-    """Return the pairs of one split.
+def read(
+    path: Path, split: Split, *, sides: SideNames, by_name: ByName, extra: Sequence[str] = ()
+) -> Listing:
+    """Return the pairs of one split, with the files in the columns `extra`.
 
     Rows without a `split` fall into one by their id: their own, or the path of their (first) source
     without its suffix. Where every row has one and none is for val, some of train are kept for it
     by their id.
     """
     columns = sides.names if sides.named else ("source", "target")
-    rows = list(_json_lines(path) if path.suffix.lower() == ".jsonl" else _csv(path, columns))
+    wanted = (*columns, *extra)
+    rows = list(_json_lines(path) if path.suffix.lower() == ".jsonl" else _csv(path, wanted))
     words = {named_split(str(row.get("split") or "")) for _, row in rows}
     shared_out = by_name.shares[1] > 0 and "train" in words and not words & {"val", None}
     rule = by_name.without_test() if shared_out else by_name
@@ -74,7 +77,7 @@ def read(path: Path, split: Split, *, sides: SideNames, by_name: ByName) -> List
     problems: list[Problem] = []
     counts: dict[Split, int] = {"train": 0, "val": 0, "test": 0}
     for line, row in rows:
-        names = [str(row.get(column) or "").strip() for column in columns]
+        names = [str(row.get(column) or "").strip() for column in wanted]
         identity = composed(str(row.get("id") or "").strip() or stem(names[0]))
         word = str(row.get("split") or "").strip()
         chosen = named_split(word) if word else by_name.split(identity)
@@ -86,13 +89,14 @@ def read(path: Path, split: Split, *, sides: SideNames, by_name: ByName) -> List
         if chosen not in (split, None):
             continue
         files = [path.parent / name for name in names]
-        problem = _problem(row, columns, names, files, word if chosen is None else "")
+        problem = _problem(row, wanted, names, files, word if chosen is None else "")
         if identity in pairs and not problem:
             problem = f"the id '{identity}' is that of line {pairs[identity][0]} too."
         if problem:
             problems.append(Problem(problem, file=str(path), line=line))
         else:
-            pairs[identity] = line, PairFiles(identity, tuple(files))
+            own, more = files[: len(columns)], files[len(columns) :]
+            pairs[identity] = line, PairFiles(identity, tuple(own), tuple(more))
     if not any(counts.values()) and not problems:
         raise DataError(Problem("the manifest has no rows.", file=str(path)))
     if not counts[split]:
@@ -100,7 +104,7 @@ def read(path: Path, split: Split, *, sides: SideNames, by_name: ByName) -> List
         message = f"the manifest has no pair for {split}; it has {there or 'none at all'}."
         hint = "a column `split` says which split a row is for; without it, data.splits are the shares"
         raise MissingSplitError(Problem(message, file=str(path), hint=hint))
-    title = f"{path.name}, columns {', '.join(columns)}"
+    title = f"{path.name}, columns {', '.join(wanted)}"
     note = (
         f"no row is for val: {kept:,} of the {counts['train'] + kept:,} pairs of train are kept for it, "
         "chosen by their ids (data.splits = [1, 0, 0] keeps none)"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from i2i.core.data.fields import FieldFiles, check_names
 from i2i.core.data.layouts import list_pairs
 from i2i.core.data.records import SPLIT, PairFiles, SideNames, Way
 from i2i.core.data.sides import NoData, SideFormat, Span, size_text
@@ -78,6 +79,8 @@ class PairedImages:
             where a side has several files.
         clamp: cut off values outside of the range, instead of refusing their file.
         void: an index in label maps that stands for no class: it becomes the last of them.
+        extra: further columns of a manifest that name a picture for each pair, such as a mask: each becomes a
+            field of that name, its values as stored (white of 8 bits is 255), of the palette its indices.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class PairedImages:
         nodata: NoData | dict[str, NoData] | None = None,
         clamp: bool = False,
         void: Index | None = None,
+        extra: tuple[str, ...] = (),
     ) -> None:
         check_shares(splits)
         if group is not None:
@@ -111,6 +115,7 @@ class PairedImages:
         if isinstance(nodata, dict) and nodata.keys() - set(parts):
             strange = ", ".join(sorted(nodata.keys() - set(parts)))
             raise ValueError(f"'nodata' names {strange}; there are {', '.join(parts)}")
+        check_names(extra, ("source", "target", *names.names))
         height_width = (size, size) if isinstance(size, int) else size
         self._source = SideFormat.of(
             "source",
@@ -143,6 +148,7 @@ class PairedImages:
             by_name=ByName(splits, group),
             way=layout,
             size=height_width,
+            extra=extra,
         )
         self._nan = nodata == "nan"
         self.layout = listing.layout
@@ -150,6 +156,8 @@ class PairedImages:
         self.notes = listing.notes
         self._pairs = listing.pairs
         self.spec, self._like = usual(self._sample(), height_width)
+        self._fields = FieldFiles.like(extra, (pair.extra for pair in self._pairs))
+        self.extra = self._fields.extra
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -163,7 +171,8 @@ class PairedImages:
             message = f"the source is {size_text(source)} pixels and the target {size_text(target)}."
             hint = "both sides of a pair show the same picture, in the same proportions"
             raise DataError(Problem(message, file=str(files[1][0]), hint=hint))
-        return {"source": source, "target": target, "id": printable(pair.id)}
+        fields = self._fields.read(pair.extra, target)
+        return {"source": source, "target": target, "id": printable(pair.id), **fields}
 
     @property
     def ids(self) -> list[str]:
@@ -173,7 +182,7 @@ class PairedImages:
     @property
     def file_sizes(self) -> list[tuple[int, ...]]:
         """The sizes of each pair's files in bytes; -1 for one that cannot be asked."""
-        return [tuple(map(_size, pair.files)) for pair in self._pairs]
+        return [tuple(map(_size, (*pair.files, *pair.extra))) for pair in self._pairs]
 
     def _files(self, pair: PairFiles) -> tuple[list[Path], list[Path]]:
         """Return the files of the source and those of the target; a file that holds both is in each."""

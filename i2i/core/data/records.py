@@ -31,10 +31,14 @@ class SideNames:
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The files of one pair, one for each of the names; a single one holds both sides, left and right."""
+    """The files of one pair, one for each of the names; a single one holds both sides, left and right.
+
+    `extra` are further files that belong to it, such as a mask.
+    """
 
     id: str
     files: tuple[Path, ...]
+    extra: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
