@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i.kinds import ImageSpec, Pair, PairSpec, Side
+from i2i.kinds import ImageSpec, Pair, PairSpec, Part, Side
 from i2i.maps import Maps
 
 SIDE = 64
@@ -74,6 +75,17 @@ def pair(
             sides.append((images(1, count, *size, seed=drawn)[0], ImageSpec(count, *size)))
     (source, said), (target, wanted) = sides
     return Pair(source, target, PairSpec(said, wanted))
+
+
+def pair_of_parts(side: Side, *, seed: int = 0) -> Pair:
+    """Return a pair whose `side` is stacked from a map of four classes, "seg", and an image, "photo"."""
+    whole = pair(labels=(side,), seed=seed)
+    labels = getattr(whole, side)
+    photo = images(1, 3, *labels.shape[-2:], seed=seed + 20)[0]
+    parts = (Part("seg", 4, "uint8", 0.0, 1.0, labels=True), Part("photo", 3, "uint8", 0.0, 255.0))
+    spec = ImageSpec(7, *labels.shape[-2:], "float32", -1.0, 1.0, parts=parts)
+    stack = {side: torch.cat([labels, photo])}
+    return replace(whole, **stack, spec=replace(whole.spec, **{side: spec}))
 
 
 class ToyJudge(nn.Module):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from i2i.data.opening import check_alike
 from i2i.data.stream import TrainingPairs, check_item
+from i2i.data.values import parts_fault
 from i2i.errors import DataError, MissingSplitError
-from i2i.images import DTYPES
+from i2i.images import DTYPES, by_file
 from i2i.kinds import ImageSpec, PairSpec, Side
 from i2i.system.beside import helper
 from i2i.testing import samples
@@ -32,6 +34,9 @@ COARSE = 16
 
 FEW, MANY = 4, 200
 """Items that are read one by one, and items whose ids are compared."""
+
+WHOLE = 0.02
+"""How far rounding to float32 may leave a value from the whole number that it stands for."""
 
 
 @check("spec", "data", needs=["works", *MANNERS, "random-state-untouched"])
@@ -140,11 +145,43 @@ def _check(item: Any, what: str, spec: PairSpec) -> None:
             f"{said.low:g} to {said.high:g}: change the one or the other",
         )
         if said.one_hot:
-            whole = image.float() == said.high
+            _check_classes(image, said, f"the {side} of {what}")
+
+
+def _check_classes(image: Tensor, said: ImageSpec, what: str) -> None:
+    """End the check where a map of classes, with the values of `said`, is none."""
+    whole = image.float() == said.high
+    require(
+        whole.sum(dim=0).eq(1).all() and (image.float()[~whole] == said.low).all(),
+        f"{what} is a map of classes, and has pixels of none or of several: let one "
+        f"channel be {said.high:g} at each pixel, and the others {said.low:g}",
+    )
+
+
+@check("parts", "data", needs=["items"])
+def parts(subject: Subject) -> None:
+    """Of a side of several files the parts add up to its channels, and each has values of its own kind."""
+    data = subject.shared
+    for name in SIDES:
+        fault = parts_fault(data.spec.side(name))
+        require(not fault, f"its spec has a {name} with {fault}")
+    for index in _spread(len(data), FEW):
+        for item, what in _taken(data, index):
+            for side in SIDES:
+                _check_parts(item[side], data.spec.side(side), f"the {side} of {what}")
+
+
+def _check_parts(image: Tensor, side: ImageSpec, what: str) -> None:
+    """End the check where a part of a stored side has values that its file could not hold."""
+    for part, (file, piece) in zip(side.parts, by_file(image, side), strict=bool(side.parts)):
+        if file.one_hot:
+            _check_classes(piece, replace(file, low=side.low, high=side.high), f"'{part.name}' of {what}")
+        elif file.depth != "float32" and side.depth == "float32":
+            values = (piece.double() - side.low) / (side.high - side.low) * (file.high - file.low) + file.low
             require(
-                whole.sum(dim=0).eq(1).all() and (image.float()[~whole] == said.low).all(),
-                f"the {side} of {what} is a map of classes, and has pixels of none or of several: let one "
-                f"channel be {said.high:g} at each pixel, and the others {said.low:g}",
+                (values - values.round()).abs().max() < WHOLE,
+                f"'{part.name}' of {what} has values between those that {file.depth} from {file.low:g} to "
+                f"{file.high:g} holds: map `low` to -1 and `high` to 1, as i2i.images.normalise does",
             )
 
 
@@ -309,4 +346,4 @@ def _told(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-CHECKS = (spec, items, ends, repeatable, unique_ids, splits, pickles, spawn_safe)
+CHECKS = (spec, items, parts, ends, repeatable, unique_ids, splits, pickles, spawn_safe)

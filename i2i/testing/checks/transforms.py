@@ -149,6 +149,24 @@ def labels_kept(subject: Subject) -> None:
             )
 
 
+@check("label-parts-kept", "transform", needs=["labels-kept"])
+def label_parts_kept(subject: Subject) -> None:
+    """A label map among the several files of a side is moved by nearest neighbour and never recoloured."""
+    if not _trains(subject):
+        return
+    transform = subject.build()
+    for side in SIDES:
+        pair = samples.pair_of_parts(side)
+        for seed in SEEDS:
+            out = transformed(transform, pair, seed=seed)
+            seg = getattr(out, side)[out.spec.side(side).channels_of("seg")]
+            require(
+                seg.abs().eq(1).all() and (seg > 0).sum(dim=0).eq(1).all(),
+                f"it makes new values of 'seg', a label map among the files of the {side}: take each file by "
+                "itself, as i2i.images.by_file and resize_side do",
+            )
+
+
 @check("target-colours-kept", "transform", needs=["pair-kept"])
 def target_colours_kept(subject: Subject) -> None:
     """A target of one colour stays of that colour: photometry is for the source, unless a recipe asks."""
@@ -254,6 +272,7 @@ CHECKS = (
     sides_together,
     labels_kept,
     target_colours_kept,
+    label_parts_kept,
     differentiable,
     on_device,
 )

@@ -16,6 +16,7 @@ def i2i_register(registry):
     registry.feature_loss("match", "i2i_sound.losses:Match", "distance of features")
     registry.penalty("slope", "i2i_sound.losses:Slope", "squared slope at real images")
     registry.data("squares", "i2i_sound.data:Squares", "noise and its negative, unpaired in training")
+    registry.data("scenes", "i2i_sound.scenes:Scenes", "label maps with edges, and colour with depth")
     registry.transform("shift", "i2i_sound.data:Shift", "a roll of both sides, and light on the source")
     registry.method("duel", "i2i_sound.method:Duel", "a generator against any discriminators")
     registry.metric("error", "i2i_sound.scoring:Error", "mean absolute error")

@@ -3,6 +3,7 @@ from dataclasses import replace
 import torch
 
 from i2i.errors import MissingSplitError
+from i2i.images import by_file
 from i2i.kinds import ImageSpec, PairSpec
 
 
@@ -58,4 +59,9 @@ class Shift:
         source, target = pair.source.roll(by, -1), pair.target.roll(by, -1)
         if not pair.spec.source.labels:
             source = (source + light).clamp(-1, 1)
+        if pair.spec.source.parts:
+            lit = by_file(source, pair.spec.source)
+            moved = by_file(pair.source.roll(by, -1), pair.spec.source)
+            both = zip(lit, moved, strict=True)
+            source = torch.cat([old if file.labels else new for (file, new), (_, old) in both])
         return replace(pair, source=source, target=target)
