@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeVar, overload
 import torch
 from torch import Tensor, nn
 
-from i2i.errors import PluginError, described
+from i2i.errors import PluginError, RecipeError, described
 from i2i.kinds import AdversarialLoss, FeatureLoss, PairedLoss, Penalty
 from i2i.maps import as_features, as_maps
 
@@ -71,6 +71,23 @@ class Networks:
             yield f"discriminators.{name}", judge.module
 
 
+@dataclass(frozen=True)
+class PartOfSide:
+    """One part of a side of several files: `channels` says which they are, by how many the side has."""
+
+    name: str
+    channels: Mapping[int, slice]
+
+    def of(self, image: Tensor) -> Tensor:
+        """Return the part of images (...,C,H,W); RecipeError for images of a side that has no such part."""
+        if image.shape[-3] not in self.channels:
+            raise RecipeError(
+                f"images of {image.shape[-3]} channel(s) have no part '{self.name}', which is one of "
+                f"{' or '.join(map(str, self.channels))} channels: leave `part` out."
+            )
+        return image[..., self.channels[image.shape[-3]], :, :]
+
+
 Loss = TypeVar("Loss", covariant=True)
 
 
@@ -78,7 +95,7 @@ Loss = TypeVar("Loss", covariant=True)
 class LossTerm(Generic[Loss]):
     """One loss of a recipe: its kind, its weight, and the discriminators that it applies to.
 
-    A loss between images whose table names a part of the target compares these `channels` alone.
+    A loss between images compares its `part` of them alone, where its table names one: call the term.
     """
 
     name: str
@@ -87,12 +104,12 @@ class LossTerm(Generic[Loss]):
     weight: float
     on: frozenset[str] = frozenset()
     every: int = 1
-    channels: slice | None = None
+    part: PartOfSide | None = None
 
     def __call__(self, fake: Tensor, real: Tensor) -> Tensor:
         """Return what a loss between images, both (B,C,H,W), gives for them, or for its part of them."""
-        if self.channels is not None:
-            fake, real = fake[:, self.channels], real[:, self.channels]
+        if self.part is not None:
+            fake, real = self.part.of(fake), self.part.of(real)
         value: Tensor = self.loss(fake, real)  # type: ignore[operator]
         return value
 

@@ -19,7 +19,7 @@ from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.compiled import eager
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
-from i2i.building.parts import channels_of, written_sides
+from i2i.building.parts import part_of, written_sides
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
 from i2i.kinds import (
     CALLBACK_EVENTS,
@@ -146,8 +146,8 @@ def build_losses(recipe: Recipe, device: str, spec: PairSpec) -> Losses:
             loss = loss.to(device).eval().requires_grad_(False)
         on = frozenset(getattr(slot.settings, "on", ())) or names
         every = getattr(slot.settings, "every", 1)
-        channels = channels_of(slot, spec, sides) if slot.kind == "paired-loss" else None
-        terms.append(LossTerm(slot.name, slot.kind, loss, slot.settings.weight, on, every, channels))
+        part = part_of(slot, spec, sides) if slot.kind == "paired-loss" else None
+        terms.append(LossTerm(slot.name, slot.kind, loss, slot.settings.weight, on, every, part))
     return Losses(tuple(terms))
 
 

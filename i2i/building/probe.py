@@ -17,12 +17,12 @@ from i2i.building.components import (
     judge_role,
     method_slots,
 )
-from i2i.building.parts import part_problem, written_sides
+from i2i.building.parts import part_problem, sides_with_part, written_sides
 from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
 from i2i.networks import Networks
 from i2i.recipe.recipe import Recipe, Slot
-from i2i.records import ImageSpec, MethodSlots, PairSpec, Side
+from i2i.records import MethodSlots, PairSpec, Side
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,13 @@ def probe(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> list[Network
     for slot in recipe.section("losses"):
         needs = getattr(slot.factory, "requires", {})
         part = slot.settings.part if slot.kind == "paired-loss" else None
-        if part and (problem := part_problem(slot, spec, sides)):
-            problems.append(problem)
-        elif "labels" in needs and not all(_judged_file(spec.side(side), part).one_hot for side in sides):
+        compared = [spec.side(side) for side in sides]
+        if part:
+            if problem := part_problem(slot, spec, sides):
+                problems.append(problem)
+                continue
+            compared = [spec.side(side).part(part) for side in sides_with_part(slot, spec, sides)]
+        if "labels" in needs and not all(side.one_hot for side in compared):
             problems.append(slot.problem(needs["labels"], _label_parts(spec, sides)))
         sentence = needs.get("features", "")
         on = [discriminators[name] for name in slot.settings.on or discriminators] if sentence else []
@@ -125,11 +129,6 @@ def _of_discriminator(slot: Slot, module: nn.Module, roles: MethodSlots, spec: P
 def _hands_out_features(slot: Slot, networks: Networks, roles: MethodSlots, spec: PairSpec) -> bool:
     module = networks.judges[slot.name].module
     return bool(as_features(_run_on_meta(slot, module, _judged(slot, roles, spec))))
-
-
-def _judged_file(side: ImageSpec, part: str | None) -> ImageSpec:
-    """Return what a loss compares of a side: the part that it names, or the whole."""
-    return side if part is None else side.part(part)
 
 
 def _label_parts(spec: PairSpec, sides: Sequence[Side]) -> str:

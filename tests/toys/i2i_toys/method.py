@@ -52,9 +52,7 @@ class TwoWay:
 
     def _travelling(self, batch):
         there, back = self.there(batch.source), self.back(batch.target)
-        cycle = self.cycle.loss(self.back(there), batch.source) + self.cycle.loss(
-            self.there(back), batch.target
-        )
+        cycle = self.cycle(self.back(there), batch.source) + self.cycle(self.there(back), batch.target)
         fooled = sum(
             self.adversarial.loss.generator(self.judges[side].maps(fake), [])
             for side, fake in (("target", there), ("source", back))

@@ -52,7 +52,7 @@ class Duel:
 
     def _translating(self, batch):
         fake = self.generator(batch.source)
-        logs = {t.name: t.weight * t.loss(fake, batch.target) for t in self.losses.of("paired-loss")}
+        logs = {t.name: t.weight * t(fake, batch.target) for t in self.losses.of("paired-loss")}
         pull = 1.0 + 0.1 * self.seen
         for judge in self.judges:
             maps = judge.maps(fake, batch.source)
