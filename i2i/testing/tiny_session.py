@@ -42,6 +42,7 @@ def method_session(
     *,
     judges: tuple[str, ...] | None = None,
     weights: Mapping[str, float] = {},
+    parts: Mapping[str, str] = {},
     folder: Path | None = None,
     run: type[Run] = Run,
 ) -> Session:
@@ -49,18 +50,19 @@ def method_session(
 
     `judges` are the names of the discriminators where the method takes any number of them: one by default.
     Those that it names itself see the image alone, as it may have no pairs to take a condition from.
-    `weights` are of losses, by name, in place of 1; `run` is what the method sees of the run.
+    `weights` are of losses, by name, in place of 1; `parts` are those of the target, "first" or "rest", that
+    losses compare alone; `run` is what the method sees of the run.
     """
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
     names = _judges(slots) if judges is None else judges
     free = isinstance(slots.discriminators, DiscriminatorSlot)
     table = {
         **copy.deepcopy(dict(TINY)),
-        "data": {"use": "testing/pairs", "batch_size": 2, **CHANNELS},
+        "data": {"use": "testing/pairs", "batch_size": 2, "parts": bool(parts), **CHANNELS},
         "generators": dict.fromkeys(slots.generators, GENERATOR),
         "discriminators": {name: {**JUDGE, "conditional": free} for name in names},
         "losses": {
-            name: {**loss, "weight": weights.get(name, 1.0)}
+            name: {**loss, "weight": weights.get(name, 1.0)} | _part(name, parts)
             for name, loss in _losses(slots, judged=bool(names)).items()
         },
         "method": {"use": subject.entry.ref, **subject.table},
@@ -112,6 +114,10 @@ def _session(table: Mapping[str, Any], catalog: Catalog, folder: Path | None, ru
     except I2IError as error:
         # The place is one in a temporary file.
         raise type(error)(*(replace(problem, file="", line=None) for problem in error.problems)) from error
+
+
+def _part(name: str, parts: Mapping[str, str]) -> dict[str, str]:
+    return {"part": parts[name]} if name in parts else {}
 
 
 def _judges(slots: MethodSlots) -> tuple[str, ...]:

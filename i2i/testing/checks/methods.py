@@ -15,7 +15,7 @@ from i2i import testtime
 from i2i.context import Objective, Run
 from i2i.engine import stored
 from i2i.engine.session import Session
-from i2i.errors import DivergedError, PluginError
+from i2i.errors import DivergedError, PluginError, RecipeError
 from i2i.kinds import KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
 from i2i.runs import checkpoint
 from i2i.seeds import seeded
@@ -201,6 +201,24 @@ def weights_count(subject: Subject) -> None:
         )
 
 
+@check("parts-count", "method", needs=["weights-count"])
+def parts_count(subject: Subject) -> None:
+    """The part of the target that a recipe gives to a paired loss makes a difference."""
+    plain = method_session(subject)
+    plain.advance([batch(plain, 0, 1)])
+    for term in plain.losses.of("paired-loss"):
+        try:
+            apart = method_session(subject, parts={term.name: "first"})
+            apart.advance([batch(apart, 0, 1)])
+        except RecipeError:
+            continue  # it compares sources, which have no such part, and the term said so
+        require(
+            not _equal(plain, apart),
+            "where a paired loss is to compare one part of the target, it compares the whole: call the term, "
+            "term(fake, real), instead of term.loss",
+        )
+
+
 @check("repeatable-steps", "method", needs=["logs"])
 def repeatable_steps(subject: Subject) -> None:
     """Two runs under one seed end on the same weights, bit for bit."""
@@ -382,6 +400,7 @@ CHECKS = (
     steps_by_run,
     repeatable_steps,
     weights_count,
+    parts_count,
     no_leak,
     accumulates,
     resumes,
