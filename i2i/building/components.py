@@ -22,7 +22,7 @@ from i2i.building.data_needs import fields_told
 from i2i.building.feature_channels import channels_of_features
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
-from i2i.building.parts import channels_of, written_sides
+from i2i.building.parts import part_of, written_sides
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
 from i2i.kind_table import changes_spec
 from i2i.kinds import (
@@ -217,8 +217,8 @@ def build_losses(
         on = frozenset(getattr(slot.settings, "on", ())) or names
         every = getattr(slot.settings, "every", 1)
         weight = slot.settings.weight
-        channels = channels_of(slot, spec, sides) if slot.kind == "paired-loss" else None
-        terms.append(LossTerm(slot.name, slot.kind, loss, weight, on, every, channels, factors))
+        part = part_of(slot, spec, sides) if slot.kind == "paired-loss" else None
+        terms.append(LossTerm(slot.name, slot.kind, loss, weight, on, every, part, factors))
     return Losses(tuple(terms), factors)
 
 

@@ -55,6 +55,7 @@ def method_session(
     judges: tuple[str, ...] | None = None,
     heavy: str = "",
     without: Collection[str] = (),
+    parts: Mapping[str, str] = {},
     folder: Path | None = None,
     run: type[Run] = Run,
     losses: Mapping[str, Mapping[str, Any]] = LOSSES,
@@ -64,7 +65,8 @@ def method_session(
     They are those of a recipe of its own package that names it, shrunk, and stand-ins where there is none.
     `judges` are the names of the discriminators where the method takes any number of them: one by default.
     `heavy` is a loss whose weight is multiplied by `HEAVY`, `without` are losses to leave out; `run` is what
-    the method sees of the run; `losses` has the table of one of each kind.
+    the method sees of the run; `losses` has the table of one of each kind. `parts` are those of the target,
+    "first" or "rest", that losses compare alone, by the losses' names.
     """
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
     catalog = with_tiny_data(subject.catalog)
@@ -78,6 +80,10 @@ def method_session(
     _complete_losses(table, slots, catalog)
     if losses is not LOSSES:
         _exchange_losses(table, losses, catalog)
+    if parts and table["data"]["use"] == "testing/pairs":
+        table["data"]["parts"] = True
+    for name, part in parts.items():
+        table["losses"][name] = {**table["losses"][name], "part": part}
     if heavy:
         loss = table["losses"][heavy]
         loss["weight"] = HEAVY * (loss.get("weight", 1.0) or 1.0)

@@ -15,7 +15,7 @@ from i2i import testtime
 from i2i.context import Objective, Run
 from i2i.engine import stored
 from i2i.engine.session import Session
-from i2i.errors import DivergedError, PluginError
+from i2i.errors import DivergedError, PluginError, RecipeError
 from i2i.kinds import LOSS_KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
 from i2i.runs import checkpoint
 from i2i.seeds import seeded
@@ -200,6 +200,24 @@ def weights_count(subject: Subject) -> None:
             not _equal(plain, heavy),
             f"five times the weight of a {term.kind} changes nothing: apply each loss of the kinds that "
             "`slots` names, and multiply it by its term's weight",
+        )
+
+
+@check("parts-count", "method", needs=["weights-count"])
+def parts_count(subject: Subject) -> None:
+    """The part of the target that a recipe gives to a paired loss makes a difference."""
+    plain = method_session(subject)
+    plain.advance([batch(plain, 0, 1)])
+    for term in plain.losses.of("paired-loss"):
+        try:
+            apart = method_session(subject, parts={term.name: "first"})
+            apart.advance([batch(apart, 0, 1)])
+        except RecipeError:
+            continue  # it compares sources, which have no such part, and the term said so
+        require(
+            not _equal(plain, apart),
+            "where a paired loss is to compare one part of the target, it compares the whole: call the term, "
+            "term(fake, real), instead of term.loss",
         )
 
 
@@ -399,6 +417,7 @@ CHECKS = (
     steps_by_run,
     repeatable_steps,
     weights_count,
+    parts_count,
     no_leak,
     accumulates,
     resumes,
