@@ -206,8 +206,8 @@ class Transform(Protocol):
     the pictures' own resolution has an attribute `scale = "own"` there, one that resizes them `"shrunk"`: the
     first in a recipe to say so decides how whole pictures are scored and translated.
 
-    Optional: a keyword `another` of its call, a function that returns another training pair, drawn by `rng`, as
-    it is before this transform. And a method `spec(spec)`, for one that adds or changes channels: it returns
+    Optional: a keyword `another` of its call, a function that returns another training pair, drawn by `rng`,
+    as it is before this transform. And a method `spec(spec)`, for one that adds or changes channels: it gives
     the `PairSpec` of what it makes. Such a one is part of reading a pair, also at test: it makes each side of
     that side alone, keeps height and width, and its `rng` is seeded by the item's id.
     """
