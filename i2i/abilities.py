@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from i2i.kinds import Data
+    from i2i.kinds import Data, PairSpec
 
 
 @runtime_checkable
@@ -47,3 +47,10 @@ class Watches(Protocol):
     """A schedule that cannot do without one figure, which the engine looks for before the run."""
 
     watches: str
+
+
+@runtime_checkable
+class ChangesSpec(Protocol):
+    """A transform that adds or changes channels, and says what it makes of the spec of pairs."""
+
+    def spec(self, spec: PairSpec, /) -> PairSpec: ...

@@ -6,14 +6,17 @@ what comes out is stacked again. Nothing here runs in a worker process: that is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from i2i.errors import PluginError, RecipeError, described
 from i2i.images.resizing import resize
+from i2i.kind_table import asks_another
 from i2i.kinds import DiscriminatorSlot, Pair, PairSpec, Transform
 from i2i.seeds import generator_for
 
@@ -22,29 +25,39 @@ Sides = tuple[Tensor, Tensor]
 
 
 def apply(
-    name: str, transform: Transform, pair: Pair, *, size: tuple[int, int], rng: torch.Generator
+    name: str,
+    transform: Transform,
+    pair: Pair,
+    *,
+    size: tuple[int, int],
+    rng: torch.Generator,
+    another: Callable[[], Pair] | None = None,
+    after: PairSpec | None = None,
 ) -> Pair:
-    """Return what the transform in the table `name` makes of a pair; PluginError where that is no pair."""
-    made = transform(pair, size=size, rng=rng)
+    """Return what the transform in the table `name` makes of a pair; PluginError where that is no pair.
+
+    It is given the function `another` where it asks for that. `after` is what a transform that changes the
+    channels says that it makes.
+    """
+    asked: dict[str, Any] = {} if another is None else {"another": another}
+    made = transform(pair, size=size, rng=rng, **asked)
     if not isinstance(made, Pair):
         raise PluginError(
             f"transforms.{name}: it returned a {type(made).__name__}, and has to return the pair, as by "
             "dataclasses.replace(pair, source=..., target=...)."
         )
     for side in ("source", "target"):
-        before, after = getattr(pair, side), getattr(made, side)
-        if (
-            not isinstance(after, Tensor)
-            or after.dtype != before.dtype
-            or after.shape[:-2] != before.shape[:-2]
-        ):
+        before, image = getattr(pair, side), getattr(made, side)
+        channels = before.shape[0] if after is None else getattr(after, side).channels
+        if not isinstance(image, Tensor) or image.dtype != before.dtype or image.shape[:-2] != (channels,):
             shape = (
-                f"{tuple(after.shape)} of {after.dtype}"
-                if isinstance(after, Tensor)
-                else type(after).__name__
+                f"{tuple(image.shape)} of {image.dtype}"
+                if isinstance(image, Tensor)
+                else type(image).__name__
             )
+            keeps = "keep" if after is None else "make, as its spec() says,"
             raise PluginError(
-                f"transforms.{name}: it made the {side} {shape}, and has to keep {before.shape[0]} channels "
+                f"transforms.{name}: it made the {side} {shape}, and has to {keeps} {channels} channels "
                 f"(C,H,W) of {before.dtype}."
             )
     _check_fields(name, pair, made)
@@ -76,19 +89,56 @@ def transformed(
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Return both sides of a batch transformed, in float32, with `extra` images, all at the sizes they had.
 
-    `rng` is asked for the generator of a transform's name and a place in the batch.
+    `rng` is asked for the generator of a transform's name and a place in the batch. A transform that asks for
+    another pair gets another of the batch; RecipeError where that holds one pair alone.
     """
-    sources, targets = [], []
-    moved: dict[str, list[Tensor]] = {name: [] for name in extra}
-    for place, sides in enumerate(zip(source.float(), target.float(), strict=True)):
-        pair = Pair(*sides, spec, {name: images[place] for name, images in extra.items()})
-        for name, transform in transforms.items():
-            pair = apply(name, transform, pair, size=_size(target), rng=rng(name, place))
-        sources.append(resize(pair.source, _size(source), labels=spec.source.labels))
-        targets.append(resize(pair.target, _size(target), labels=spec.target.labels))
-        for name, images in moved.items():
-            images.append(resize(pair.extra[name], _size(target), labels=True))
-    return torch.stack(sources), torch.stack(targets), {n: torch.stack(images) for n, images in moved.items()}
+    pairs = [
+        Pair(*sides, spec, {name: images[place] for name, images in extra.items()})
+        for place, sides in enumerate(zip(source.float(), target.float(), strict=True))
+    ]
+    for name, transform in transforms.items():
+        before, asks = pairs, asks_another(transform)
+        pairs = []
+        for place, pair in enumerate(before):
+            drawn = rng(name, place)
+            others = partial(_another, name, before, place, drawn) if asks else None
+            pairs.append(apply(name, transform, pair, size=_size(target), rng=drawn, another=others))
+    sources = [resize(pair.source, _size(source), labels=spec.source.labels) for pair in pairs]
+    targets = [resize(pair.target, _size(target), labels=spec.target.labels) for pair in pairs]
+    moved = {
+        name: torch.stack([resize(pair.extra[name], _size(target), labels=True) for pair in pairs])
+        for name in extra
+    }
+    return torch.stack(sources), torch.stack(targets), moved
+
+
+def other_than(place: int, count: int, rng: torch.Generator) -> int:
+    """Draw one of `count` places, another than `place` where there is one."""
+    if count < 2:
+        return place
+    drawn = int(torch.randint(count - 1, (), generator=rng, device=rng.device))
+    return drawn + (drawn >= place)
+
+
+def like(pair: Pair, wanted: Pair) -> Pair:
+    """Return a pair brought to the size that both sides of another have."""
+    spec = pair.spec
+    return replace(
+        pair,
+        source=resize(pair.source, _size(wanted.source), labels=spec.source.labels),
+        target=resize(pair.target, _size(wanted.target), labels=spec.target.labels),
+        extra={name: resize(field, _size(wanted.target), labels=True) for name, field in pair.extra.items()},
+    )
+
+
+def _another(name: str, pairs: Sequence[Pair], place: int, rng: torch.Generator) -> Pair:
+    """Return another pair of a batch, drawn by `rng`, as it is before the transform in the table `name`."""
+    if len(pairs) < 2:
+        raise RecipeError(
+            f"transforms.{name}: it takes another pair of the batch, and this one holds a single pair: set "
+            'data.batch_size to 2 or more, or at = "loading".'
+        )
+    return like(pairs[other_than(place, len(pairs), rng)], pairs[place])
 
 
 @dataclass(frozen=True)

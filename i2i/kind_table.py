@@ -5,8 +5,10 @@ What a factory of each kind must return is in `i2i.kinds`, which hands all of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from i2i.slot_keys import (
     CallbackSettings,
@@ -112,3 +114,14 @@ def is_need(name: object) -> bool:
 def kinds_of(section: str) -> tuple[str, ...]:
     """Return the kinds whose tables stand in `section`: one, or all loss kinds for ``losses``."""
     return tuple(name for name, kind in KINDS.items() if kind.section == section)
+
+
+def changes_spec(factory: Callable[..., Any]) -> bool:
+    """Whether the transforms that a class or function makes change what pairs are: it has a method `spec`."""
+    return callable(getattr(factory, "spec", None))
+
+
+def asks_another(transform: Callable[..., Any]) -> bool:
+    """Whether a transform asks for a function that returns another pair: its call has a keyword `another`."""
+    itself = inspect.unwrap(transform)
+    return "another" in inspect.signature(getattr(itself, "forward", itself)).parameters

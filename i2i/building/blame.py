@@ -73,6 +73,7 @@ class Named:
 
     def __init__(self, component: Callable[..., Any], suspect: Suspect) -> None:
         self._component, self._suspect = component, suspect
+        self.__wrapped__ = component  # whose signature this has
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with self._suspect.named():

@@ -15,12 +15,14 @@ from typing import Any, SupportsFloat
 import torch
 from torch import nn
 
+from i2i.abilities import ChangesSpec
 from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.compiled import eager
 from i2i.building.data_needs import fields_told
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
+from i2i.kind_table import changes_spec
 from i2i.kinds import (
     CALLBACK_EVENTS,
     Callback,
@@ -203,9 +205,19 @@ def build_schedules(
 
 
 def build_transforms(recipe: Recipe, *, at: Place, spec: PairSpec) -> dict[str, Transform]:
-    """Build the transforms that are applied at one place to pairs of `spec`, in the recipe's order."""
+    """Build the transforms that are applied at one place to pairs of `spec`, in the recipe's order.
+
+    Those that change what pairs are act where pairs are read, and are left out.
+    """
     chosen = (slot for slot in recipe.section("transforms") if slot.settings.at == at)
-    return {slot.name: Named(make(recipe, slot, spec=spec), Suspect.of(slot)) for slot in chosen}
+    augmenting = (slot for slot in chosen if not changes_spec(slot.factory))
+    return {slot.name: Named(make(recipe, slot, spec=spec), Suspect.of(slot)) for slot in augmenting}
+
+
+def spec_after(slot: Slot, transform: ChangesSpec, spec: PairSpec) -> PairSpec:
+    """Return what a transform makes of the spec of pairs; RecipeError where it takes none such."""
+    with _errors_placed(slot):
+        return transform.spec(spec)
 
 
 def build_metrics(recipe: Recipe, spec: PairSpec) -> dict[str, Metric]:

@@ -189,6 +189,7 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     from i2i.building.components import build_loss, make
     from i2i.building.probe import probe
     from i2i.data.opening import facts_of
+    from i2i.kind_table import changes_spec
 
     spec, extra = facts_of(recipe)
     facts = probe(recipe, spec, extra=extra)
@@ -197,7 +198,8 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
     asking = [slot for slot in fitted if "spec" in slot.injected]
     for slot in recipe.section("losses"):
         build_loss(recipe, slot, spec, fetch=False, extra=extra)
-    for slot in (*recipe.section("transforms"), *asking):
+    augmenting = [slot for slot in recipe.section("transforms") if not changes_spec(slot.factory)]
+    for slot in (*augmenting, *asking):
         make(recipe, slot, fetch=False, spec=spec)
     return facts
 

@@ -87,7 +87,7 @@ def translate(
         catalog = open_catalog(plugin)
         loaded = load_model(model, device=find_device(device), catalog=catalog, norm=norm, dropout=dropout)
         sizing, done = loaded.sizing(asked), Done()
-        planned = plan(source, target, loaded.spec, samples=samples, overwrite=overwrite)
+        planned = plan(source, target, loaded.files, samples=samples, overwrite=overwrite)
         for note in loaded.notes:
             tell(note)
         translated = translate_all(

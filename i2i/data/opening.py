@@ -14,6 +14,7 @@ from typing import Any, Literal
 from i2i.building import components
 from i2i.building.blame import Suspect, components_blamed
 from i2i.data.advice import size_problem, value_remark
+from i2i.data.changes import changed
 from i2i.data.extra import Extra, extra_of
 from i2i.data.inspection import inspect
 from i2i.data.public_sets import advice
@@ -69,14 +70,14 @@ def spec_of(recipe: Recipe) -> PairSpec:
 
 def facts_of(recipe: Recipe) -> tuple[PairSpec, Extra]:
     """Return what the training split says of its pairs, as `spec_of` does, and of its further fields."""
-    data = open_as_it_is(recipe, "train")
+    data = changed(recipe, open_as_it_is(recipe, "train"))
     if problem := size_problem(recipe, data.spec):
         raise DataError(problem)
     return data.spec, extra_of(data)
 
 
 def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool = False) -> Data:
-    """Return one split of the recipe's data, of which there is a pair at least.
+    """Return one split of the recipe's data, of which there is a pair at least, as its transforms change it.
 
     `note` is told what the data set itself has to say, and what its `on_bad` left out. With `cache`, decoded
     items are kept in memory as the data's settings say: for those who read the split more than once.
@@ -90,6 +91,7 @@ def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool =
         raise type(error)(*shortened(error.problems, rest=REST)) from error
     for text in getattr(data, "notes", ()):
         note(text)
+    data = changed(recipe, data)
     data = usable(data, on_bad=settings.on_bad, split=split, note=note)
     if not len(data):
         raise DataError(f"{recipe.data.entry.ref}: the split '{split}' is empty.")

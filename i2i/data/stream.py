@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from i2i.augmentation import apply, transformed
+from i2i.augmentation import apply, like, other_than, transformed
 from i2i.data.arrival import Failed, arrive, failed
 from i2i.data.extra import (
     Extra,
@@ -33,6 +35,7 @@ from i2i.data.values import check_values
 from i2i.errors import DataError, I2IError, PluginError
 from i2i.images import DTYPES, normalise
 from i2i.images.resizing import resize
+from i2i.kind_table import asks_another
 from i2i.kinds import Batch, Data, ExtraSpec, ImageSpec, Pair, PairSpec, Scale, Side, Transform
 from i2i.seeds import generator_for
 from i2i.slot_keys import DataSettings
@@ -82,6 +85,7 @@ class TrainingPairs(Dataset[Item | Failed]):
     def __init__(self, data: Data, transforms: Mapping[str, Transform], *, seed: int) -> None:
         self._data = data
         self._transforms = transforms
+        self._asking = {name for name, transform in transforms.items() if asks_another(transform)}
         self._seed = seed
 
     def __getitem__(self, key: Key) -> Item | Failed:
@@ -91,18 +95,29 @@ class TrainingPairs(Dataset[Item | Failed]):
             return failed(error)
 
     def _item(self, key: Key) -> Item:
+        pair, item = self._pair(key, len(self._transforms))
+        return _ready(pair, item, pair.spec, extra_of(self._data))
+
+    def _pair(self, key: Key, count: int) -> tuple[Pair, Mapping[str, Any]]:
+        """Return a pair as the first `count` transforms make it, and the item that it is made of."""
         epoch, index = key
         if hasattr(self._data, "draw"):
             item = self._data.draw(index, generator_for(self._seed, "draw", epoch, index))
         else:
             item = self._data[index]
         spec: PairSpec = self._data.spec
-        extra = extra_of(self._data)
-        pair = as_pair(item, spec, extra)
-        for name, transform in self._transforms.items():
+        pair = as_pair(item, spec, extra_of(self._data))
+        for place, (name, transform) in enumerate(islice(self._transforms.items(), count)):
             rng = generator_for(self._seed, "augment", name, epoch, index)
-            pair = apply(name, transform, pair, size=spec.target.size, rng=rng)
-        return _ready(pair, item, spec, extra)
+            others = partial(self._another, pair, key, place, rng) if name in self._asking else None
+            pair = apply(name, transform, pair, size=spec.target.size, rng=rng, another=others)
+        return replace(pair, spec=spec), item
+
+    def _another(self, pair: Pair, key: Key, count: int, rng: torch.Generator) -> Pair:
+        """Return another, drawn by `rng`, as the first `count` transforms make it, as large as `pair`."""
+        epoch, index = key
+        other, _ = self._pair((epoch, other_than(index, len(self._data), rng)), count)
+        return like(other, pair)
 
 
 class HeldOutPairs:

@@ -13,7 +13,19 @@ from i2i.building.blame import Suspect
 from i2i.kinds import Data
 from i2i.records import PairSpec
 
-OPTIONAL = ("credit", "draw", "extra", "file_sizes", "ids", "layout", "notes", "optima", "problems", "scale")
+OPTIONAL = (
+    "credit",
+    "draw",
+    "extra",
+    "file_sizes",
+    "ids",
+    "layout",
+    "notes",
+    "optima",
+    "problems",
+    "scale",
+    "unchanged_spec",
+)
 """What a data set may have beside its spec, its length and its items."""
 
 OF_EACH = ("file_sizes", "ids")

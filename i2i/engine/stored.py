@@ -16,7 +16,7 @@ from i2i.errors import DataError, PluginError, RecipeError, ResourceError, in_a_
 from i2i.recipe.recipe import Slot
 from i2i.runs import checkpoint, state, weights
 from i2i.runs.earlier import network_file
-from i2i.runs.header import ModelHeader, portable, shareable
+from i2i.runs.header import ModelHeader, portable, reading, shareable
 
 TRAINER = "trainer.safetensors"
 
@@ -112,6 +112,7 @@ def describe(session: Session, slot: Slot) -> ModelHeader:
         test=session.method.test,
         scale=session.scale,
         pictures=session.pictures,
+        reading=reading(session.recipe, getattr(session.data["train"], "unchanged_spec", None), role.sides),
         **shareable(session.recipe),
     )
 

@@ -70,7 +70,7 @@ def translate_all(
     done.notes = drawer.notes
     with helper() as reader, helper() as writer:
         begun = _Begun(drawer, writer, model.spec.target, samples, done)
-        for number, picture in enumerate(_read_ahead(reader, work, model.spec.source)):
+        for number, picture in enumerate(_read_ahead(reader, work, model)):
             begun.take(picture, sizing, left=len(work) - number)
             yield from begun.finished()
         begun.draw()
@@ -175,7 +175,7 @@ def _shapes(picture: _Picture) -> tuple[Size, Size] | None:
 
 
 def _read_ahead(
-    reader: ThreadPoolExecutor, work: Sequence[tuple[Files, Path]], spec: ImageSpec
+    reader: ThreadPoolExecutor, work: Sequence[tuple[Files, Path]], model: Model
 ) -> Iterator[_Picture]:
     """Yield the pictures of `work`, in order; meanwhile the next ones are read, large ones one by one."""
 
@@ -185,12 +185,13 @@ def _read_ahead(
         height, width = last.source.shape[-2:]
         return most_together(last.source, (height, width)) + 1
 
-    return made_ahead(reader, lambda item: _read(*item, spec), work, most=most)
+    return made_ahead(reader, lambda item: _read(*item, model), work, most=most)
 
 
-def _read(files: Files, target: Path, spec: ImageSpec) -> _Picture:
+def _read(files: Files, target: Path, model: Model) -> _Picture:
     first = files if isinstance(files, Path) else files[0]
     try:
-        return _Picture(first, target, read_source(files, spec), read_beside(first))
+        source = model.source(read_source(files, model.files.source), first.stem)
+        return _Picture(first, target, source, read_beside(first))
     except DataError as error:
         return _Picture(first, target, problems=error.problems)

@@ -7,7 +7,7 @@ made on, so those are asked for; a recipe given beside it takes their place.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ SECTIONS = ("data", "metrics")
 
 @dataclass(frozen=True)
 class Trained:
-    """A model file, what its header says, its data and metrics as a recipe, and its run's folder if any."""
+    """A model file, what its header says, its data and metrics as a recipe, and its run's folder if any.
+
+    The recipe has the transforms, too, that are part of reading a pair.
+    """
 
     path: Path
     header: ModelHeader
@@ -75,7 +78,21 @@ def find_trained(
             f"{path} does not say which data it belongs to: give --recipe FILE, or --data use=NAME and the "
             "keys of that data set."
         )
+    if header.reading is not None:
+        found = replace(found, slots={**found.slots, **reading_of(header, path, catalog).slots})
     return Trained(path, header, found, run.root if of_run else None)
+
+
+def reading_of(header: ModelHeader, path: Path, catalog: Catalog) -> Recipe:
+    """Return the transforms that the model file `path` has as a part of reading pairs, as a recipe."""
+    transforms = header.reading.transforms if header.reading else {}
+    return load_sections(
+        {"name": "model", "transforms": transforms},
+        ("transforms",),
+        shown=str(path),
+        written=plugin_versions(header.provenance),
+        catalog=catalog,
+    )
 
 
 def _from_header(header: ModelHeader) -> dict[str, Any]:

@@ -15,16 +15,18 @@ from torch import Tensor, nn
 
 from i2i import testtime
 from i2i.building.unfilled import without_initial_weights
+from i2i.data.changes import Changes, changes_of
 from i2i.data.scale import scale_of
 from i2i.errors import DataError, I2IError, PluginError, Problem, RecipeError
 from i2i.images.resizing import padded, resize
 from i2i.kinds import PairSpec, Scale
 from i2i.models.sizing import Asked, Sizing
+from i2i.models.trained import reading_of
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.schema import Bound, bind
 from i2i.plugins.versions import RESOLVED, both_versions, version_skew
 from i2i.recipe.recipe import load_sections
-from i2i.records import Pictures
+from i2i.records import GeneratorSlot, Pictures, Side
 from i2i.registry import Entry
 from i2i.runs import weights
 from i2i.runs.folder import RunFolder, model_in
@@ -35,7 +37,10 @@ from i2i.system.device import find_device
 
 @dataclass(frozen=True)
 class Model:
-    """A trained generator in test mode, and the images that it reads and writes."""
+    """A trained generator in test mode, and the images that it reads and writes.
+
+    Where transforms are part of reading, `changes` make its source of the `sides` of a pair as files hold it.
+    """
 
     module: nn.Module
     spec: PairSpec
@@ -43,6 +48,24 @@ class Model:
     device: str = "cpu"
     scale: Scale | None = None
     pictures: Pictures | None = None
+    changes: Changes | None = None
+    sides: tuple[Side, ...] = ("source",)
+
+    @property
+    def files(self) -> PairSpec:
+        """What the files hold that it is shown and that are written of its answers."""
+        if self.changes is None:
+            return self.spec
+        return PairSpec(self.changes.plain.seen_by(GeneratorSlot(self.sides)).source, self.spec.target)
+
+    def source(self, picture: Tensor, name: str) -> Tensor:
+        """Return a picture (C,H,W) in [-1,1], which is called `name`, as the generator is to read it."""
+        if self.changes is None:
+            return picture
+        plain = self.changes.plain
+        pieces = torch.split(picture, [plain.side(side).channels for side in self.sides])
+        made = [self.changes.side(side, piece, name) for side, piece in zip(self.sides, pieces, strict=True)]
+        return torch.cat(made)
 
     def sizing(self, asked: Asked | None = None) -> Sizing:
         """Return how pictures are brought to the scale of the training, or to what was `asked` for."""
@@ -59,7 +82,9 @@ def load_generator(
     """Return the generator in a model file or a run's folder as an ordinary module on `device`, in test mode.
 
     It maps (B,Cin,H,W) to (B,Cout,H,W), both in [-1,1]; height and width must be multiples of its
-    `size_multiple`, if it has one. What is None here is as the file says:
+    `size_multiple`, if it has one. Where transforms of the training add or change channels, Cin are those
+    that they make, and its sources have to have them (`Translator` sees to that by itself). What is None here
+    is as the file says:
 
     norm: the statistics of its batch norms in eval mode, each image's own ("batch"), so that an image is
         translated alike in any batch, or the averages of training ("running").
@@ -114,7 +139,25 @@ def load_model(
         problems = (replace(problem, where=entry.ref, file=str(file.path)) for problem in error.problems)
         raise PluginError(*problems) from error
     scale = header.scale or _scale_beside(file.path, catalog)
-    return Model(module.to(device), spec, tuple(notes), device, scale, header.pictures)
+    sides = header.reading.sides if header.reading else ("source",)
+    changes = _changes(header, spec, file.path, catalog)
+    return Model(module.to(device), spec, tuple(notes), device, scale, header.pictures, changes, sides)
+
+
+def _changes(header: ModelHeader, spec: PairSpec, path: Path, catalog: Catalog) -> Changes | None:
+    """Return the transforms that are part of reading for a model of `spec`, if there are any."""
+    if header.reading is None:
+        return None
+    recipe = reading_of(header, path, catalog)
+    changes = changes_of(recipe, header.reading.spec)
+    made = changes and changes.spec.seen_by(GeneratorSlot(header.reading.sides)).source.channels
+    if made != spec.source.channels:
+        names = ", ".join(slot.entry.ref for slot in recipe.section("transforms"))
+        raise RecipeError(
+            f"{path} reads {spec.source.channels} channels, and the installed {names} makes others: use the "
+            "version it was written with."
+        )
+    return changes
 
 
 def _scale_beside(path: Path, catalog: Catalog) -> Scale | None:

@@ -24,7 +24,7 @@ from i2i.images.writing import as_stored, to_pillow
 from i2i.models.drawing import Drawer, Precision, Sources
 from i2i.models.sizing import asked_size
 from i2i.models.sources import source_of, source_of_shares, takes_indices
-from i2i.models.translate import load_model
+from i2i.models.translate import Model, load_model
 from i2i.records import Depth, ImageSpec
 from i2i.system.device import find_device
 
@@ -137,7 +137,7 @@ class Translator:
         for number, (picture, name) in enumerate(zip(pictures, names, strict=True), start=1):
             left = len(pictures) - number + 1 + len(batch)
             place = f"picture {number}" if len(pictures) > 1 else "the picture"
-            one = _read(picture, name, place, self._model.spec.source)
+            one = _read(picture, name, place, self._model)
             if batch and (len(batch) == self._batch_size or one.source.shape != batch[0].source.shape):
                 found += self._translated(batch, count, left=left)
                 batch = []
@@ -167,10 +167,10 @@ class _Given:
     file: str
 
 
-def _read(picture: Any, name: str | None, place: str, spec: ImageSpec) -> _Given:
+def _read(picture: Any, name: str | None, place: str, model: Model) -> _Given:
     if name is None:
         name = os.fsdecode(getattr(picture, "filename", ""))
-    told = name or place
+    told, spec = name or place, model.files.source
     with naming(Path(told)):
         if isinstance(picture, Image.Image):
             image = from_pillow(picture, name=told, indices=takes_indices(spec))
@@ -184,7 +184,7 @@ def _read(picture: Any, name: str | None, place: str, spec: ImageSpec) -> _Given
                 f"a {type(picture).__name__} is no picture: give one of Pillow's, or an array of NumPy's."
             )
             raise DataError(message)
-    return _Given(picture, source, told, Path(name).name)
+    return _Given(picture, model.source(source, Path(told).stem), told, Path(name).name)
 
 
 def _like(picture: Image.Image | NDArray[Any], answer: Tensor, spec: ImageSpec, name: str) -> Any:

@@ -5,10 +5,11 @@ Only declared names and resolved slots are looked at; nothing is built.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 
 from i2i.errors import PluginError, did_you_mean
-from i2i.kind_table import FIELD, is_need
+from i2i.kind_table import FIELD, asks_another, changes_spec, is_need
 from i2i.kinds import JUDGED_KINDS, NEEDS, NETWORK_SECTIONS, DiscriminatorSlot, MethodSlots
 from i2i.recipe.merge import Draft
 from i2i.recipe.origins import Findings
@@ -167,6 +168,16 @@ class _CrossCheck:
         if at not in places:
             choices = " or ".join(f'"{place}"' for place in places)
             return f'{slot.entry.ref} cannot be applied at "{at}": set at = {choices}'
+        if changes_spec(slot.factory) and at != "loading":
+            message = "changes what pairs are, which is done as they are read"
+            return f'{slot.entry.ref} {message}: set at = "loading"'
+        data = self.slots.get("data")
+        mixes = inspect.isclass(slot.factory) and asks_another(slot.factory.__call__)
+        if mixes and at != "loading" and data is not None and data.settings.batch_size < 2:
+            return (
+                f"{slot.entry.ref} takes another pair of the batch, and a batch holds one: set "
+                'data.batch_size = 2, or at = "loading"'
+            )
         if at != "judging" or method is None:
             return ""
         if not self.names("discriminators"):

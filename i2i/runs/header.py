@@ -12,14 +12,28 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from i2i.errors import DataError, RecipeError
+from i2i.kind_table import changes_spec
 from i2i.plugins.versions import both_versions
 from i2i.recipe.recipe import Recipe
 from i2i.recipe.slots import Slot
-from i2i.records import PairSpec, Pictures, Scale, TestSettings
+from i2i.records import PairSpec, Pictures, Scale, Side, TestSettings
 from i2i.registry import Entry
 
 OF_THE_MACHINE = ("workers", "cache", "fingerprint")
 """Slot keys of the data that change nothing in what it is."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures become what a generator reads, where transforms of the recipe change what pairs are.
+
+    `spec` is what the data set handed out, `sides` are those of it that are read, and `transforms` the tables
+    of those transforms, by name, in order, without paths of the machine.
+    """
+
+    spec: PairSpec
+    sides: tuple[Side, ...]
+    transforms: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,7 @@ class ModelHeader:
     `slot` is the network's table in the recipe, `component`, `rev`, `distribution` and `version` say what
     its `use` meant. Of a generator `pair_spec` holds the images it reads and writes, `test` how it is run;
     `data` and `metrics` are the recipe's, without paths of the machine; `scale` says at which scale pictures
-    were trained, and `pictures` what they were like.
+    were trained, and `pictures` what they were like; `reading` which transforms are part of it, if any.
     """
 
     component: str
@@ -44,6 +58,7 @@ class ModelHeader:
     metrics: Mapping[str, Any] | None = None
     scale: Scale | None = None
     pictures: Pictures | None = None
+    reading: Reading | None = None
 
     @classmethod
     def read(cls, entries: Mapping[str, Any], *, path: Path) -> ModelHeader:
@@ -67,9 +82,8 @@ class ModelHeader:
     def entries(self) -> dict[str, Any]:
         """Return the header as JSON values; what is not known is left out."""
         known = {f.name: getattr(self, f.name) for f in fields(self)}
-        records = {
-            name: asdict(known[name]) for name in ("pair_spec", "test", "pictures") if known[name] is not None
-        }
+        plain = ("pair_spec", "test", "pictures", "reading")
+        records = {name: asdict(known[name]) for name in plain if known[name] is not None}
         return {name: value for name, value in (known | records).items() if value is not None}
 
     def generator(self, *, path: Path) -> tuple[PairSpec, TestSettings]:
@@ -140,6 +154,19 @@ def shareable(recipe: Recipe) -> dict[str, Any]:
         for slot in recipe.section("metrics")
     }
     return data | ({"metrics": metrics} if metrics else {})
+
+
+def reading(recipe: Recipe, spec: PairSpec | None, sides: tuple[Side, ...]) -> Reading | None:
+    """Return what a model file says of transforms that change pairs of `spec`, of which `sides` are read.
+
+    None where there is no such transform, or no `spec` of before it.
+    """
+    tables = {
+        slot.name: _without_paths(slot, recipe.table["transforms"][slot.name])
+        for slot in recipe.section("transforms")
+        if changes_spec(slot.factory)
+    }
+    return Reading(spec, sides, tables) if spec is not None and tables else None
 
 
 def portable(slot: Slot, table: Mapping[str, Any]) -> dict[str, Any]:
