@@ -13,6 +13,7 @@ from i2i.data.scale import scale_of
 from i2i.data.stream import HeldOutPairs
 from i2i.errors import DataError
 from i2i.images.previews import picture_png
+from i2i.kind_table import changes_spec
 from i2i.kinds import Data, ImageSpec
 from i2i.models.translate import load_model, translate
 from i2i.plugins.catalog import Catalog
@@ -62,6 +63,7 @@ def _made(
 ) -> Pictures:
     spec = data.spec
     chosen = HeldOutPairs(data, scale=scale_of(recipe, data)).spread(count)
+    changing = tuple(slot for slot in recipe.section("transforms") if changes_spec(slot.factory))
     count = len(chosen)
     if not count:
         raise DataError(f"{recipe.data.entry.ref}: the split 'val' is empty.")
@@ -85,6 +87,8 @@ def _made(
         if not path.is_file():
             continue
         model = load_model(path, device=device, catalog=catalog)
+        if (model.changes.slots if model.changes else ()) != changing:
+            continue  # it is to be shown other sources than these
         if (model.spec.source.channels, model.spec.target.channels) != (
             spec.source.channels,
             spec.target.channels,

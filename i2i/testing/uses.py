@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from i2i.engine.session import Session
 from i2i.images import normalise
+from i2i.kind_table import asks_another
 from i2i.kinds import Batch, Pair
 from i2i.maps import as_maps
 from i2i.plugins.catalog import Catalog
@@ -86,8 +87,19 @@ def _read(data: Any) -> Any:
 
 
 def transformed(transform: Any, pair: Pair, *, seed: int = 0, size: tuple[int, int] = (32, 40)) -> Any:
-    """Apply a transform with randomness from `seed`."""
-    return transform(pair, size=size, rng=samples.generator(seed))
+    """Apply a transform with randomness from `seed`; one that asks for it gets another pair too."""
+    return transform(pair, size=size, rng=samples.generator(seed), **others(transform, pair))
+
+
+def others(transform: Any, pair: Pair) -> dict[str, Any]:
+    """Return the keyword of a transform that asks for another pair, or nothing."""
+    return {"another": lambda: partner(pair)} if asks_another(transform) else {}
+
+
+def partner(pair: Pair) -> Pair:
+    """Return another pair of the same kind: this one upside down."""
+    extra = {name: field.flip(-2) for name, field in pair.extra.items()}
+    return replace(pair, source=pair.source.flip(-2), target=pair.target.flip(-2), extra=extra)
 
 
 def _transformed_often(transform: Any, pair: Pair) -> None:

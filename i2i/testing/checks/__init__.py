@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from i2i.testing.checks import (
     adversarial_losses,
     callbacks,
+    changing_transforms,
     data,
     declaration,
     discriminators,
@@ -42,6 +43,7 @@ MODULES = (
     feature_losses,
     data,
     transforms,
+    changing_transforms,
     methods,
     method_losses,
     metrics,

@@ -16,6 +16,8 @@ def i2i_register(registry):
     registry.penalty("slope", "i2i_sound.losses:Slope", "squared slope at real images")
     registry.data("squares", "i2i_sound.data:Squares", "noise and its negative, unpaired in training")
     registry.transform("shift", "i2i_sound.data:Shift", "a roll of both sides, and light on the source")
+    registry.transform("cut", "i2i_sound.mixing:Cut", "the upper rows of another pair in some of the draws")
+    registry.transform("slopes", "i2i_sound.mixing:Slopes", "one more channel of the source: its slopes")
     registry.method("duel", "i2i_sound.method:Duel", "a generator against any discriminators")
     registry.metric("error", "i2i_sound.scoring:Error", "mean absolute error")
     registry.callback("counter", "i2i_sound.scoring:Counter", "counts steps")

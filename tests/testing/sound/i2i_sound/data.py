@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 
 from i2i.errors import MissingSplitError
-from i2i.kinds import ImageSpec, PairSpec
+from i2i.kinds import ExtraSpec, ImageSpec, PairSpec
 
 
 class Squares:
@@ -15,10 +15,14 @@ class Squares:
     """
 
     credit = "Made up."
+    extra = {
+        "bright": ExtraSpec("1 where the first channel of the source is bright"),
+        "place": ExtraSpec("the index of the source", image=False),
+    }
 
     def __init__(self, split: str, *, size: int = 16, count: int = 10) -> None:
         side = ImageSpec(3, size, size)
-        self.spec = PairSpec(side, side)
+        self.spec = PairSpec(side, side, aligned=False)
         if split not in ("train", "val"):
             raise MissingSplitError(f"there is no split '{split}'.")
         self._seed = {"train": 0, "val": 100}[split]
@@ -33,7 +37,8 @@ class Squares:
         rng = torch.Generator().manual_seed(self._seed + index)
         shape = (3, *self.spec.source.size)
         source = torch.randint(0, 256, shape, generator=rng).to(torch.uint8)
-        return {"source": source, "target": 255 - source, "id": f"{self._seed}-{index}"}
+        item = {"source": source, "target": 255 - source, "id": f"{self._seed}-{index}"}
+        return {**item, "bright": (source[:1] > 127).long(), "place": torch.tensor(index)}
 
     def draw(self, index, rng):
         partner = int(torch.randint(len(self), (), generator=rng))
@@ -48,6 +53,8 @@ class Shift:
         light: how much brighter or darker at the most.
     """
 
+    moves = True
+
     def __init__(self, *, most: int = 4, light: float = 0.2) -> None:
         self.most = most
         self.light = light
@@ -58,4 +65,5 @@ class Shift:
         source, target = pair.source.roll(by, -1), pair.target.roll(by, -1)
         if not pair.spec.source.labels:
             source = (source + light).clamp(-1, 1)
-        return replace(pair, source=source, target=target)
+        extra = {name: field.roll(by, -1) for name, field in pair.extra.items()}
+        return replace(pair, source=source, target=target, extra=extra)
