@@ -23,6 +23,7 @@ from i2i.maps import as_maps
 from i2i.plugins.catalog import Catalog
 from i2i.testing import samples
 from i2i.testing.subjects import Subject, side_for
+from i2i.testing.supplied import supplied_metric
 from i2i.testing.tiny_pairs import TinyPairs
 from i2i.testing.tiny_session import Unseeded, attend, batch, callback_session, method_session
 
@@ -104,7 +105,8 @@ def others(transform: Any, pair: Pair) -> dict[str, Any]:
 
 def partner(pair: Pair) -> Pair:
     """Return another pair of the same kind: this one upside down."""
-    return replace(pair, source=pair.source.flip(-2), target=pair.target.flip(-2))
+    extra = {name: field.flip(-2) for name, field in pair.extra.items()}
+    return replace(pair, source=pair.source.flip(-2), target=pair.target.flip(-2), extra=extra)
 
 
 def _transformed_often(transform: Any, pair: Pair) -> None:
@@ -120,7 +122,7 @@ def made_metric(subject: Subject) -> Any:
         side = side_for(metric, at_least=samples.SIDE)
         metric.prepare(TinyPairs("train", size=side, count=4))
     metric.reset()
-    return metric
+    return supplied_metric(metric)
 
 
 def scored(subject: Subject, metric: Any) -> Scored:

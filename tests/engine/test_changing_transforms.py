@@ -348,6 +348,6 @@ def test_a_pair_of_another_size_comes_at_the_size_of_the_one_that_asks(mix):
 
     cut = recipe.section("transforms")[-1].factory()
     pairs = TrainingPairs(Uneven(), {"cut": cut}, seed=0)
-    source, target, _ = pairs[0, 1]
+    source, target, *_ = pairs[0, 1]
     assert source.shape == target.shape == (3, 16, 16)
     assert torch.equal(pairs[0, 1][0], source)

@@ -152,6 +152,39 @@ def labels_kept(subject: Subject) -> None:
             )
 
 
+@check("moves", "transform", needs=["labels-kept"])
+def moves(subject: Subject) -> None:
+    """Where it says by `moves` whether it moves pixels, it does so, and further fields move along."""
+    said = getattr(subject.factory, "moves", None)
+    require(
+        said is None or isinstance(said, bool),
+        f"its `moves` is {said!r}: True where it moves pixels, and pair.extra with them, else False",
+    )
+    if said is None or not _trains(subject) or changes_spec(subject.factory):
+        return
+    transform = subject.build()
+    labels = samples.pair(labels=True)
+    pair = replace(labels, extra={"field": _classes(labels)})
+    for seed in SEEDS:
+        out = transformed(transform, pair, seed=seed)
+        require(
+            said or torch.equal(out.target, pair.target),
+            "it says moves = False, and moves the pixels of a label map: say moves = True, and move each of "
+            "pair.extra as the target, by nearest neighbour",
+        )
+        field = out.extra.get("field")
+        require(
+            isinstance(field, Tensor) and field.dtype == torch.int64 and torch.equal(field, _classes(out)),
+            "of a target and a field of pair.extra that show the same, it makes different ones: move each "
+            "field as the target, by nearest neighbour, and keep its type",
+        )
+
+
+def _classes(pair: Pair) -> Tensor:
+    """Return the class of each pixel of a target that is a label map, (1,H,W)."""
+    return pair.target.argmax(dim=0, keepdim=True)
+
+
 @check("label-parts-kept", "transform", needs=["labels-kept"])
 def label_parts_kept(subject: Subject) -> None:
     """A label map among the several files of a side is moved by nearest neighbour and never recoloured."""
@@ -275,6 +308,7 @@ CHECKS = (
     drawn_from_rng,
     sides_together,
     labels_kept,
+    moves,
     target_colours_kept,
     label_parts_kept,
     differentiable,

@@ -12,6 +12,8 @@ def i2i_register(registry):
     registry.network("head", "i2i_sound.heads:Head", "a layer on each feature, and a fixed one")
     registry.paired_loss("distance", "i2i_sound.losses:Distance", "a rounded distance")
     registry.paired_loss("fading", "i2i_sound.losses:Fading", "L1 that asks for the source and the step")
+    registry.paired_loss("masked", "i2i_sound.losses:Masked", "a rounded distance within a mask")
+    registry.metric("hole-error", "i2i_sound.scoring:HoleError", "mean absolute error within a mask")
     registry.adversarial_loss("game", "i2i_sound.losses:Game", "cross-entropy")
     registry.feature_loss("match", "i2i_sound.losses:Match", "distance of features")
     registry.penalty("slope", "i2i_sound.losses:Slope", "squared slope at real images")
