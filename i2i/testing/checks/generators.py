@@ -139,6 +139,32 @@ def value_range(subject: Subject) -> None:
     )
 
 
+@check("features", "generator", needs=["shapes"])
+def features(subject: Subject) -> None:
+    """Its features, if it hands out any, are a list of (B,C,h,w) in floating point, with a gradient."""
+    network = subject.build()
+    if not callable(getattr(network, "features", None)) or isinstance(network.features, nn.Module):
+        return
+    image = images_for(network)
+    with seeded(0, "features"):
+        found = network.features(image)
+    require(
+        isinstance(found, list) and found and all(isinstance(one, Tensor) for one in found),
+        f"its features() returns a {type(found).__name__}: return a list of tensors, outermost first",
+    )
+    for number, one in enumerate(found):
+        require(
+            one.dim() == 4 and len(one) == len(image) and one.is_floating_point(),
+            f"its feature {number} of {len(image)} images is {_size(one.shape)}: keep the batch as the first "
+            "dimension, then channels, height and width, in floating point",
+        )
+        require(
+            one.requires_grad,
+            f"its feature {number} carries no gradient, so nothing on it can be learnt: take detach and "
+            "no_grad out of features()",
+        )
+
+
 @check("eval-deterministic", "generator", needs=["shapes"])
 def eval_deterministic(subject: Subject) -> None:
     """In eval mode it gives the same answer twice under one seed, though it may draw noise."""
@@ -212,6 +238,7 @@ CHECKS = (
     rectangles,
     odd_sizes,
     value_range,
+    features,
     eval_deterministic,
     batch_independent,
 )
