@@ -49,7 +49,7 @@ def disagreement(session: Session, read: Callable[[str], WeightsFile]) -> str:
             module = module_of(file, find=_of(session), device=session.runtime.device).module
         except I2IError as error:
             return f"its model cannot be built again: {error.problems[0].message}"
-        module.to(memory_format=session.runtime.memory_format)  # type: ignore[call-overload]
+        module.to(memory_format=session.runtime.memory_format)
         multiple = getattr(module, "size_multiple", 1)
         source = padded(image.seen_by(role).source, multiple)
         try:

@@ -109,7 +109,8 @@ def every_network_learns(subject: Subject) -> None:
         names = [f"{path}.{name}" for name, weight in network.named_parameters() if weight.requires_grad]
         require(
             not names or any(not torch.equal(before[name], after[name]) for name in names),
-            f"the weights of {path} stay as they are: give run.update an objective that depends on them",
+            f"the weights of {path} stay as they are in three steps: give run.update an objective that "
+            "depends on them, and name in `small` with which parameters it does so from the first step",
         )
 
 
