@@ -7,9 +7,10 @@ leaves the initial weights of all others as they were.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, SupportsFloat
 
 import torch
@@ -18,6 +19,7 @@ from torch import nn
 from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.compiled import eager
 from i2i.building.feature_channels import channels_of_features
+from i2i.building.groups import check_groups, frozen_parts, trained_parts
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
@@ -92,13 +94,17 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
     others = {
         slot.name: build_network(recipe, slot, spec, start=start) for slot in recipe.section("networks")
     }
-    return Networks(generators, judges, others)
+    networks = Networks(generators, judges, others)
+    check_groups(recipe, networks)
+    return networks
 
 
 def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) -> nn.Module:
     """Build and initialise one network; `start` is that of `build_networks`."""
     channels = network_channels(recipe, slot, spec)
-    begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
+    begins = (
+        start and not isinstance(slot.settings.init_from, Path) and torch.get_default_device().type != "meta"
+    )
     module = make(recipe, slot, fetch=begins, **channels)
     if not isinstance(module, nn.Module):
         raise RecipeError(slot.problem(f"{slot.entry.ref} did not return an nn.Module"))
@@ -106,6 +112,8 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
         initialise(module, slot.settings.init)
     if slot.settings.init_from is not None and start:
         load_start(module, recipe, slot, channels)
+    for part in frozen_parts(slot, module):
+        part.requires_grad_(False)
     return module
 
 
@@ -202,12 +210,11 @@ def build_losses(recipe: Recipe, device: str) -> Losses:
 
 
 def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.optim.Optimizer]:
-    """Build one optimizer for each network, by the network's path."""
+    """Build one optimizer for each network, by its path, and one for each group that has its own."""
     optimizers = {}
-    for path, module in networks.modules():
+    for path, trainable in trained_parts(recipe, networks).items():
         slot = recipe.slot_for("optimizers", path)
-        assert slot is not None  # a recipe whose networks lack one is refused when it is read
-        trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        assert slot is not None  # a recipe whose networks lack one is refused
         made = make(recipe, slot, params=trainable)
         if not isinstance(made, torch.optim.Optimizer):
             message = f"{slot.entry.ref} returned a {type(made).__name__}, and not a torch.optim.Optimizer"
@@ -217,11 +224,11 @@ def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.opti
 
 
 def build_schedules(
-    recipe: Recipe, networks: Networks, *, total_steps: int, steps_per_epoch: int
+    recipe: Recipe, optimizers: Iterable[str], *, total_steps: int, steps_per_epoch: int
 ) -> dict[str, Schedule]:
-    """Build a schedule for each network that has one, by the network's path."""
+    """Build a schedule for each of the `optimizers` that has one, by the path of what it trains."""
     given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
-    slots = {path: recipe.slot_for("schedules", path) for path, _ in networks.modules()}
+    slots = {path: recipe.slot_for("schedules", path) for path in optimizers}
     schedules = {path: make(recipe, slot, **given) for path, slot in slots.items() if slot is not None}
     for path, schedule in schedules.items():
         slot, factor = slots[path], schedule(0)

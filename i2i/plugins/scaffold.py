@@ -139,7 +139,7 @@ def scaffold(namespace: str, *, kind: str, out: Path, catalog: Catalog) -> Scaff
     }
 
     def filled(text: str) -> str:
-        return Template(text.replace("$more", words["more"])).substitute(words)
+        return Template(text.replace("    $more\n", words["more"])).substitute(words)
 
     texts = {filled(target): filled(_template(filled(source))) for source, target in PACKAGE.items()}
     texts[f"src/{words['package']}/py.typed"] = ""

@@ -99,7 +99,7 @@ class ModelHeader:
             for key in {**there, **here}
             if (other or (key in there and key in here))
             and there.get(key) != here.get(key)
-            and not key.startswith("init")
+            and not key.startswith(("init", "frozen"))
         }
 
     @property
