@@ -13,10 +13,12 @@ from i2i import load_recipe, run
 from i2i.bench.keys import key_of
 from i2i.building.components import build_networks, build_optimizers
 from i2i.building.probe import probe
-from i2i.data.opening import spec_of
+from i2i.data.opening import open_data, spec_of
+from i2i.engine.session import Session
 from i2i.errors import PluginError, RecipeError
 from i2i.recipe.recipe import Recipe
 from i2i.runs import checkpoint, state, weights
+from i2i.system.device import resolve
 from i2i.testing import fake_distribution
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -93,6 +95,20 @@ def test_an_update_of_what_is_frozen_still_computes_and_logs(taught, tmp_path):
     logged = losses(tmp_path / "run")
     assert ["colour" in record for record in logged] == [True] * 8
     assert ["alike" in record for record in logged] == [False] * 4 + [True] * 4
+
+
+def test_a_gradient_scaler_has_nothing_to_do_with_what_is_frozen(taught):
+    recipe = taught()
+    data = {split: open_data(recipe, split) for split in ("train", "val")}
+    session = Session(recipe, data=data, runtime=resolve("cpu", "fp32"), provenance={})
+    session.run.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    before = {p: p.detach().clone() for p in session.networks.others["encoder"].parameters()}
+    for step, moves in ((0, True), (4, False)):
+        session.run.step = step
+        session.advance([next(session.batches(last=step + 1))])
+        session.run.check_finite(session.networks.modules())
+        assert any(not torch.equal(p, before[p]) for p in before) == moves
+        before = {p: p.detach().clone() for p in before}
 
 
 def test_a_group_is_frozen_in_a_stage_and_the_rest_is_trained(taught, tmp_path):
