@@ -16,6 +16,8 @@ Count = Annotated[int, Ge(1), Le(10**9)]
 Byte = Annotated[int, Ge(0), Le(255)]
 Init = Literal["normal", "xavier", "kaiming", "orthogonal", "none"]
 Place = Literal["loading", "device", "judging"]
+InitFrom = Path | dict[str, Path]
+Frozen = bool | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class GeneratorSettings:
 
     Args:
         init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
-        init_from: a weights file to start from instead (fine-tuning).
+        init_from: a weights file to start from instead (fine-tuning), or one for each of some groups.
+        frozen: keep the network, or these groups of its parts, as they are: not trained, in eval mode.
     """
 
     init: Init = "normal"
-    init_from: Path | None = None
+    init_from: InitFrom | None = None
+    frozen: Frozen | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +57,14 @@ class DiscriminatorSettings:
         conditional: show it the source beside the image (source first); left out, what the method has to
             show beside the image.
         init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
-        init_from: a weights file to start from instead.
+        init_from: a weights file to start from instead, or one for each of some groups.
+        frozen: keep the network, or these groups of its parts, as they are: not trained, in eval mode.
     """
 
     conditional: bool | None = None
     init: Init = "normal"
-    init_from: Path | None = None
+    init_from: InitFrom | None = None
+    frozen: Frozen | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +73,13 @@ class NetworkSettings:
 
     Args:
         init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
-        init_from: a weights file to start from instead.
+        init_from: a weights file to start from instead, or one for each of some groups.
+        frozen: keep the network, or these groups of its parts, as they are: not trained, in eval mode.
     """
 
     init: Init = "normal"
-    init_from: Path | None = None
+    init_from: InitFrom | None = None
+    frozen: Frozen | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

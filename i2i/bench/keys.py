@@ -16,7 +16,7 @@ from typing import Any
 from i2i._version import __version__
 from i2i.plugins.discovery import LOCAL
 from i2i.recipe.recipe import Recipe
-from i2i.recipe.slots import Slot
+from i2i.recipe.slots import STAGES, Slot
 from i2i.registry import Entry
 from i2i.runs.changes import NO_BIT, THREADS
 
@@ -48,6 +48,8 @@ def key_of(recipe: Recipe, data: Marks | None = None) -> str:
         for split, found in (data or {}).items()
     }
     about = [recipe.seed, sections, train, marks, _versions(slots)]
+    if recipe.stages:
+        about.append(list(recipe.table[STAGES].items()))
     return _hash(about)[:16]
 
 

@@ -125,7 +125,7 @@ def scaffold(namespace: str, *, kind: str, out: Path, catalog: Catalog) -> Scaff
     words = words_of(namespace, kind, component, package=package, recipe=namespace)
 
     def filled(text: str) -> str:
-        return Template(text).substitute(words)
+        return Template(text.replace("    $more\n", words["more"])).substitute(words)
 
     texts = {filled(target): filled(template(filled(source))) for source, target in PACKAGE.items()}
     texts[f"src/{words['package']}/py.typed"] = ""

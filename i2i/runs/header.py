@@ -176,7 +176,7 @@ class ModelHeader(Made):
             for key in {**there, **here}
             if (other or (key in there and key in here))
             and there.get(key) != here.get(key)
-            and not key.startswith("init")
+            and not key.startswith(("init", "frozen"))
         }
 
 
