@@ -120,8 +120,8 @@ class ModelHeader(Made):
         names = ("pair_spec", "test", "pictures", "method")
         records: dict[str, Any] = {name: asdict(known[name]) for name in names if known[name] is not None}
         records["networks"] = {path: asdict(made) for path, made in self.networks.items()}
-        unsaid = (None, {})  # an empty provenance or table too
-        return {name: value for name, value in (known | records).items() if value not in unsaid}
+        # An empty table says no more than none.
+        return {name: value for name, value in (known | records).items() if value not in (None, {})}
 
     def network(self, path: str, tensors: Mapping[str, Tensor]) -> tuple[ModelHeader, Mapping[str, Tensor]]:
         """Return what the file says of its network at `path`, and that one's tensors, of all of the file.

@@ -25,6 +25,7 @@ from i2i.testing.checks import (
     paired_losses,
     plugins,
     transforms,
+    translations,
 )
 from i2i.testing.outcomes import Check
 
@@ -42,6 +43,7 @@ MODULES = (
     data,
     transforms,
     methods,
+    translations,
     metrics,
     callbacks,
     optimization,

@@ -16,6 +16,7 @@ def i2i_register(registry):
     registry.data("squares", "i2i_sound.data:Squares", "noise and its negative, unpaired in training")
     registry.transform("shift", "i2i_sound.data:Shift", "a roll of both sides, and light on the source")
     registry.method("duel", "i2i_sound.method:Duel", "a generator against any discriminators")
+    registry.method("refine", "i2i_sound.refine:Refine", "several passes of a generator that sees its draft")
     registry.metric("error", "i2i_sound.scoring:Error", "mean absolute error")
     registry.callback("counter", "i2i_sound.scoring:Counter", "counts steps")
     registry.optimizer("walk", "i2i_sound.descent:walk", "gradient descent with momentum")
