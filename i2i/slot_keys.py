@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Le
 
@@ -27,6 +27,12 @@ class AtTest:
     ``steps: Annotated[int, Ge(1), AtTest()] = 4`` of a method, or of a network that its model files hold,
     can be given another value whenever a model translates or is scored.
     """
+
+    @classmethod
+    def marks(cls, annotation: Any) -> bool:
+        """Whether an annotation has this mark, or a part of it has."""
+        marked = any(isinstance(mark, cls) for mark in getattr(annotation, "__metadata__", ()))
+        return marked or any(map(cls.marks, get_args(annotation)))
 
 
 @dataclass(frozen=True, kw_only=True)

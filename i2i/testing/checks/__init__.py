@@ -28,6 +28,7 @@ from i2i.testing.checks import (
     paired_losses,
     plugins,
     transforms,
+    translations,
 )
 from i2i.testing.outcomes import Check
 
@@ -48,6 +49,7 @@ MODULES = (
     changing_transforms,
     methods,
     method_losses,
+    translations,
     metrics,
     callbacks,
     optimization,

@@ -23,6 +23,7 @@ def i2i_register(registry):
     registry.transform("cut", "i2i_sound.mixing:Cut", "the upper rows of another pair in some of the draws")
     registry.transform("slopes", "i2i_sound.mixing:Slopes", "one more channel of the source: its slopes")
     registry.method("duel", "i2i_sound.method:Duel", "a generator against any discriminators")
+    registry.method("refine", "i2i_sound.refine:Refine", "several passes of a generator that sees its draft")
     registry.metric("error", "i2i_sound.scoring:Error", "mean absolute error")
     registry.callback("counter", "i2i_sound.scoring:Counter", "counts steps")
     registry.optimizer("walk", "i2i_sound.descent:walk", "gradient descent with momentum")
