@@ -13,7 +13,7 @@ from i2i.context import Run
 from i2i.data.opening import open_data
 from i2i.data.stream import HeldOutPairs, collate
 from i2i.engine.session import Session
-from i2i.errors import I2IError
+from i2i.errors import I2IError, RecipeError
 from i2i.kinds import JUDGED_KINDS, LOSS_KINDS, NETWORK_SECTIONS, Batch, DiscriminatorSlot, MethodSlots
 from i2i.plugins.catalog import Catalog
 from i2i.system.device import resolve
@@ -24,7 +24,7 @@ from i2i.testing.tiny_plugin import with_tiny_data
 from i2i.testing.tiny_run import TINY, load_table
 
 CHANNELS = {"source_channels": 1, "target_channels": 3}
-"""The sides differ, so that a method that takes one for the other is found out."""
+"""The sides differ, so that a method that takes one for the other is found out; one may refuse such pairs."""
 
 CPU = resolve("cpu", "fp32")
 GENERATOR = {"use": "unet", "depth": 2, "width": 4}
@@ -64,6 +64,7 @@ def method_session(
 
     They are those of a recipe of its own package that names it, shrunk, and stand-ins where there is none.
     `judges` are the names of the discriminators where the method takes any number of them: one by default.
+    Pairs are of 1 and 3 channels; of 3 and 3 for a method whose constructor refuses those.
     `heavy` is a loss whose weight is multiplied by `HEAVY`, `without` are losses to leave out; `run` is what
     the method sees of the run; `losses` has the table of one of each kind. `parts` are those of the target,
     "first" or "rest", that losses compare alone, by the losses' names.
@@ -94,7 +95,14 @@ def method_session(
     }
     filled = {section: content for section, content in table.items() if content != {}}
     shared = {key: TINY[key] for key in ("recipe", "name", "train", "metrics")}
-    return _session({**shared, **filled}, subject.catalog, folder, run)
+    try:
+        return _session({**shared, **filled}, subject.catalog, folder, run)
+    except RecipeError as error:
+        refused = all(problem.where == "method" for problem in error.problems)
+        if not refused or not CHANNELS.items() <= table["data"].items():
+            raise
+        alike = {**table["data"], "source_channels": CHANNELS["target_channels"]}
+        return _session({**shared, **filled, "data": alike}, subject.catalog, folder, run)
 
 
 def _stand_ins(slots: MethodSlots) -> dict[str, Any]:

@@ -75,6 +75,22 @@ def test_judges_with_a_condition_see_it(sound):
     assert [judge.conditional for judge in method_session(method("duel")).networks.judges.values()] == [True]
 
 
+@pytest.mark.parametrize(("refused", "channels"), [("!=", (3, 3)), ("==", (1, 3))])
+def test_a_method_that_refuses_sides_of_other_channels_is_checked_on_pairs_of_equal_ones(
+    sound, refused, channels
+):
+    plain = "def __init__(self, networks, losses, *, rounds: int = 3) -> None:"
+    refusing = (
+        "def __init__(self, networks, losses, spec, *, rounds: int = 3) -> None:\n"
+        f"        if spec.source.channels {refused} spec.target.channels:\n"
+        "            raise ValueError('such sides are not for it')"
+    )
+    sound(plain, refusing)
+    session = method_session(method("flow"))
+    spec = session.data["train"].spec
+    assert (spec.source.channels, spec.target.channels) == channels
+
+
 def test_small_parameters_are_for_checks_alone(sound):
     sound()
     catalog = Catalog.installed()

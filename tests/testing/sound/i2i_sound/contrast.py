@@ -48,21 +48,21 @@ class Alike:
 
     def step(self, batches, run):
         parts = len(batches)
-        found = run.update("discriminators", map(self.telling, batches), parts=parts)
+        found = run.update("discriminators", (self.telling(b, run) for b in batches), parts=parts)
         with run.frozen(*(critic.module for critic in self.critics)):
-            return found | run.update("generators", map(self.passing, batches), parts=parts)
+            return found | run.update("generators", (self.passing(b, run) for b in batches), parts=parts)
 
-    def telling(self, batch):
+    def telling(self, batch, run):
         with torch.no_grad():
             answer = self.net(batch.source)
         parts = {}
         for critic in self.critics:
             both = critic.maps(answer), critic.maps(batch.target)
             for term in self.terms.of("adversarial-loss", critic):
-                parts[f"{term.name}.{critic.name}.own"] = term.loss.discriminator(*both)
+                parts[f"{term.name}.{critic.name}.own"] = term.discriminator(*both, batch=batch, run=run)
         return sum(parts.values()), parts
 
-    def passing(self, batch):
+    def passing(self, batch, run):
         answer = self.net(batch.source)
         inner = self.net.features(batch.source)[0]
         light = answer.mean(1, keepdim=True)
@@ -70,13 +70,14 @@ class Alike:
         total = parts["alike"]
         if "identity" in self.terms:
             term = self.terms["identity"]
-            parts["identity"] = term.loss(answer, batch.target)
+            parts["identity"] = term(answer, batch.target, batch=batch, run=run)
             total = total + term.weighted(parts["identity"])
         for critic in self.critics:
             seen = critic.maps(answer)
             for term in self.terms.of("adversarial-loss", critic):
-                parts[f"{term.name}.{critic.name}"] = term.loss.generator(seen, seen)
-                total = total + term.weighted(parts[f"{term.name}.{critic.name}"])
+                value = term.generator(seen, seen, batch=batch, run=run)
+                parts[f"{term.name}.{critic.name}"] = value
+                total = total + term.weighted(value)
         return total, parts
 
     def translate(self, source):

@@ -63,7 +63,8 @@ class Flow:
         part = time[:, None, None, None]
         between = (1 - part) * noise + part * batch.target
         found = self.velocity(torch.cat((batch.source, between), dim=1), time)
-        parts = {term.name: term.loss(found, batch.target - noise) for term in self.terms}
+        moved = batch.target - noise
+        parts = {term.name: term(found, moved, batch=batch, run=run) for term in self.terms}
         return sum(term.weighted(parts[term.name]) for term in self.terms), parts
 
     def translate(self, source):
