@@ -91,7 +91,9 @@ def method_session(
     table["losses"] = {name: loss for name, loss in table["losses"].items() if name not in without}
     table["method"] = {**table["method"], **subject.table, "use": subject.entry.ref}
     table["optimizers"] = {
-        section: TINY["optimizers"]["generators"] for section in NETWORK_SECTIONS if table.get(section)
+        section: TINY["optimizers"]["generators"]
+        for section in NETWORK_SECTIONS
+        if any(slot.get("frozen") is not True for slot in table.get(section, {}).values())
     }
     filled = {section: content for section, content in table.items() if content != {}}
     shared = {key: TINY[key] for key in ("recipe", "name", "train", "metrics")}

@@ -6,7 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -16,10 +16,10 @@ from i2i.context import Objective, Run
 from i2i.engine import stored
 from i2i.engine.session import Session
 from i2i.errors import DivergedError, PluginError, RecipeError
-from i2i.kinds import LOSS_KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
+from i2i.kinds import LOSS_KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, NetworkNeed, TestSettings
 from i2i.runs import checkpoint
 from i2i.testing.checks.manners import MANNERS
-from i2i.testing.checks.method_parts import declares_networks, optional_losses
+from i2i.testing.checks.method_parts import any_discriminators, declares_networks, optional_losses
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_session import batch, method_session
@@ -60,6 +60,15 @@ def slots(subject: Subject) -> None:
         not useless,
         f"its key '{', '.join(useless)}' is marked AtTest, and model files hold the exported generator "
         "alone: name in `translates_with` all networks that translate() takes",
+    )
+    judges = declared.discriminators
+    roles = [*declared.generators.values()]
+    roles += [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
+    needs = {need for role in roles for need in role.needs} - {*get_args(NetworkNeed)}
+    require(
+        not needs,
+        f"its `slots` needs {' and '.join(map(repr, sorted(needs)))} of a network: there are "
+        f"{' and '.join(map(repr, get_args(NetworkNeed)))}",
     )
     kinds = {*declared.loss_kinds, *(wanted.kind for wanted in declared.losses.values())}
     unknown = sorted(kinds - {*LOSS_KINDS})
@@ -321,26 +330,6 @@ def resumes(subject: Subject) -> None:
         "{} come out otherwise when it is saved and loaded half-way: give what it remembers a state_dict() "
         "and a load_state_dict(state)",
     )
-
-
-@check("any-discriminators", "method", needs=["logs"])
-def any_discriminators(subject: Subject) -> None:
-    """Where it takes any number of discriminators, it trains with none and with two."""
-    declared: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
-    if not isinstance(declared.discriminators, DiscriminatorSlot):
-        return
-    choices: Sequence[tuple[str, ...]] = ((), ("one", "two"))
-    if "paired-loss" not in declared.loss_kinds or declared.losses:
-        choices = choices[1:]  # without a discriminator it would have no loss
-    for judges in choices:
-        try:
-            session = method_session(subject, judges=judges)
-            session.advance([batch(session, 0, 1)])
-        except Exception as error:
-            fail(
-                f"with {len(judges) or 'no'} discriminators it raises {told(error)}: go through "
-                "networks.judges, or map names to DiscriminatorSlot in `slots`"
-            )
 
 
 def modes_of(session: Session) -> list[bool]:
