@@ -54,7 +54,10 @@ def test_each_direction_is_scored_on_the_side_that_it_writes(trained, i2i):
     for generator in ("there", "back"):
         ended = i2i("eval", str(trained), "--generator", generator, "--split", "val", "--json")
         assert ended.code == 0, ended.err
-        found[generator] = json.loads(ended.out)["figures"]["mae"]["mean"]
+        record = json.loads(ended.out)
+        assert record["generator"] == generator
+        found[generator] = record["figures"]["mae"]["mean"]
+    assert {path.name for path in (trained / "eval").glob("*.json")} == {"val.json", "val-back.json"}
     module = load_generator(trained, generator="back")
     recipe = load_recipe(trained / "resolved.toml")
     data = recipe.data.factory(**recipe.data.params, split="val")
