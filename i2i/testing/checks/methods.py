@@ -62,8 +62,8 @@ def slots(subject: Subject) -> None:
         "alone: name in `translates_with` all networks that translate() takes",
     )
     judges = declared.discriminators
-    roles = [*declared.generators.values()]
-    roles += [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
+    judged = [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
+    roles = (*declared.generators.values(), *judged)
     needs = {need for role in roles for need in role.needs} - {*get_args(NetworkNeed)}
     require(
         not needs,
