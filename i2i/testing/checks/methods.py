@@ -63,7 +63,7 @@ def slots(subject: Subject) -> None:
     )
     judges = declared.discriminators
     judged = [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
-    roles = (*declared.generators.values(), *judged)
+    roles: list[GeneratorSlot | DiscriminatorSlot] = [*declared.generators.values(), *judged]
     needs = {need for role in roles for need in role.needs} - {*get_args(NetworkNeed)}
     require(
         not needs,
