@@ -175,7 +175,6 @@ class Knob(torch.nn.Conv2d):
 """
 
 
-@torch.no_grad()
 def test_a_network_has_test_keys_too_and_one_of_two_owners_is_named(distribution, load, refine, tmp_path):
     distribution("i2i-knob", "1.0", "knob", {"i2i_knob.py": KNOB})
     run(load("generator.use=knob/net", "train.steps=1"), tmp_path / "alone")
