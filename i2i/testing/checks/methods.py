@@ -44,8 +44,8 @@ def slots(subject: Subject) -> None:
         f"({', '.join(declared.generators)})",
     )
     judges = declared.discriminators
-    roles = [*declared.generators.values()]
-    roles += [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
+    of_judges = [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
+    roles = (*declared.generators.values(), *of_judges)
     needs = {need for role in roles for need in role.needs} - {*get_args(NetworkNeed)}
     require(
         not needs,
