@@ -231,7 +231,7 @@ def weights_count(subject: Subject) -> None:
         )
 
 
-@check("parts-count", "method", needs=["weights-count"])
+@check("parts-count", "method", needs=["weights-count", "losses-given"])
 def parts_count(subject: Subject) -> None:
     """The part of the target that a recipe gives to a paired loss makes a difference."""
     plain = method_session(subject)
@@ -245,7 +245,7 @@ def parts_count(subject: Subject) -> None:
         require(
             not _equal(plain, apart),
             "where a paired loss is to compare one part of the target, it compares the whole: call the term, "
-            "term(fake, real), instead of term.loss",
+            "term(fake, real, batch=batch, run=run)",
         )
 
 
