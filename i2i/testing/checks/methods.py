@@ -62,9 +62,9 @@ def slots(subject: Subject) -> None:
         "alone: name in `translates_with` all networks that translate() takes",
     )
     judges = declared.discriminators
-    judged = [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
-    roles: list[GeneratorSlot | DiscriminatorSlot] = [*declared.generators.values(), *judged]
-    needs = {need for role in roles for need in role.needs} - {*get_args(NetworkNeed)}
+    of_judges = [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
+    named = [role.needs for role in declared.generators.values()] + [role.needs for role in of_judges]
+    needs = {need for each in named for need in each} - {*get_args(NetworkNeed)}
     require(
         not needs,
         f"its `slots` needs {' and '.join(map(repr, sorted(needs)))} of a network: there are "
