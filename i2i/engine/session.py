@@ -164,11 +164,11 @@ class Session:
 
     def advance(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
         """Take one step on `batches`, which are on the device; return what was logged, still there."""
+        self.pace_losses(self.step)
         for path, schedule in self.schedules.items():
-            factor = schedule(self.step)
             if path.startswith("losses."):
-                self.losses.factors[path.removeprefix("losses.")] = float(factor)
                 continue
+            factor = schedule(self.step)
             for group, rate in zip(self.optimizers[path].param_groups, self._base_rates[path], strict=True):
                 group["lr"] = rate * factor
         self.run.begin(self.step, self.epoch, ids=[name for batch in batches for name in batch.ids])
@@ -179,6 +179,12 @@ class Session:
         self.run.finish()
         found: Mapping[str, Tensor] = _without_graphs(logs)
         return found
+
+    def pace_losses(self, step: int) -> None:
+        """Put the factors of schedules on the weights of losses, as they are at `step`."""
+        for path, schedule in self.schedules.items():
+            if path.startswith("losses."):
+                self.losses.factors[path.removeprefix("losses.")] = float(schedule(step))
 
     def batches(self, *, last: int, workers: int | None = None) -> Iterator[Batch]:
         """Yield batches on the device, from this step's first one up to `last`, counted from the start.

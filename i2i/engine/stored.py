@@ -75,6 +75,8 @@ def load(session: Session, folder: Path, *, read: Read = weights.read) -> tuple[
         )
     for name in parts.keys() & saved.keys():
         state.restore(parts[name], saved[name])
+    if session.step:
+        session.pace_losses(session.step - 1)  # whoever looks back at that step finds its weights
     duties: Duties = trainer["duties"]
     duties.callbacks = [name for name in duties.callbacks if name in session.callbacks]
     return duties, notes
