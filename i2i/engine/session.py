@@ -117,7 +117,7 @@ class Session:
         metrics = build_metrics(recipe, self.spec)
         self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
         self.callbacks = components.build_callbacks(recipe, self.spec)
-        averaged = self.networks.generators | {
+        averaged = {**self.networks.generators} | {
             path: module
             for path, module in exported_networks(recipe, self.networks).items()
             if path.startswith("networks.")
