@@ -127,7 +127,7 @@ def like(pair: Pair, wanted: Pair) -> Pair:
         pair,
         source=resize_side(pair.source, _size(wanted.source), spec.source),
         target=resize_side(pair.target, _size(wanted.target), spec.target),
-        extra={name: resize(i, _size(wanted.target), labels=True) for name, i in pair.extra.items()},
+        extra={name: resize(field, _size(wanted.target), labels=True) for name, field in pair.extra.items()},
     )
 
 

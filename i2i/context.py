@@ -55,7 +55,8 @@ class Run:
     from 0. `folder` is None in a dry pass. `networks` and `losses` are those of the recipe, as
     `i2i.networks` has them. `logged` says whether the step that is being made, or was just made, is one
     whose losses are written down: reading from the device makes no other step wait. `directions` says of
-    each figure of the validation which way is better, where one is.
+    each figure of the validation which way is better, where one is. `stage` is the name of the stage that
+    the step belongs to, None where a recipe has no `[stages]`.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Run:
         self.step = 0
         self.epoch = 0.0
         self.logged = False
+        self.stage: str | None = None
         self.measured: dict[str, Tensor] = {}
         self.networks, self.losses, self.directions = networks, losses, directions
         self.optimizers = optimizers
@@ -108,7 +110,8 @@ class Run:
     def update(self, slot: str, objectives: Iterable[Objective], *, parts: int = 1) -> dict[str, Tensor]:
         """Take one optimizer step on the networks of `slot` and return the logged parts, averaged.
 
-        `slot` is "generators", "discriminators", or one network's path ("generators.main").
+        `slot` is "generators", "discriminators", "networks", or one network's path ("generators.main"). Where
+        all of them are frozen, the objectives are computed and logged, and nothing steps.
         `objectives` holds `parts` items, one a batch; each is computed under autocast when its turn
         comes and freed after its backward pass.
 
@@ -131,6 +134,7 @@ class Run:
         before all gradients are there.
         """
         optimizers = {slot: self._optimizers_of(slot) for slot in slots}
+        trained = {slot: [p for o in optimizers[slot] for p in _trained(o)] for slot in slots}
         for optimizer in chain(*optimizers.values()):
             optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
@@ -138,10 +142,10 @@ class Run:
         for _ in range(parts):
             with self.autocast():
                 found = next(iterator)
-                losses = {slot: _checked(slot, found[slot]) for slot in slots}
+                losses = {slot: _checked(slot, found[slot], trained=bool(trained[slot])) for slot in slots}
             del found
             for slot, (loss, logs) in losses.items():
-                for listener in self._listeners:
+                for listener in self._listeners if trained[slot] else ():
                     listener(slot, logs)
                 for name, value in logs.items():
                     self._watch(value.detach(), f"the part '{name}' of what {slot} minimise")
@@ -150,17 +154,20 @@ class Run:
                 self._watch(loss.detach(), f"what {slot} minimise")
             for slot in slots:
                 loss, _ = losses.pop(slot)
+                if not trained[slot]:
+                    continue
                 # Alone, an objective's gradient goes wherever it leads: what is not trained is frozen.
-                inputs = [p for o in optimizers[slot] for p in _trained(o)] if len(slots) > 1 else None
+                inputs = trained[slot] if len(slots) > 1 else None
                 scaled = self.scaler.scale(loss / parts)
                 scaled.backward(inputs=inputs, retain_graph=bool(losses))  # type: ignore[no-untyped-call]
         for slot in slots:
             for optimizer in optimizers[slot]:
-                self._step(slot, optimizer)
+                if _trained(optimizer):
+                    self._step(slot, optimizer)
         # Nobody may find these gradients later: not the next update, not a method's own step.
         for optimizer in chain(*optimizers.values()):
             optimizer.zero_grad(set_to_none=True)
-        if self.scaler.is_enabled():
+        if self.scaler.is_enabled() and any(trained.values()):
             self.scaler.update()
         return sums
 
@@ -300,7 +307,8 @@ class Run:
 
     def _optimizers_of(self, slot: str) -> list[torch.optim.Optimizer]:
         found = [o for path, o in self.optimizers.items() if path == slot or path.startswith(f"{slot}.")]
-        if not found:
+        frozen = [path for path, _ in self.networks.modules() if path == slot or path.startswith(f"{slot}.")]
+        if not found and not frozen:
             raise KeyError(f"no network is trained under '{slot}'; there are {', '.join(self.optimizers)}")
         return found
 
@@ -309,8 +317,11 @@ def _trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
 
 
-def _checked(slot: str, objective: Objective) -> Objective:
-    """Return an objective as it is; what a loss returned by mistake is told before it reaches torch."""
+def _checked(slot: str, objective: Objective, *, trained: bool) -> Objective:
+    """Return an objective as it is; what a loss returned by mistake is told before it reaches torch.
+
+    Only one that something is `trained` on needs a gradient.
+    """
     total, parts = objective
     for name, value in {**parts, "": total}.items():
         if not isinstance(value, Tensor) or value.dim():
@@ -319,7 +330,7 @@ def _checked(slot: str, objective: Objective) -> Objective:
                 f"{what} is {described(value)}, and has to be a tensor of a single number: let the loss take "
                 "the mean."
             )
-    if not total.requires_grad:
+    if trained and not total.requires_grad:
         raise PluginError(
             f"what {slot} minimise has no gradient: a network or a loss of this recipe detaches what it "
             "returns, or computes it under torch.no_grad()."

@@ -227,6 +227,11 @@ class Transform(Protocol):
     Data may have further fields that are images, such as masks: `pair.extra`. One that moves pixels moves
     these as the target, by nearest neighbour, and has an attribute `moves = True`; one that leaves pixels in
     place has `moves = False`. One without is refused where data have such fields.
+
+    Optional: a keyword `another` of its call, a function that returns another training pair, drawn by `rng`,
+    as it is before this transform. And a method `spec(spec)`, for one that adds or changes channels: it gives
+    the `PairSpec` of what it makes. Such a one is part of reading a pair, also at test: it makes each side of
+    that side alone, keeps height and width, and its `rng` is seeded by the item's id.
     """
 
     def __call__(self, pair: Pair, *, size: tuple[int, int], rng: torch.Generator) -> Pair: ...

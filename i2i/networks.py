@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 import torch
 from torch import Tensor, nn
 
-from i2i.errors import PluginError, described
+from i2i.errors import PluginError, RecipeError, described
 from i2i.kinds import AdversarialLoss, FeatureLoss, PairedLoss, Penalty
 from i2i.maps import as_features, as_maps
 from i2i.records import Batch
@@ -114,6 +114,23 @@ class Networks:
             yield f"networks.{name}", module
 
 
+@dataclass(frozen=True)
+class PartOfSide:
+    """One part of a side of several files: `channels` says which they are, by how many the side has."""
+
+    name: str
+    channels: Mapping[int, slice]
+
+    def of(self, image: Tensor) -> Tensor:
+        """Return the part of images (...,C,H,W); RecipeError for images of a side that has no such part."""
+        if image.shape[-3] not in self.channels:
+            raise RecipeError(
+                f"images of {image.shape[-3]} channel(s) have no part '{self.name}', which is one of "
+                f"{' or '.join(map(str, self.channels))} channels: leave `part` out."
+            )
+        return image[..., self.channels[image.shape[-3]], :, :]
+
+
 Loss = TypeVar("Loss", covariant=True)
 
 
@@ -142,8 +159,8 @@ class LossTerm(Generic[Loss]):
 
     Call the term as its kind says of the loss, and with the batch and the run: `term(fake, real, batch=batch,
     run=run)`, of an adversarial loss `term.generator(…)` and `term.discriminator(…)`. So the loss is given
-    what it asks for. One between images whose table names a part of the target compares these `channels`
-    alone. `factors` are those of schedules on weights at the present step, by loss.
+    what it asks for. One between images compares its `part` of them alone, where its table names
+    one. `factors` are those of schedules on weights at the present step, by loss.
     """
 
     name: str
@@ -152,14 +169,14 @@ class LossTerm(Generic[Loss]):
     weight: float
     on: frozenset[str] = frozenset()
     every: int = 1
-    channels: slice | None = None
+    part: PartOfSide | None = None
     factors: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
     _asked: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __call__(self, *tensors: Any, batch: Batch, run: Run) -> Tensor:
         """Return what the loss gives for its tensors, without its weight."""
-        if self.channels is not None:
-            tensors = tuple(image[:, self.channels] for image in tensors)
+        if self.part is not None:
+            tensors = tuple(map(self.part.of, tensors))
         return self._called("", tensors, batch, run)
 
     def generator(self, fake: Sequence[Tensor], real: Sequence[Tensor], *, batch: Batch, run: Run) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Le
 
@@ -16,6 +16,8 @@ Count = Annotated[int, Ge(1), Le(10**9)]
 Byte = Annotated[int, Ge(0), Le(255)]
 Init = Literal["normal", "xavier", "kaiming", "orthogonal", "none"]
 Place = Literal["loading", "device", "judging"]
+InitFrom = Path | dict[str, Path]
+Frozen = bool | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,12 @@ class AtTest:
     ``steps: Annotated[int, Ge(1), AtTest()] = 4`` of a method, or of a network that its model files hold,
     can be given another value whenever a model translates or is scored.
     """
+
+    @classmethod
+    def marks(cls, annotation: Any) -> bool:
+        """Whether an annotation has this mark, or a part of it has."""
+        marked = any(isinstance(mark, cls) for mark in getattr(annotation, "__metadata__", ()))
+        return marked or any(map(cls.marks, get_args(annotation)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +46,13 @@ class GeneratorSettings:
 
     Args:
         init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
-        init_from: a weights file to start from instead (fine-tuning).
+        init_from: a weights file to start from instead (fine-tuning), or one for each of some groups.
+        frozen: keep the network, or these groups of its parts, as they are: not trained, in eval mode.
     """
 
     init: Init = "normal"
-    init_from: Path | None = None
+    init_from: InitFrom | None = None
+    frozen: Frozen | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +63,14 @@ class DiscriminatorSettings:
         conditional: show it the source beside the image (source first); left out, what the method has to
             show beside the image.
         init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
-        init_from: a weights file to start from instead.
+        init_from: a weights file to start from instead, or one for each of some groups.
+        frozen: keep the network, or these groups of its parts, as they are: not trained, in eval mode.
     """
 
     conditional: bool | None = None
     init: Init = "normal"
-    init_from: Path | None = None
+    init_from: InitFrom | None = None
+    frozen: Frozen | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +79,13 @@ class NetworkSettings:
 
     Args:
         init: how convolutions, linear layers and norms start; "none" leaves the module's own values.
-        init_from: a weights file to start from instead.
+        init_from: a weights file to start from instead, or one for each of some groups.
+        frozen: keep the network, or these groups of its parts, as they are: not trained, in eval mode.
     """
 
     init: Init = "normal"
-    init_from: Path | None = None
+    init_from: InitFrom | None = None
+    frozen: Frozen | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ The commands of the plug-in book are run by tests/book.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import re
 import subprocess
@@ -25,6 +26,7 @@ from PIL import Image
 from i2i import hookspecs, testing
 from i2i.kinds import CALLBACK_EVENTS, KINDS, PROTOCOLS
 from i2i.plugins.schema import schema_of
+from i2i.recipe.slots import TrainSettings
 from i2i.registry import Registrar
 from i2i.testing.table import applies_to, updated
 
@@ -132,6 +134,15 @@ def test_the_table_of_kinds_is_that_of_the_code():
         for kind in KINDS.values()
     }
     assert told == real
+
+
+def test_the_table_of_the_training_page_has_every_key_of_train_with_its_default():
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section("training", "## The keys of [train]"), flags=re.M)
+    told = {
+        key: None if default.strip() == "-" else tomllib.loads(f"x = {default.strip(' `')}")["x"]
+        for key, default in rows
+    }
+    assert told == {key.name: key.default for key in dataclasses.fields(TrainSettings)}
 
 
 def listed(cell: str) -> set[str]:

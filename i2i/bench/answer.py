@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from i2i._version import __version__
+from i2i.bench.keys import values_at_test
 from i2i.bench.outcomes import RunOutcome
 from i2i.bench.pictures import make_pictures, sheet
 from i2i.bench.results import (
@@ -187,6 +188,7 @@ def _cost(found: Rehearsal) -> Cost:
         peak_memory_mb=found.peak_memory_mb,
         images_per_second=found.images_per_step / found.step_seconds,
         step_deviation=found.step_deviation,
+        image_seconds=found.image_seconds,
     )
 
 
@@ -200,6 +202,9 @@ def _pictures(
         if len(models) == len({outcome.variant for outcome in done}):
             baseline = next(v for v in matrix.variants if v.name == matrix.baseline)
             data = open_data(baseline.recipe, "val")
-            pictures = make_pictures(models, baseline.recipe, data, root, catalog=catalog, device=device)
+            tests = {v.name: values_at_test(v.recipe).values for v in matrix.variants}
+            pictures = make_pictures(
+                models, baseline.recipe, data, root, catalog=catalog, device=device, tests=tests
+            )
             return replace(pictures, seed=seed)
     return None

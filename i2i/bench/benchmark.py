@@ -176,8 +176,7 @@ class Benchmark:
                 f"To go on, run the same command again, with --out {self._root}",
             )
         codes = [self._failed[cell.key].code if cell.key in self._failed else 0 for cell in ready.cells]
-        statuses = [outcome.status for outcome in outcomes]
-        return Answer(results, code=_code_of(zip(statuses, codes, strict=True)))
+        return Answer(results, code=_code_of(zip((o.status for o in outcomes), codes, strict=True)))
 
     def _prepare(self) -> _Preparation:
         """Check and try every variant, and settle the cells."""
@@ -241,7 +240,10 @@ class Benchmark:
 
     def _left(self, ready: _Preparation) -> list[Cell]:
         """Return what is to be trained: what has no record, or none of all figures and no model to ask."""
-        left = {cell.key: cell for cell in ready.cells if self._is_left(ready, cell)}
+        left: dict[str, Cell] = {}
+        for cell in ready.cells:
+            if self._is_left(ready, cell):
+                left.setdefault(cell.key, cell)  # of those that share a training, the first one's recipe
         return list(left.values())
 
     def _is_left(self, ready: _Preparation, cell: Cell) -> bool:
@@ -250,6 +252,7 @@ class Benchmark:
             return found is None
         told = f"{cell.variant}, seed {cell.seed}: its record lacks {', '.join(ready.lacking(cell, found))}"
         self._observer.note(f"{told}, and its model is not there to be scored: it is trained again.")
+        self._store.begin_anew(cell)
         return True
 
     def _record(self, ready: _Preparation, cell: Cell) -> CellRecord | None:
@@ -371,8 +374,8 @@ class Benchmark:
         error = failed.error if failed else ""
         if found is None:
             return self._store.outcome(cell, error)
-        settings = ready.wanted[cell.variant].settings
-        outcome = outcome_of(found, cell.variant, cell.seed, self._store.folder(cell), settings=settings)
+        wanted, of = ready.wanted[cell.variant], (cell.variant, cell.seed, self._store.folder(cell))
+        outcome = outcome_of(found, *of, settings=wanted.settings, test=wanted.test)
         if ready.lacking(cell, found):
             return replace(outcome, status="failed" if error else "missing", error=error)
         return outcome

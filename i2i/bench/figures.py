@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2i.bench.keys import metric_settings, settings_digest
+from i2i.bench.keys import ANY_TEST, TestValues, metric_settings, settings_digest, values_at_test
 from i2i.bench.records import CellRecord, Scoring
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.recipe import Recipe
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 class Wanted:
     """Which metric of a recipe gives each figure, and the settings of each metric.
 
-    `owners` are names of metrics in the recipe, by figure; `metrics` are their settings.
+    `owners` are names of metrics in the recipe, by figure; `metrics` are their settings, and `test` the
+    values of test keys that figures are taken with.
     """
 
     owners: Mapping[str, str]
     metrics: Mapping[str, Mapping[str, object]]
+    test: TestValues = ANY_TEST
 
     @classmethod
     def by(cls, recipe: Recipe, owners: Mapping[str, str]) -> Wanted:
         """Return what is wanted of a cell with this recipe."""
-        return cls(owners, metric_settings(recipe))
+        return cls(owners, metric_settings(recipe), values_at_test(recipe))
 
     @property
     def settings(self) -> dict[str, str]:
@@ -41,7 +43,7 @@ class Wanted:
         """Return the metrics to compute, so that a record has all of these figures."""
         settings = self.settings
         owned = [name for name in figures if name in settings]
-        missing = [name for name in owned if record.scoring_of(name, settings[name]) is None]
+        missing = [name for name in owned if record.scoring_of(name, settings[name], self.test) is None]
         return list(dict.fromkeys(self.owners[name] for name in missing))
 
 
@@ -50,7 +52,8 @@ def score(
 ) -> Scoring:
     """Return what these metrics of a cell's recipe find of its stored `model` on the validation split.
 
-    Raises DataError for a damaged model or data that do not fit, PluginError where a component fails.
+    The model runs with the recipe's own values of test keys, whichever it was trained beside. Raises
+    DataError for a damaged model or data that do not fit, PluginError where a component fails.
     """
     from i2i.models.evaluation import evaluate_trained
     from i2i.models.trained import Trained
@@ -65,12 +68,14 @@ def score(
     }
     recipe = replace(cell.recipe, slots=slots)
     header = ModelHeader.read(weights.read(model).header, path=model)
+    test = values_at_test(cell.recipe).values
     with computing_with(conditions.threads):
         found = evaluate_trained(
             Trained(model, header, recipe, model.parent),
             split="val",
             catalog=catalog,
             device=conditions.device,
+            test=test,
             precision="bf16" if cell.recipe.train.precision == "bf16" else "fp32",
         )
     settings = metric_settings(recipe)
@@ -81,4 +86,5 @@ def score(
         better={name: figure.better for name, figure in found.figures.items()},
         ids=found.scores.ids,
         images=found.scores.images,
+        test=test,
     )

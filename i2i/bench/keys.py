@@ -1,7 +1,8 @@
 """What names a cell: a hash of all that decides its weights, and of nothing else.
 
 So a cell is known again whatever it is called, wherever its data lie, and whichever figures are taken of it.
-Metrics have settings of their own, by which a figure is known again.
+Metrics have settings of their own, by which a figure is known again; test keys, which change no weights, are
+among what decides a figure too.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from i2i._version import __version__
+from i2i.kinds import NETWORK_SECTIONS
 from i2i.plugins.discovery import LOCAL
+from i2i.plugins.schema import component_schema
 from i2i.recipe.recipe import Recipe
-from i2i.recipe.slots import Slot
+from i2i.recipe.slots import STAGES, Slot
+from i2i.records import MethodSlots
 from i2i.registry import Entry
 from i2i.runs.changes import NO_BIT, THREADS
 
@@ -28,13 +32,15 @@ def key_of(recipe: Recipe, data: Marks | None = None) -> str:
     """Return the key of a cell over these data: the first 16 hexadecimal digits of a sha256.
 
     Callbacks are left out, as leaving training alone is what they promise; so is what changes no bit, and
-    what changes last bits only. The place of the data is left out where their fingerprints know the size of
-    each file: ids alone, or a count, would not tell them from others. Where a validation decides something,
-    as for a schedule that observes, the metrics and how often they are taken stay in.
+    what changes last bits only. Test keys are left out: figures by other values are taken of the same model.
+    The place of the data is left out where their fingerprints know the size of each file: ids alone, or a
+    count, would not tell them from others. Where a validation decides something, as for a schedule that
+    observes, the metrics, how often they are taken and test keys stay in.
     """
     out, watching = NO_BIT | {THREADS}, {"callbacks"}
     if not _decided_by_validations(recipe):
-        out, watching = out | {"train.eval_every"}, {"callbacks", "metrics"}
+        of_test = {f"{slot.path}.{key}" for slot in recipe.slots.values() for key in _test_keys(slot)}
+        out, watching = out | {"train.eval_every"} | of_test, {"callbacks", "metrics"}
     slots = [slot for slot in recipe.slots.values() if slot.section not in watching]
     known = bool(data) and all("file_sizes" in marks for marks in (data or {}).values())
     sections: dict[str, list[Any]] = {}
@@ -48,6 +54,8 @@ def key_of(recipe: Recipe, data: Marks | None = None) -> str:
         for split, found in (data or {}).items()
     }
     about = [recipe.seed, sections, train, marks, _versions(slots)]
+    if recipe.stages:
+        about.append(list(recipe.table[STAGES].items()))
     return _hash(about)[:16]
 
 
@@ -76,6 +84,41 @@ def settings_digest(settings: Mapping[str, Any]) -> str:
     return _hash(settings)[:16]
 
 
+@dataclass(frozen=True)
+class TestValues:
+    """The values of test keys by which a figure is taken, by their paths in a recipe, and their defaults."""
+
+    values: Mapping[str, Any]
+    usual: Mapping[str, Any]
+
+    __test__ = False  # not a test class, whatever its name says to a test runner
+
+    def agree(self, said: Mapping[str, Any]) -> bool:
+        """Whether what is `said` of some paths is no other than these; of no others, defaults were meant."""
+        return all(said.get(path, self.usual.get(path)) == value for path, value in self.values.items())
+
+    def said_in(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the table of a resolved recipe says of these paths."""
+        found = {path: _at(table, path) for path in self.values}
+        return {path: value for path, value in found.items() if value is not None}
+
+
+ANY_TEST = TestValues({}, {})
+"""Of a figure that no test key decides."""
+
+
+def values_at_test(recipe: Recipe) -> TestValues:
+    """Return the test keys of what a recipe's first model file holds, which decide its figures."""
+    roles: MethodSlots = recipe.method.factory.slots  # type: ignore[attr-defined]
+    held = roles.translates_with or (f"generators.{roles.exports[0]}",)
+    values, usual = {}, {}
+    for path in ("method", *held):
+        slot = recipe.slots[path]
+        for key, default in _test_keys(slot).items():
+            values[f"{path}.{key}"], usual[f"{path}.{key}"] = _at(recipe.table, f"{path}.{key}"), default
+    return TestValues(values, usual)
+
+
 # --- their parts ------------------------------------------------------------------------------------
 
 
@@ -88,6 +131,22 @@ def _decided_by_validations(recipe: Recipe) -> bool:
     return recipe.train.save_best is not None or any(
         not isinstance(factory, type) or hasattr(factory, "observe") for factory in schedules
     )
+
+
+def _test_keys(slot: Slot) -> dict[str, Any]:
+    """Return the test keys of a component, and their defaults: of what a trained model may have in it."""
+    if slot.section not in ("method", *NETWORK_SECTIONS):
+        return {}
+    _, schema = component_schema(slot.entry)
+    found = [key for key in schema.parameters if key.at_test]
+    return {key.name: None if key.required else key.dump(key.default) for key in found}
+
+
+def _at(table: Mapping[str, Any], path: str) -> Any:
+    found: Any = table
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def _table(slot: Slot, recipe: Recipe, told: Callable[[Path], str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from i2i.bench.keys import ANY_TEST, TestValues
 from i2i.bench.records import CellRecord, Scoring, TrainedOn
 from i2i.errors import DataError
 
@@ -77,9 +78,15 @@ def read_outcome(variant: str, seed: int, folder: Path, *, error: str = "") -> R
 
 
 def outcome_of(
-    record: CellRecord, variant: str, seed: int, folder: Path, *, settings: Mapping[str, str]
+    record: CellRecord,
+    variant: str,
+    seed: int,
+    folder: Path,
+    *,
+    settings: Mapping[str, str],
+    test: TestValues = ANY_TEST,
 ) -> RunOutcome:
-    """Return what the record of a cell says, as far as it was found by these settings of metrics.
+    """Return what the record of a cell says, as far as it was found by these settings of metrics and `test`.
 
     `settings` are the digests of what decides each figure, by its name. A figure that was taken of the model
     later is known at the last step alone.
@@ -87,7 +94,8 @@ def outcome_of(
     metrics: dict[str, float | None] = {}
     copied: dict[str, float | None] = {}
     images: dict[str, dict[str, float]] = {}
-    for scoring in record.scorings:
+    known = record.scorings_at(test)
+    for scoring in known:
         for name, value in scoring.figures.items():
             if name in metrics or not _of_these(scoring, name, settings):
                 continue
@@ -98,8 +106,13 @@ def outcome_of(
                 values = [math.nan if each is None else each for each in scoring.images[name]]
                 images[name] = dict(zip(scoring.ids, values, strict=True))
     first = record.scorings[0] if record.scorings else None
+    # Validations were made with the values of test keys that the run had.
+    alike = first is None or first in known
     curve = [
-        (step, {n: v for n, v in figures.items() if first is None or _of_these(first, n, settings)})
+        (
+            step,
+            {n: v for n, v in figures.items() if alike and (first is None or _of_these(first, n, settings))},
+        )
         for step, figures in record.curve
     ]
     if curve and curve[-1][0] == record.steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from i2i.bench.results import PicturedPair, Pictures
 from i2i.building.blame import components_blamed
@@ -13,6 +13,7 @@ from i2i.data.scale import scale_of
 from i2i.data.stream import HeldOutPairs
 from i2i.errors import DataError
 from i2i.images.previews import picture_png
+from i2i.kind_table import changes_spec
 from i2i.kinds import Data, ImageSpec
 from i2i.models.translate import load_model, translate
 from i2i.plugins.catalog import Catalog
@@ -38,17 +39,19 @@ def make_pictures(
     count: int = 8,
     catalog: Catalog,
     device: str = "auto",
+    tests: Mapping[str, Mapping[str, Any]] = {},
 ) -> Pictures:
     """Translate `count` pairs of `data` with each variant's model; write them as PNGs below `folder`.
 
     `data` is the recipe's opened validation split, over which the pairs are spread evenly. Files are named
     as seen from `folder`. An output is None where there is no model, or one for other channels. What is
-    drawn at random, like dropout, depends on the recipe's seed and the image alone. Raises DataError for a
+    drawn at random, like dropout, depends on the recipe's seed and the image alone. `tests` has values of
+    test keys for some variants. Raises DataError for a
     damaged model and for an empty split, PluginError when a component of the recipe fails.
     """
     runtime = resolve(device, "fp32")
     with runtime.active(), components_blamed(recipe):
-        return _made(models, recipe, data, folder, count, catalog, runtime.device)
+        return _made(models, recipe, data, folder, count, catalog, runtime.device, tests)
 
 
 def _made(
@@ -59,9 +62,11 @@ def _made(
     count: int,
     catalog: Catalog,
     device: str,
+    tests: Mapping[str, Mapping[str, Any]],
 ) -> Pictures:
     spec = data.spec
     chosen = HeldOutPairs(data, scale=scale_of(recipe, data)).spread(count)
+    changing = tuple(slot for slot in recipe.section("transforms") if changes_spec(slot.factory))
     count = len(chosen)
     if not count:
         raise DataError(f"{recipe.data.entry.ref}: the split 'val' is empty.")
@@ -84,7 +89,9 @@ def _made(
     for number, (variant, path) in enumerate(models.items(), start=1):
         if not path.is_file():
             continue
-        model = load_model(path, device=device, catalog=catalog)
+        model = load_model(path, device=device, catalog=catalog, test=tests.get(variant, {}))
+        if (model.changes.slots if model.changes else ()) != changing:
+            continue  # it is to be shown other sources than these
         if (model.spec.source.channels, model.spec.target.channels) != (
             spec.source.channels,
             spec.target.channels,

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from i2i.bench.keys import Marks
+from i2i.bench.keys import ANY_TEST, Marks, TestValues
 from i2i.errors import DataError, ResourceError
 from i2i.records import Direction
 from i2i.system.atomic import write_text
@@ -31,7 +31,8 @@ class Scoring:
     """Figures that were taken of a cell's model at once, over its held-out images.
 
     `metrics` has the settings of each metric that took part, by their digest (`bench/keys`). `better` says
-    which way a figure is better, as far as it is known; `images` has the figures of each of `ids`.
+    which way a figure is better, as far as it is known; `images` has the figures of each of `ids`. `test` has
+    the values of test keys that the model had, by path; None in an older record, of those in its recipe.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -40,6 +41,7 @@ class Scoring:
     better: Mapping[str, Direction | None] = field(default_factory=dict)
     ids: Sequence[str] = ()
     images: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    test: Mapping[str, Any] | None = None
 
     def has(self, figure: str, settings: str) -> bool:
         """Whether a figure is among these, taken by the metric with that digest of its settings."""
@@ -90,9 +92,17 @@ class CellRecord:
     error: str = ""
     schema: int = SCHEMA
 
-    def scoring_of(self, figure: str, settings: str) -> Scoring | None:
-        """Return the scoring that has a figure by those settings of its metric, if there is one."""
-        return next((scoring for scoring in self.scorings if scoring.has(figure, settings)), None)
+    def scorings_at(self, test: TestValues) -> list[Scoring]:
+        """Return the scorings that were taken with these values of test keys."""
+        return [
+            scoring
+            for scoring in self.scorings
+            if test.agree(test.said_in(self.recipe) if scoring.test is None else scoring.test)
+        ]
+
+    def scoring_of(self, figure: str, settings: str, test: TestValues = ANY_TEST) -> Scoring | None:
+        """Return the scoring that has a figure by those settings of its metric and `test`, if any."""
+        return next((found for found in self.scorings_at(test) if found.has(figure, settings)), None)
 
     def with_scoring(self, scoring: Scoring) -> CellRecord:
         """Return the record with another scoring of the same model."""

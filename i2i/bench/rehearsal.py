@@ -24,6 +24,7 @@ from i2i.errors import I2IError, PluginError, Problem
 from i2i.kinds import NETWORK_SECTIONS, Direction
 
 if TYPE_CHECKING:
+    from i2i.engine.session import Session
     from i2i.engine.threads import Threads
 
 ROUNDS = 5
@@ -38,7 +39,8 @@ class Rehearsal:
     `flops_per_step` counts multiplications and additions of one optimizer step, forward and backward;
     `step_seconds` is the median over `ROUNDS` turns, `step_deviation` their deviation (n - 1);
     `peak_memory_mb` is what a process that trains it takes (on CUDA, the device's memory); `total_steps`
-    is the length its recipe gives; `directions` says for each figure which way is better, None for one to
+    is the length its recipe gives; `image_seconds` one held-out image takes to be translated, as the exported
+    model will; `directions` says for each figure which way is better, None for one to
     compare others with, `references` names those of them that belong beside one that can be better, and
     `owners` says which metric of the recipe each figure is of; `data` has the fingerprints.
     """
@@ -59,6 +61,7 @@ class Rehearsal:
     data: Marks = field(default_factory=dict)
     references: tuple[str, ...] = ()
     step_deviation: float | None = None
+    image_seconds: float | None = None
 
 
 def rehearse(
@@ -248,6 +251,7 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
             },
             data=fingerprints(data, contents=recipe.data.settings.fingerprint == "contents"),
             references=tuple(references),
+            image_seconds=_image_seconds(session),
         )
         pipe.send((None, facts))
         while True:
@@ -259,6 +263,22 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
             for _ in range(count):
                 step()
             pipe.send((None, (time.perf_counter() - begun) / count))
+
+
+def _image_seconds(session: Session) -> float:
+    """Return how long one held-out image takes to be translated: the median of some turns after a first."""
+    import torch
+
+    image = session.run.held_out(1).source
+    times = []
+    with session.exported() as translate, torch.no_grad():
+        for _ in range(1 + ROUNDS):
+            begun = time.perf_counter()
+            translate(image)
+            if torch.device(session.runtime.device).type == "cuda":
+                torch.cuda.synchronize(session.runtime.device)
+            times.append(time.perf_counter() - begun)
+    return median(times[1:])
 
 
 def _figures_of(metric: Any) -> list[str]:

@@ -81,7 +81,8 @@ class Cost:
 
     Parameters are sums over networks. `receptive_field` is by discriminator, in pixels, 0 for the whole
     image. `flops_per_step` counts multiplications and additions, forward and backward. `step_seconds` is the
-    median of several turns, and `step_deviation` their deviation (n - 1).
+    median of several turns, and `step_deviation` their deviation (n - 1); `image_seconds` is what one image
+    takes to be translated.
     """
 
     generator_parameters: int | None = None
@@ -93,6 +94,7 @@ class Cost:
     images_per_second: float | None = None
     reached: TimeToBaseline | None = None
     step_deviation: float | None = None
+    image_seconds: float | None = None
 
 
 @dataclass(frozen=True)

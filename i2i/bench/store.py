@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from i2i.bench.cells import Cell
-from i2i.bench.keys import Marks, key_of, metric_settings, settings_digest
+from i2i.bench.keys import ANY_TEST, Marks, key_of, metric_settings, settings_digest, values_at_test
 from i2i.bench.outcomes import ENDED, RunOutcome, read_outcome
 from i2i.bench.records import (
     CellRecord,
@@ -63,7 +63,8 @@ class Store:
     root: Path
     catalog: Catalog
     note: Callable[[str], None]
-    _keys: dict[str, Mapping[str, list[tuple[str, Marks]]]] = field(default_factory=dict, repr=False)
+    _keys: dict[str, Mapping[str, list[tuple[str, Recipe, Marks]]]] = field(default_factory=dict, repr=False)
+    _anew: set[str] = field(default_factory=set, repr=False)
 
     def folder(self, cell: Cell) -> Path:
         """Return the run folder of a cell."""
@@ -77,25 +78,36 @@ class Store:
         """Return what a cell is called here: its key, or the one that it had when it was begun.
 
         A component may have got a parameter since, or keys be made otherwise: a recipe of before means what
-        it means today, as for a run that is gone on with. A cell of other data is another one.
+        it means today, as for a run that is gone on with. A cell of other data is another one. Of several
+        that differ in test keys alone it is the one with the values of this cell, if there is one.
         """
-        if any((self.root / name).exists() for name in (cell.key, f"{cell.key}.json")):
+        there = any((self.root / name).exists() for name in (cell.key, f"{cell.key}.json"))
+        if there or cell.key in self._anew:
             return cell.key
-        for name, data in self._begun_by_key(cell.data).get(cell.key, ()):
-            if not self._others(data, cell):
-                return name
-        return cell.key
+        begun = self._begun_as(cell)
+        test = values_at_test(cell.recipe) if begun[1:] else ANY_TEST
+        alike = [name for name, recipe in begun if test.agree(test.said_in(recipe.table))]
+        return next(iter([*alike, *(name for name, _ in begun)]), cell.key)
 
-    def _begun_by_key(self, data: Marks) -> Mapping[str, list[tuple[str, Marks]]]:
+    def begin_anew(self, cell: Cell) -> None:
+        """Let a cell that is to be trained again, though it was begun as several, be one from now on."""
+        if len(self._begun_as(cell)) > 1:
+            self._anew.add(cell.key)
+
+    def _begun_as(self, cell: Cell) -> list[tuple[str, Recipe]]:
+        found = self._begun_by_key(cell.data).get(cell.key, ())
+        return [(name, recipe) for name, recipe, data in found if not self._others(data, cell)]
+
+    def _begun_by_key(self, data: Marks) -> Mapping[str, list[tuple[str, Recipe, Marks]]]:
         """The cells that were here, by the keys that they would have today over these data.
 
         They are made once: each cell asks often, and most have the same data.
         """
         which = json.dumps(data, sort_keys=True, default=str)
         if which not in self._keys:
-            found: dict[str, list[tuple[str, Marks]]] = {}
+            found: dict[str, list[tuple[str, Recipe, Marks]]] = {}
             for name, recipe, own in self._begun:
-                found.setdefault(key_of(recipe, data), []).append((name, own))
+                found.setdefault(key_of(recipe, data), []).append((name, recipe, own))
             self._keys[which] = found
         return self._keys[which]
 
@@ -250,15 +262,18 @@ class Store:
                 if name in about
             },
             data=about.get("data", {}),
-            scorings=[self._scoring(run, found, about, better)] if done else [],
+            scorings=[self._scoring(run, found, about, better, cell)] if done else [],
             curve=found.curve,
             error=found.error,
         )
 
     def _scoring(
-        self, run: RunFolder, found: RunOutcome, about: Mapping[str, Any], better: Directions
+        self, run: RunFolder, found: RunOutcome, about: Mapping[str, Any], better: Directions, cell: Cell
     ) -> Scoring:
-        """Return what the last validation of a run found, with the settings of its own metrics."""
+        """Return what the last validation of a run found, with the settings of its own metrics.
+
+        Its test keys had the values of the recipe that it was begun with, which may be another cell's.
+        """
         versions = {plugin["namespace"]: plugin["version"] for plugin in about.get("plugins", [])}
         try:
             recipe = load_sections(run.root / RESOLVED, ("metrics",), catalog=self.catalog)
@@ -275,4 +290,5 @@ class Store:
             better={name: better[name] for name in found.metrics if name in better},
             ids=ids,
             images={name: [values[each] for each in ids] for name, values in found.images.items()},
+            test=values_at_test(cell.recipe).said_in(read_resolved(run.root / RESOLVED)),
         )

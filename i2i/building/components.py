@@ -7,9 +7,10 @@ leaves the initial weights of all others as they were.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, SupportsFloat
 
 import torch
@@ -20,9 +21,10 @@ from i2i.building.blame import Named, Suspect, slot_at_fault
 from i2i.building.compiled import eager
 from i2i.building.data_needs import fields_told
 from i2i.building.feature_channels import channels_of_features
+from i2i.building.groups import check_groups, frozen_parts, trained_parts
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
-from i2i.building.parts import channels_of, written_sides
+from i2i.building.parts import part_of, written_sides
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
 from i2i.kind_table import changes_spec
 from i2i.kinds import (
@@ -97,7 +99,9 @@ def build_networks(recipe: Recipe, spec: PairSpec, *, start: bool = True) -> Net
     others = {
         slot.name: build_network(recipe, slot, spec, start=start) for slot in recipe.section("networks")
     }
-    return Networks(generators, judges, others)
+    networks = Networks(generators, judges, others)
+    check_groups(recipe, networks)
+    return networks
 
 
 def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) -> nn.Module:
@@ -105,7 +109,8 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
     channels = network_channels(recipe, slot, spec)
     roles = method_slots(recipe)
     seen = spec.seen_by(roles.generators[slot.name]) if slot.kind == "generator" else spec
-    begins = start and slot.settings.init_from is None and torch.get_default_device().type != "meta"
+    replaced = isinstance(slot.settings.init_from, Path)
+    begins = start and not replaced and torch.get_default_device().type != "meta"
     module = make(recipe, slot, fetch=begins, spec=seen, **channels)
     if not isinstance(module, nn.Module):
         raise RecipeError(slot.problem(f"{slot.entry.ref} did not return an nn.Module"))
@@ -113,6 +118,8 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
         initialise(module, slot.settings.init)
     if slot.settings.init_from is not None and start:
         load_start(module, recipe, slot, channels)
+    for part in frozen_parts(slot, module):
+        part.requires_grad_(False)
     return module
 
 
@@ -217,8 +224,8 @@ def build_losses(
         on = frozenset(getattr(slot.settings, "on", ())) or names
         every = getattr(slot.settings, "every", 1)
         weight = slot.settings.weight
-        channels = channels_of(slot, spec, sides) if slot.kind == "paired-loss" else None
-        terms.append(LossTerm(slot.name, slot.kind, loss, weight, on, every, channels, factors))
+        part = part_of(slot, spec, sides) if slot.kind == "paired-loss" else None
+        terms.append(LossTerm(slot.name, slot.kind, loss, weight, on, every, part, factors))
     return Losses(tuple(terms), factors)
 
 
@@ -239,12 +246,11 @@ def build_loss(
 
 
 def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.optim.Optimizer]:
-    """Build one optimizer for each network, by the network's path."""
+    """Build one optimizer for each network, by its path, and one for each group that has its own."""
     optimizers = {}
-    for path, module in networks.modules():
+    for path, trainable in trained_parts(recipe, networks).items():
         slot = recipe.slot_for("optimizers", path)
-        assert slot is not None  # a recipe whose networks lack one is refused when it is read
-        trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        assert slot is not None  # a recipe whose networks lack one is refused
         made = make(recipe, slot, params=trainable)
         if not isinstance(made, torch.optim.Optimizer):
             message = f"{slot.entry.ref} returned a {type(made).__name__}, and not a torch.optim.Optimizer"
@@ -254,11 +260,11 @@ def build_optimizers(recipe: Recipe, networks: Networks) -> dict[str, torch.opti
 
 
 def build_schedules(
-    recipe: Recipe, networks: Networks, *, total_steps: int, steps_per_epoch: int
+    recipe: Recipe, optimizers: Iterable[str], *, total_steps: int, steps_per_epoch: int
 ) -> dict[str, Schedule]:
-    """Build a schedule for each network and each loss that has one, by its path."""
+    """Build a schedule for each of the `optimizers`, and each loss, that has one, by the path of these."""
     given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
-    paths = [*(path for path, _ in networks.modules()), *(loss.path for loss in recipe.section("losses"))]
+    paths = [*optimizers, *(loss.path for loss in recipe.section("losses"))]
     slots = {path: recipe.slot_for("schedules", path) for path in paths}
     schedules = {path: make(recipe, slot, **given) for path, slot in slots.items() if slot is not None}
     for path, schedule in schedules.items():

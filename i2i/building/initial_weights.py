@@ -6,10 +6,12 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from i2i.building.groups import known_group
 from i2i.errors import I2IError, Problem, RecipeError
 from i2i.images.values import CONVERTIBLE
 from i2i.recipe.recipe import Recipe, Slot
@@ -27,11 +29,17 @@ Unlike = Mapping[str, tuple[Any, Any]]
 def load_start(module: nn.Module, recipe: Recipe, slot: Slot, channels: Mapping[str, Any]) -> None:
     """Copy into `module`, the network of `slot`, the weights that its `init_from` names.
 
-    On the meta device only check that they would fit. Raises, placed at the key, DataError for a file that
-    is no weights file, RecipeError for weights that do not fit: what both are made of, and what would fit.
+    That is a file for all of it, or one for each of some groups of its parts. On the meta device only check
+    that they would fit. Raises, placed at the key, DataError for a file that is no weights file, RecipeError
+    for weights that do not fit: what both are made of, and what would fit.
     """
+    start = slot.settings.init_from
+    if isinstance(start, Mapping):
+        for group, place in start.items():
+            _load_group(module, slot, group, place)
+        return
     try:
-        path = model_in(slot.settings.init_from.expanduser())
+        path = model_in(start.expanduser())
         file = weights.read(path)
         header, tensors = ModelHeader.read(file.header, path=path).network(slot.path, file.tensors)
         if header.component == slot.entry.ref:
@@ -47,6 +55,30 @@ def load_start(module: nn.Module, recipe: Recipe, slot: Slot, channels: Mapping[
     except I2IError as error:
         first: Problem = error.problems[0]
         raise type(error)(slot.problem(first.message, first.hint, key="init_from")) from error
+
+
+def _load_group(module: nn.Module, slot: Slot, group: str, place: Path) -> None:
+    """Copy into a group of a network's parts their weights out of a file.
+
+    The file is of a network that has parts of the same names, or, for a group of one part, is that part.
+    """
+    key = f"init_from.{group}"
+    names = known_group(slot, module, group, key=key)
+    try:
+        path = model_in(place.expanduser())
+        file = weights.read(path)
+        header = ModelHeader.read(file.header, path=path)
+        if header.component == slot.entry.ref:
+            header.check(slot.entry, path=path)
+        for name in names:
+            own = {k.removeprefix(f"{name}."): t for k, t in file.tensors.items() if k.startswith(f"{name}.")}
+            if not own and len(names) == 1:
+                own = dict(file.tensors)
+            target = f"the part '{name}' of {slot.entry.ref}"
+            weights.load_into(module.get_submodule(name), own, source=str(path), target=target)
+    except I2IError as error:
+        first: Problem = error.problems[0]
+        raise type(error)(slot.problem(first.message, first.hint, key=key)) from error
 
 
 def _described(what: object, made_of: Mapping[str, Any]) -> str:

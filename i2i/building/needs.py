@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
-from i2i.errors import RecipeError
+from i2i.errors import PluginError, RecipeError
 from i2i.maps import Maps
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.records import DiscriminatorSlot, GeneratorSlot, NetworkNeed
@@ -54,10 +54,15 @@ def beside(network: nn.Module, image: Tensor, *, given: bool = True) -> dict[str
 def check_needs(recipe: Recipe, slot: Slot, role: Role, network: nn.Module) -> None:
     """Raise RecipeError where `network`, built for `slot`, lacks what the method needs of it by its `role`.
 
-    Features of a discriminator are not asked for here: they are in what it returns.
+    Features of a discriminator are not asked for here: they are in what it returns. Raises PluginError for a
+    need that there is not.
     """
     method = recipe.method.entry.ref
     for need in sorted(role.needs):
+        if (slot.kind, need) not in WORDS:
+            known = " and ".join(get_args(NetworkNeed))
+            message = f"{method} needs '{need}' of a {slot.kind}, and what can be needed is {known}"
+            raise PluginError(recipe.method.problem(message, key="use"))
         if (slot.kind, need) != ("discriminator", "features") and not _can(slot.kind, need, network):
             raise lacking(recipe, slot, role, need)
     if "time" not in role.needs and wants_time(network):

@@ -20,12 +20,12 @@ from i2i.building.components import (
 )
 from i2i.building.data_needs import unmet_by_data
 from i2i.building.needs import beside, check_needs, lacking
-from i2i.building.parts import part_problem, written_sides
+from i2i.building.parts import part_problem, sides_with_part, written_sides
 from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
 from i2i.networks import Networks
 from i2i.recipe.recipe import Recipe, Slot
-from i2i.records import ExtraSpec, ImageSpec, MethodSlots, PairSpec, Side
+from i2i.records import ExtraSpec, MethodSlots, PairSpec, Side
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,13 @@ def probe(
     for slot in recipe.section("losses"):
         needs = getattr(slot.factory, "requires", {})
         part = slot.settings.part if slot.kind == "paired-loss" else None
-        if part and (problem := part_problem(slot, spec, sides)):
-            problems.append(problem)
-        elif "labels" in needs and not all(_judged_file(spec.side(side), part).one_hot for side in sides):
+        compared = [spec.side(side) for side in sides]
+        if part:
+            if problem := part_problem(slot, spec, sides):
+                problems.append(problem)
+                continue
+            compared = [spec.side(side).part(part) for side in sides_with_part(slot, spec, sides)]
+        if "labels" in needs and not all(side.one_hot for side in compared):
             problems.append(slot.problem(needs["labels"], _label_parts(spec, sides)))
         sentence = needs.get("features", "")
         on = [discriminators[name] for name in slot.settings.on or discriminators] if sentence else []
@@ -148,11 +152,6 @@ def _of_discriminator(
 def _hands_out_features(slot: Slot, networks: Networks, roles: MethodSlots, spec: PairSpec) -> bool:
     module, timed = networks.judges[slot.name].module, "time" in judge_role(roles, slot).needs
     return bool(as_features(_run_on_meta(slot, module, image_of(roles, slot, spec), timed=timed)))
-
-
-def _judged_file(side: ImageSpec, part: str | None) -> ImageSpec:
-    """Return what a loss compares of a side: the part that it names, or the whole."""
-    return side if part is None else side.part(part)
 
 
 def _label_parts(spec: PairSpec, sides: Sequence[Side]) -> str:

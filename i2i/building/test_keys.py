@@ -49,7 +49,9 @@ class TestKeys:
         Where the method is not among them, its networks run by `TestSettings`, and of its keys only those
         that stand for these have a meaning; of an older file, which does not name its method, all of them.
         """
-        found = {owner: [p for p in schema.parameters if p.at_test] for owner, schema in schemas.items()}
+        found = {
+            owner: [key for key in schema.parameters if key.at_test] for owner, schema in schemas.items()
+        }
         if METHOD not in schemas:
             known = _SETTINGS.names if header.method is None else header.method.slot.keys()
             found[METHOD] = [parameter for parameter in _SETTINGS.parameters if parameter.name in known]

@@ -1,4 +1,4 @@
-"""`i2i plugin`: start a plug-in of one's own, and check one that is installed."""
+"""`i2i plugin`: start a plug-in of one's own, add components to it, and check one that is installed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from i2i.plugins.discovery import LOCAL
 if TYPE_CHECKING:
     from i2i.plugins.catalog import Catalog
     from i2i.plugins.discovery import Plugin
+    from i2i.plugins.scaffold import Scaffold
     from i2i.testing import Outcome
 
 MANY = 20
@@ -31,7 +32,7 @@ MOST_SLOW = 5
 """Slow checks that are told."""
 
 app = typer.Typer(
-    help="Start a plug-in of your own, or check an installed one.",
+    help="Start a plug-in of your own, add to it, or check an installed one.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -52,6 +53,32 @@ def new(
     from i2i.plugins.scaffold import scaffold
 
     made = scaffold(name, kind=kind, out=out, catalog=open_catalog())
+    _tell(made, f"{made.folder} is a plug-in with the {kind} {made.ref}.", json=json)
+
+
+@app.command("add", epilog=examples("i2i plugin add i2i-shiny --kind metric"))
+def add(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="The folder of the package, with its pyproject.toml.")
+    ] = Path(),
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help=f"What the component is: {', '.join(KINDS)}.")
+    ] = "generator",
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What it is called; by default as a first one would be."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Add a component to a package: its module, its line in i2i_register, and a recipe that trains it."""
+    from i2i.plugins.additions import add
+
+    made = add(folder, kind=kind, name=name, catalog=open_catalog())
+    _tell(made, f"{made.folder} has the {kind} {made.ref} too.", json=json)
+
+
+def _tell(made: Scaffold, sentence: str, *, json: bool) -> None:
+    """Print what was written, and what to do next."""
     if made.note:
         print_note(f"note: {made.note}")
     if json:
@@ -61,7 +88,7 @@ def new(
         return
     for path in made.files:
         print(made.folder / path)
-    print(f"\n{made.folder} is a plug-in with the {kind} {made.ref}.\n\nNext:\n")
+    print(f"\n{sentence}\n\nNext:\n")
     for command, purpose in made.next_steps():
         print(f"  {command}")
         print(f"      {purpose}")

@@ -33,9 +33,9 @@ SIDES: tuple[Side, Side] = ("source", "target")
 
 @dataclass(frozen=True)
 class Change:
-    """One transform, in the table `name`, and what pairs are like before and after it."""
+    """One transform of a recipe, and what pairs are like before and after it."""
 
-    name: str
+    slot: Slot
     transform: Transform
     before: PairSpec
     after: PairSpec
@@ -45,17 +45,17 @@ class Change:
         height, width = image.shape[-2:]
         sides = {s: torch.zeros(self.before.side(s).channels, height, width) for s in SIDES} | {side: image}
         made = apply(
-            self.name,
+            self.slot.name,
             self.transform,
             Pair(sides["source"], sides["target"], self.before),
             size=(height, width),
-            rng=generator_for(0, "change", self.name, item),
+            rng=generator_for(0, "change", self.slot.name, item),
             after=self.after,
         )
         changed: Tensor = getattr(made, side)
         if changed.shape[-2:] != image.shape[-2:]:
             raise PluginError(
-                f"transforms.{self.name}: it made the {side} {changed.shape[-2]}x{changed.shape[-1]} of "
+                f"{self.slot.path}: it made the {side} {changed.shape[-2]}x{changed.shape[-1]} of "
                 f"{height}x{width}, and one with a `spec` has to keep the size."
             )
         return changed
@@ -66,6 +66,11 @@ class Changes:
     """The transforms of a recipe that change what pairs are, in its order, from `plain` to `spec`."""
 
     steps: tuple[Change, ...]
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The tables of the transforms: those that are equal make the same of a pair."""
+        return tuple(step.slot for step in self.steps)
 
     @property
     def plain(self) -> PairSpec:
@@ -109,7 +114,9 @@ class Changed(View):
 
     def _changed(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
         pair = as_pair(item, self.unchanged_spec)
-        made = {side: self._changes.stored(side, getattr(pair, side), item["id"]) for side in SIDES}
+        made: dict[str, Tensor] = {
+            side: self._changes.stored(side, getattr(pair, side), item["id"]) for side in SIDES
+        }
         return {**item, **made}
 
 
@@ -125,7 +132,7 @@ def changes_of(recipe: Recipe, spec: PairSpec) -> Changes | None:
         transform = components.make(recipe, slot, spec=spec)
         after = components.spec_after(slot, transform, spec)
         _check(slot, spec, after)
-        steps.append(Change(slot.name, Named(transform, Suspect.of(slot)), spec, after))
+        steps.append(Change(slot, Named(transform, Suspect.of(slot)), spec, after))
         spec = after
     return Changes(tuple(steps)) if steps else None
 

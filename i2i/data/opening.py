@@ -161,7 +161,8 @@ def usable(data: Data, *, on_bad: Literal["refuse", "skip"], split: str, note: N
     """Return `data`, without what cannot be used if `on_bad` is "skip": a note counts and lists that.
 
     To "refuse" costs nothing: what was found wrong when the data was opened raises DataError, and an
-    item that fails later does so then. To "skip" reads every item once.
+    item that fails later does so then. To "skip" reads every item once, and draws again what is drawn and
+    cannot be used.
     """
     known = tuple(getattr(data, "problems", ()))
     if on_bad == "refuse":
@@ -176,7 +177,7 @@ def usable(data: Data, *, on_bad: Literal["refuse", "skip"], split: str, note: N
     if problems:
         told = "\n".join(problem.render() for problem in shortened(problems, rest=REST))
         note(f"The split '{split}' goes on with {len(good):,} pairs, and without these:\n{told}")
-    return data if len(good) == len(findings) else Usable(data, good)
+    return data if len(good) == len(findings) and not hasattr(data, "draw") else Usable(data, good)
 
 
 def check_alike(spec: PairSpec, other: PairSpec, *, split: str) -> None:

@@ -99,15 +99,14 @@ class TrainingPairs(Dataset[Item | Failed]):
         return _ready(pair, item, pair.spec, extra_of(self._data))
 
     def _pair(self, key: Key, count: int) -> tuple[Pair, Mapping[str, Any]]:
-        """Return a pair as the first `count` transforms make it, and the item that it is of."""
+        """Return a pair as the first `count` transforms make it, and the item that it is made of."""
         epoch, index = key
         if hasattr(self._data, "draw"):
             item = self._data.draw(index, generator_for(self._seed, "draw", epoch, index))
         else:
             item = self._data[index]
         spec: PairSpec = self._data.spec
-        extra = extra_of(self._data)
-        pair = as_pair(item, spec, extra)
+        pair = as_pair(item, spec, extra_of(self._data))
         for place, (name, transform) in enumerate(islice(self._transforms.items(), count)):
             rng = generator_for(self._seed, "augment", name, epoch, index)
             others = partial(self._another, pair, key, place, rng) if name in self._asking else None

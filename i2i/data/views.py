@@ -5,12 +5,14 @@ sides exchanged, in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from i2i.building.blame import Suspect
+from i2i.errors import DataError
 from i2i.images import quantise
 from i2i.kinds import Data
 from i2i.records import GeneratorSlot, PairSpec
@@ -92,8 +94,12 @@ class Blamed(View):
             return super()._draw(index, rng)
 
 
+TRIES = 100
+"""Draws of an item after which none is expected to be usable."""
+
+
 class Usable(View):
-    """A data set without the items that cannot be used."""
+    """A data set without the items that cannot be used; what is drawn and cannot be used is drawn anew."""
 
     def __init__(self, data: Data, indices: Sequence[int]) -> None:
         super().__init__(data)
@@ -104,6 +110,12 @@ class Usable(View):
 
     def _place(self, index: int) -> int:
         return self._indices[index]
+
+    def _draw(self, index: int, rng: torch.Generator) -> Mapping[str, Any]:
+        for _ in range(TRIES - 1):
+            with suppress(DataError):
+                return super()._draw(index, rng)
+        return super()._draw(index, rng)
 
 
 class First(View):

@@ -32,11 +32,11 @@ CURE = (
 
 
 @torch.no_grad()
-def disagreement(session: Session, read: Callable[[str], WeightsFile]) -> str:
+def disagreement(session: Session, read: Callable[[str], WeightsFile], *, apart: float = MOST_APART) -> str:
     """Return in a sentence how a model file's answer is not its method's; nothing where they agree.
 
     `read` gives a model file by its name. A generator besides the first exported one is compared where the
-    method's `translate` asks for its name.
+    method's `translate` asks for its name. Values may be `apart` so far.
     """
     exports = components.method_slots(session.recipe).exports
     image = _held_out(session)
@@ -49,7 +49,7 @@ def disagreement(session: Session, read: Callable[[str], WeightsFile]) -> str:
             module = module_of(file, find=_of(session), device=session.runtime.device).module
         except I2IError as error:
             return f"its model cannot be built again: {error.problems[0].message}"
-        module.to(memory_format=session.runtime.memory_format)  # type: ignore[call-overload]
+        module.to(memory_format=session.runtime.memory_format)
         multiple = getattr(module, "size_multiple", 1)
         source = padded(image.seen_by(role).source, multiple)
         try:
@@ -64,7 +64,7 @@ def disagreement(session: Session, read: Callable[[str], WeightsFile]) -> str:
             # A generator of several sides is one part of a translation, which is of the source.
             given = padded(image.source, multiple) if role.sides[1:] else source
             own: Tensor = session.method.translate(given, **which)
-        if told := _difference(own, written):
+        if told := _difference(own, written, apart):
             return f"translate() and the model file of '{name}' do not give the same image: {told}"
     return ""
 
@@ -107,9 +107,9 @@ def _of(session: Session) -> Find:
     return find
 
 
-def _difference(own: Tensor, written: Tensor) -> str:
+def _difference(own: Tensor, written: Tensor, apart: float) -> str:
     if own.shape != written.shape:
         return f"{tuple(own.shape)} and {tuple(written.shape)}"
-    if torch.allclose(own.float(), written.float(), rtol=0, atol=MOST_APART, equal_nan=True):
+    if torch.allclose(own.float(), written.float(), rtol=0, atol=apart, equal_nan=True):
         return ""
     return f"values in [-1,1] are up to {(own - written).abs().max().item():.2g} apart"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from i2i.building.components import method_slots
 from i2i.engine.average import Average
+from i2i.errors import PluginError
 from i2i.images.resizing import padded
 from i2i.kinds import Method
 from i2i.networks import Networks
@@ -22,11 +23,24 @@ from i2i.system.device import Runtime
 def exported_networks(
     recipe: Recipe, networks: Networks, generator: str | None = None
 ) -> dict[str, nn.Module]:
-    """Return by their paths the networks of a model file: by default, of the first exported generator."""
-    slots = method_slots(recipe)
+    """Return by their paths the networks of a model file: by default, of the first exported generator.
+
+    Raises PluginError where the method names one in `translates_with` that it does not declare; one that it
+    can do without may be missing.
+    """
+    slots, method = method_slots(recipe), recipe.method
     found = dict(networks.modules())
+    declared = [
+        f"{section}.{name}" for section in ("generators", "networks") for name in getattr(slots, section)
+    ]
+    for path in slots.translates_with:
+        if path not in declared:
+            message = (
+                f"{method.entry.ref} translates with '{path}', which is none of the networks of its `slots`"
+            )
+            raise PluginError(method.problem(message, f"they are {', '.join(declared)}"))
     paths = slots.translates_with or (f"generators.{generator or slots.exports[0]}",)
-    return {path: found[path] for path in paths}
+    return {path: found[path] for path in paths if path in found}
 
 
 class Exported:

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from i2i.abilities import NeedsImages, Prepares
 from i2i.building import components
-from i2i.building.parts import channels_of
+from i2i.building.parts import part_of
 from i2i.data.views import PartOfTarget
 from i2i.engine.scoring import definition
 from i2i.errors import PluginError
 from i2i.kinds import Direction, Metric, PairSpec
+from i2i.networks import PartOfSide
 from i2i.recipe.recipe import Recipe
 
 T = TypeVar("T")
@@ -27,9 +28,8 @@ def build_metrics(recipe: Recipe, spec: PairSpec) -> dict[str, Metric]:
     """
     metrics = components.build_metrics(recipe, spec)
     for slot in recipe.section("metrics"):
-        channels = channels_of(slot, spec, ("target",))
-        if channels is not None:
-            metrics[slot.name] = PartMetric(metrics[slot.name], slot.settings.part, channels)
+        if part := part_of(slot, spec, ("target",)):
+            metrics[slot.name] = PartMetric(metrics[slot.name], part)
     return metrics
 
 
@@ -38,14 +38,14 @@ class PartMetric:
 
     directions: Mapping[str, Direction]
 
-    def __init__(self, metric: Metric, part: str, channels: slice) -> None:
-        self._metric, self._part, self._channels = metric, part, channels
+    def __init__(self, metric: Metric, part: PartOfSide) -> None:
+        self._metric, self._part = metric, part
         if isinstance(found := getattr(metric, "directions", None), Mapping):
             self.directions = self._named(found)
         else:
             self.directions = found  # type: ignore[assignment]  # which is told as it is of any metric
         self.references = tuple(self._name(name) for name in getattr(metric, "references", ()))
-        self.definition = f"Of the part '{part}' alone. {definition(metric)}"
+        self.definition = f"Of the part '{part.name}' alone. {definition(metric)}"
         self.update = self._update_of(metric)
         if isinstance(metric, NeedsImages):
             self.fewest = metric.fewest
@@ -59,7 +59,7 @@ class PartMetric:
         def update(
             source: Tensor, fake: Tensor, real: Tensor, ids: Sequence[str], **fields: Tensor
         ) -> Mapping[str, Tensor]:
-            own, truth = (image[..., self._channels, :, :] for image in (fake, real))
+            own, truth = self._part.of(fake), self._part.of(real)
             return self._named(metric.update(source, own, truth, ids, **fields) or {})
 
         return update
@@ -73,15 +73,16 @@ class PartMetric:
         return self._named(self._metric.compute())
 
     def _prepare(self, train_data: Any, /) -> None:
-        self._metric.prepare(PartOfTarget(train_data, self._channels))  # type: ignore[attr-defined]
+        channels = self._part.channels[train_data.spec.target.channels]
+        self._metric.prepare(PartOfTarget(train_data, channels))  # type: ignore[attr-defined]
 
     def _name(self, figure: str) -> str:
-        return f"{figure}({self._part})"
+        return f"{figure}({self._part.name})"
 
     def _named(self, figures: Mapping[str, T]) -> dict[str, T]:
         if not isinstance(figures, Mapping):
             raise PluginError(
-                f"the metric of the part '{self._part}' gave a {type(figures).__name__}: return a mapping "
-                "from names to figures."
+                f"the metric of the part '{self._part.name}' gave a {type(figures).__name__}: return a "
+                "mapping from names to figures."
             )
         return {self._name(name): value for name, value in figures.items()}

@@ -219,10 +219,13 @@ def _try_to_save(files: Mapping[str, Snapshot], where: Path | None) -> float:
 
 
 def _first_step(session: Session) -> dict[str, float]:
-    """Let a session make its first step; return its losses."""
+    """Let a session make its first step, and try the first of each further stage; return its losses."""
     batches = session.batches(last=session.accumulate)
-    logs = session.advance([next(batches) for _ in range(session.accumulate)])
-    return {name: float(value) for name, value in logs.items()}
+    chosen = [next(batches) for _ in range(session.accumulate)]
+    logs = session.advance(chosen)
+    losses = {name: float(value) for name, value in logs.items()}
+    session.try_stages(chosen)
+    return losses
 
 
 def _check_disk(where: Path, needed: int) -> None:

@@ -213,7 +213,7 @@ def history(about: Mapping[str, Any]) -> dict[str, str]:
     return told
 
 
-def _started_from(recipe: Recipe, table: Mapping[str, Any]) -> dict[str, str]:
+def _started_from(recipe: Recipe, table: Mapping[str, Any]) -> dict[str, str | dict[str, str]]:
     """Return the `init_from` of networks by path that the run of `table` began with and `recipe` leaves out.
 
     It says how a run starts, which nobody has to repeat to go on with it.
@@ -223,7 +223,7 @@ def _started_from(recipe: Recipe, table: Mapping[str, Any]) -> dict[str, str]:
     return {
         slot.path: began[slot.path]
         for slot in networks
-        if slot.settings.init_from is None and isinstance(began[slot.path], str)
+        if slot.settings.init_from is None and isinstance(began[slot.path], str | dict)
     }
 
 
@@ -233,10 +233,13 @@ def _started_from(recipe: Recipe, table: Mapping[str, Any]) -> dict[str, str]:
 def check_start_is_kept(folder: RunFolder, recipe: Recipe) -> None:
     """Raise RecipeError where starting over in `folder` would remove weights that `recipe` starts from."""
     for slot in recipe.networks:
-        start = slot.settings.init_from
-        if start is not None and start.expanduser().resolve().is_relative_to(folder.root.resolve()):
-            message = f"--fresh would remove what the run is to start from, {start}: choose another --out."
-            raise RecipeError(slot.problem(message, key="init_from"))
+        start = slot.settings.init_from or {}
+        for place in start.values() if isinstance(start, Mapping) else (start,):
+            if place.expanduser().resolve().is_relative_to(folder.root.resolve()):
+                message = (
+                    f"--fresh would remove what the run is to start from, {place}: choose another --out."
+                )
+                raise RecipeError(slot.problem(message, key="init_from"))
 
 
 def _check_nothing_is_lost(folder: RunFolder, recipe: Recipe, damaged: Sequence[Any]) -> None:

@@ -30,6 +30,7 @@ from i2i.engine.average import Average
 from i2i.engine.exported_model import Exported, exported_networks
 from i2i.engine.part_metrics import build_metrics
 from i2i.engine.scoring import Scorer, Scores, Spectator
+from i2i.engine.stages import Stages
 from i2i.engine.worst import Worst
 from i2i.errors import RecipeError
 from i2i.kinds import Data, Method, Transform
@@ -91,6 +92,7 @@ class Session:
         for _, module in self.networks.modules():
             module.to(runtime.device, memory_format=runtime.memory_format)  # type: ignore[call-overload]
             module.train()
+        self.stages = Stages(recipe, self.networks, self.total_steps)
         compile_networks(recipe, self.networks)
         self.losses = components.build_losses(
             recipe, runtime.device, self.spec, extra=extra_of(data["train"])
@@ -107,7 +109,7 @@ class Session:
         self._base_rates = {path: _rates(optimizer) for path, optimizer in self.optimizers.items()}
         self.schedules = components.build_schedules(
             recipe,
-            self.networks,
+            self.optimizers,
             total_steps=self.total_steps,
             steps_per_epoch=max(1, round(self.steps_per_epoch)),
         )
@@ -146,6 +148,7 @@ class Session:
             keep=keep,
             tell=tell,
         )
+        self.run.stage = self.stages.enter(0)  # now that optimizers know what any stage trains
         self.figures: dict[str, float] = {}
         self._check_figures()
 
@@ -168,13 +171,14 @@ class Session:
 
     def advance(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
         """Take one step on `batches`, which are on the device; return what was logged, still there."""
+        self.pace_losses(self.step)
         for path, schedule in self.schedules.items():
-            factor = schedule(self.step)
             if path.startswith("losses."):
-                self.losses.factors[path.removeprefix("losses.")] = float(factor)
                 continue
+            factor = schedule(self.step)
             for group, rate in zip(self.optimizers[path].param_groups, self._base_rates[path], strict=True):
                 group["lr"] = rate * factor
+        self.run.stage = self.stages.enter(self.step)
         self.run.begin(self.step, self.epoch, ids=[name for batch in batches for name in batch.ids])
         begin_step(self.recipe)
         logs = self.method.step(batches, self.run)
@@ -183,6 +187,21 @@ class Session:
         self.run.finish()
         found: Mapping[str, Tensor] = _without_graphs(logs)
         return found
+
+    def pace_losses(self, step: int) -> None:
+        """Put the factors of schedules on the weights of losses, as they are at `step`."""
+        for path, schedule in self.schedules.items():
+            if path.startswith("losses."):
+                self.losses.factors[path.removeprefix("losses.")] = float(schedule(step))
+
+    def try_stages(self, batches: Sequence[Batch]) -> None:
+        """Take the first step of each further stage, for a rehearsal, and go back to the step before."""
+        before = self.step
+        for step in self.stages.begins()[1:]:
+            self.run.step = step
+            self.advance(batches)
+        self.run.step = before
+        self.run.stage = self.stages.enter(max(before - 1, 0))
 
     def batches(self, *, last: int, workers: int | None = None) -> Iterator[Batch]:
         """Yield batches on the device, from this step's first one up to `last`, counted from the start.

@@ -68,6 +68,7 @@ def load(session: Session, folder: Path, *, read: Read = weights.read) -> tuple[
         notes += ModelHeader.read(file.header, path=file.path).check(slot.entry, path=file.path)
         weights.load_into(module, file.tensors, source=str(file.path), target=slot.entry.ref)
     session.run.step = trainer["step"]
+    session.run.stage = session.stages.enter(max(session.step - 1, 0))  # of the step that was made
     session.figures, session.best, session.waited = trainer["figures"], trainer["best"], trainer["waited"]
     session.run.scaler.load_state_dict(trainer["scaler"])
     parts, saved = session.stateful(), trainer["parts"]
@@ -78,6 +79,8 @@ def load(session: Session, folder: Path, *, read: Read = weights.read) -> tuple[
         )
     for name in parts.keys() & saved.keys():
         state.restore(parts[name], saved[name])
+    if session.step:
+        session.pace_losses(session.step - 1)  # whoever looks back at that step finds its weights
     duties: Duties = trainer["duties"]
     duties.callbacks = [name for name in duties.callbacks if name in session.callbacks]
     return duties, notes

@@ -102,7 +102,8 @@ def import_weights(source: Path, target: Path, *, catalog: Catalog) -> Imported:
     )
     if layout.kind == "generator":
         sides = (make.channels["in_channels"], make.channels["out_channels"])
-        spec = PairSpec(*(ImageSpec(count, make.size, make.size) for count in sides))
+        read, written = (ImageSpec(count, make.size, make.size) for count in sides)
+        spec = PairSpec(read, written)
         header = replace(header, pair_spec=spec, test=TestSettings(dropout=True, norm="batch"))
     weights.write(target, fitted, header.entries())
     return Imported(entry, make.table, sum(parameter.numel() for parameter in module.parameters()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -83,9 +83,10 @@ PACKAGE: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Scaffold:
-    """A package as it was written: its folder, its files in that, and its component's reference.
+    """A package as it was written: its folder, the files that were written in it, its component's reference.
 
-    `note` is a remark on its name, if there is one to make.
+    `recipe` is the name of the recipe that trains the component, empty where there is none; `installed` says
+    that the package is known already. `note` is a remark, if there is one to make.
     """
 
     folder: Path
@@ -93,19 +94,22 @@ class Scaffold:
     namespace: str
     kind: str
     ref: str
+    recipe: str
     note: str = ""
+    installed: bool = False
 
     def next_steps(self) -> list[tuple[str, str]]:
         """Return commands to go on with, each with its purpose."""
-        recipe = _argument(self.folder / "recipes" / f"{self.namespace}.toml")
-        steps = [
-            (f"pip install -e {_for_pip(self.folder)}", "installs it; what you change counts at once"),
-            (f"i2i plugin check {self.namespace}", "does it keep the contract?"),
-            (f"i2i run {recipe} --steps 20", "does it train?"),
-        ]
-        if not KINDS[self.kind].in_recipes:
+        steps = [(f"i2i plugin check {self.namespace}", "does it keep the contract?")]
+        if not self.installed:
+            install = f"pip install -e {_for_pip(self.folder)}"
+            steps.insert(0, (install, "installs it; what you change counts at once"))
+        recipe = _argument(self.folder / "recipes" / f"{self.recipe}.toml")
+        if self.recipe and KINDS[self.kind].in_recipes:
+            steps.append((f"i2i run {recipe} --steps 20", "does it train?"))
+        elif self.recipe:
             swap = f"--swap losses.l1.weight=10,100 --seeds 1 --steps 20 --executor {self.ref}"
-            steps[-1] = (f"i2i bench {recipe} {swap}", "does it train the cells of a benchmark?")
+            steps.append((f"i2i bench {recipe} {swap}", "does it train the cells of a benchmark?"))
         return steps
 
 
@@ -116,16 +120,38 @@ def scaffold(namespace: str, *, kind: str, out: Path, catalog: Catalog) -> Scaff
     ResourceError when it cannot be written.
     """
     _check_name(namespace, catalog)
+    component = component_of(kind)
+    package = f"i2i_{namespace.replace('-', '_')}"
+    words = words_of(namespace, kind, component, package=package, recipe=namespace)
+
+    def filled(text: str) -> str:
+        return Template(text.replace("    $more\n", words["more"])).substitute(words)
+
+    texts = {filled(target): filled(template(filled(source))) for source, target in PACKAGE.items()}
+    texts[f"src/{words['package']}/py.typed"] = ""
+    folder = out / words["distribution"]
+    _write(folder, texts)
+    near = [own for own in OWN if one_edit(namespace, own)]
+    note = f"'{namespace}' is one letter away from i2i's own plug-in '{near[0]}'" if near else ""
+    return Scaffold(folder, tuple(sorted(texts)), namespace, kind, words["ref"], namespace, note)
+
+
+def component_of(kind: str) -> Component:
+    """Return what a new component of `kind` is called; raise RecipeError where there is no such kind."""
     if kind not in COMPONENTS:
         known = ", ".join(COMPONENTS)
         raise RecipeError(
             f"--kind {kind}: there is no such kind{did_you_mean(kind, COMPONENTS)}; kinds: {known}"
         )
-    component = COMPONENTS[kind]
-    words = {
+    return COMPONENTS[kind]
+
+
+def words_of(namespace: str, kind: str, component: Component, *, package: str, recipe: str) -> dict[str, str]:
+    """Return what is filled into templates, by name."""
+    return {
         "namespace": namespace,
         "distribution": f"i2i-{namespace}",
-        "package": f"i2i_{namespace.replace('-', '_')}",
+        "package": package,
         "kind": kind,
         "method": kind.replace("-", "_"),
         "component": component.name,
@@ -133,33 +159,24 @@ def scaffold(namespace: str, *, kind: str, out: Path, catalog: Catalog) -> Scaff
         "factory": component.factory,
         "summary": component.summary,
         "ref": f"{namespace}/{component.name}",
-        "more": "".join(_declared_beside(component)),
+        "more": "".join(f"    {line}\n" for line in declared_beside(component, package, "registry")),
+        "recipe": recipe,
         "api": str(API),
         "i2i": f">={'.'.join(__version__.split('.')[:2])}",
     }
 
-    def filled(text: str) -> str:
-        return Template(text.replace("$more", words["more"])).substitute(words)
 
-    texts = {filled(target): filled(_template(filled(source))) for source, target in PACKAGE.items()}
-    texts[f"src/{words['package']}/py.typed"] = ""
-    folder = out / words["distribution"]
-    _write(folder, texts)
-    near = [own for own in OWN if one_edit(namespace, own)]
-    note = f"'{namespace}' is one letter away from i2i's own plug-in '{near[0]}'" if near else ""
-    return Scaffold(folder, tuple(sorted(texts)), namespace, kind, words["ref"], note)
+def declared_beside(component: Component, package: str, registry: str) -> list[str]:
+    """Return the lines that declare the method beside a component, if there is one."""
+    if component.method is None:
+        return []
+    name, factory, summary = component.method
+    target = f"{package}.{component.module}:{factory}"
+    return [f"{registry}.method(", *(f'    "{text}",' for text in (name, target, summary)), "    rev=1,", ")"]
 
 
-def _declared_beside(component: Component) -> Iterator[str]:
-    """Yield the lines that declare the method beside a component, if there is one."""
-    if component.method is not None:
-        name, factory, summary = component.method
-        yield from ("    registry.method(\n", f'        "{name}",\n')
-        yield f'        "$package.{component.module}:{factory}",\n'
-        yield from (f'        "{summary}",\n', "        rev=1,\n", "    )\n")
-
-
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """Return the text of a template by its path."""
     return files("i2i.plugins").joinpath("templates", name).read_text(encoding="utf-8")
 
 

@@ -50,7 +50,7 @@ class Parameter:
     @property
     def at_test(self) -> bool:
         """Whether it is a test key, which changes no weights: its annotation has `AtTest` in it."""
-        return _marked(self.annotation)
+        return AtTest.marks(self.annotation)
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -174,13 +174,6 @@ def _plain_types(annotation: Any) -> set[Any]:
     if typing.get_origin(annotation) in (Union, types.UnionType):
         return {one for part in typing.get_args(annotation) for one in _plain_types(part)}
     return {annotation}
-
-
-def _marked(annotation: Any) -> bool:
-    if typing.get_origin(annotation) is Annotated:
-        marks = typing.get_args(annotation)[1:]
-        return any(isinstance(mark, AtTest) for mark in marks) or _marked(typing.get_args(annotation)[0])
-    return any(map(_marked, typing.get_args(annotation)))
 
 
 def _foreign(value: Any) -> str:

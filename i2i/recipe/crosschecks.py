@@ -29,16 +29,18 @@ def cross_check(draft: Draft, resolved: Resolved, findings: Findings) -> None:
     check.requirements()
     check.covered("optimizers")
     check.covered("schedules")
+    check.stages()
 
 
 def slot_for(section: str, network: str, names: Mapping[str, object] | set[str]) -> str | None:
-    """Return which of a section's `names` is in charge of `network`: its own, its group's, or ``all``.
+    """Return which of a section's `names` is in charge of `network`: its own, its section's, or ``all``.
 
-    A loss, whose weight may have a schedule, has one of its own or none.
+    Of a group of a network's parts, ``generators.main.encoder``, that of the network comes between. A loss,
+    whose weight may have a schedule, has one of its own or none.
     """
-    group = network.partition(".")[0]
-    general = [group] if section == "optimizers" else [group, "all"]
-    if group == "losses":
+    kind, name, *_ = network.split(".", 2)
+    general = [f"{kind}.{name}", kind] if section == "optimizers" else [f"{kind}.{name}", kind, "all"]
+    if kind == "losses":
         general = []
     return next((name for name in (network, *general) if name in names), None)
 
@@ -61,6 +63,7 @@ class _CrossCheck:
         self.draft = draft
         self.slots = resolved.slots
         self.incomplete = resolved.incomplete
+        self.stages_found = resolved.stages
         self.findings = findings
 
     def names(self, section: str) -> list[str]:
@@ -268,23 +271,64 @@ class _CrossCheck:
         return True
 
     def covered(self, section: str) -> None:
-        """Every network has one optimizer, and no optimizer or schedule is without a network or a loss."""
+        """Every network has one optimizer, and no optimizer or schedule is without a network or a loss.
+
+        Which groups of parts a network has, it says itself once it is built.
+        """
         names, kind = self.names(section), section.removesuffix("s")
-        in_charge = {network: slot_for(section, ".".join(network), set(names)) for network in self.networks()}
-        own = [*(["all"] if section == "schedules" else []), *map(".".join, in_charge)]
+        trained = [network for network in self.networks() if not self.is_frozen(network)]
+        in_charge = {network: slot_for(section, ".".join(network), set(names)) for network in trained}
+        own = [*(["all"] if section == "schedules" else []), *map(".".join, self.networks())]
         choices = [*(group for group in NETWORK_SECTIONS if self.names(group)), *own]
+        of_groups = {name: network for name in names if (network := _network_around(name)) in trained}
         for name in names:
-            if name in in_charge.values() or self.of_a_loss(section, name):
+            if name in in_charge.values() or name in of_groups or self.of_a_loss(section, name):
                 continue
             where = (section, name)
-            if name not in (*NETWORK_SECTIONS, *own):
+            if name not in (*NETWORK_SECTIONS, *own) and _network_around(name) not in self.networks():
                 close = did_you_mean(name, choices) or f"; there are {', '.join(choices)}"
                 self.note(where, f"'{name}' is no network and no group of them{close}")
             elif name in NETWORK_SECTIONS and not self.names(name):
                 self.note(where, f"this {kind} has nothing to do: the recipe has no {name}")
+            elif not any(".".join(network).startswith(name) for network in trained) and name != "all":
+                self.note(where, f"this {kind} has nothing to do: all that it could train is frozen")
             else:
                 self.note(where, f"this {kind} has nothing to do: each network has one of its own")
         if section == "optimizers":
             for network, name_in_charge in in_charge.items():
-                if name_in_charge is None:
+                if name_in_charge is None and network not in of_groups.values():
                     self.note(network, f"no optimizer trains this network: add [optimizers.{network[0]}]")
+
+    def is_frozen(self, network: KeyPath) -> bool:
+        """Whether a network's table says that all of it stays as it is."""
+        table = self.draft.table[network[0]][network[1]]
+        return isinstance(table, dict) and table.get("frozen") is True
+
+    def stages(self) -> None:
+        """Each stage ends after the one before it, the last with the run, and freezes what there is."""
+        known = list(map(".".join, self.networks()))
+        end, last = 0.0, list(self.stages_found)[-1:]
+        for name, stage in self.stages_found.items():
+            where = ("stages", name)
+            if name in last and stage.until is not None:
+                self.note(where, "the last stage ends with the run: leave `until` out", key="until")
+            elif name not in last and stage.until is None:
+                self.note(
+                    where, "a stage that others follow needs `until`, the share of the run at which it ends"
+                )
+            elif stage.until is not None and stage.until <= end:
+                self.note(
+                    where, f"it ends at {stage.until:g}, and the stage before it at {end:g}", key="until"
+                )
+            end = stage.until or end
+            for path in stage.frozen:
+                if path not in known and _network_around(path) not in self.networks():
+                    close = did_you_mean(path, known) or f"; there are {', '.join(known)}"
+                    self.note(where, f"'{path}' is no network and no group of parts{close}", key="frozen")
+
+
+def _network_around(path: str) -> KeyPath:
+    """Return the network of a group's path, ``generators.main.encoder``; nothing for another path."""
+    section, _, rest = path.partition(".")
+    name, _, group = rest.partition(".")
+    return (section, name) if group else ()

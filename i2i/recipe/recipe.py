@@ -21,7 +21,7 @@ from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_setting
 from i2i.recipe.merge import Draft, read_draft
 from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.resolve import resolve
-from i2i.recipe.slots import LENGTHS, Slot, TrainSettings
+from i2i.recipe.slots import LENGTHS, Slot, StageSettings, TrainSettings
 from i2i.recipe.toml_lines import KeyPath
 from i2i.registry import Entry
 
@@ -33,7 +33,8 @@ class Recipe:
     """One checked recipe: its slots in file order, by path, and the settings of its training.
 
     `table` is the whole recipe with parents merged and defaults filled in, as resolved.toml holds it;
-    `notes` tell what a change of `use` dropped; `source` is the file it was read from.
+    `notes` tell what a change of `use` dropped; `source` is the file it was read from; `stages` are the parts
+    of its run in their order, if it has any.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Recipe:
     source: str
     _draft: Draft = field(repr=False, compare=False)
     _catalog: Catalog | None = field(default=None, repr=False, compare=False)
+    stages: Mapping[str, StageSettings] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -79,10 +81,10 @@ class Recipe:
         return [entry for plugin in plugins for entry in plugin.entries if entry.kind == kind]
 
     def slot_for(self, section: str, network: str) -> Slot | None:
-        """Return the optimizer or schedule in charge of a network's path.
+        """Return the optimizer or schedule in charge of a network's path, or of a group of its parts.
 
-        That is the one under the network's own path, else its group's, else, for ``schedules``, the
-        one for all; None where there is no schedule.
+        That is the one under this path itself, else under that of the network, else its section's, else, for
+        ``schedules``, the one for all; None where there is none.
         """
         name = slot_for(section, network, {slot.name for slot in self.section(section)})
         return None if name is None else self.slots[f"{section}.{name}"]
@@ -114,13 +116,17 @@ class Recipe:
         train = {key: value for key, value in train.items() if value is not None}
         return replace(self, train=replace(self.train, **settings), table={**self.table, "train": train})
 
-    def started_from(self, files: Mapping[str, str], *, by: str) -> Recipe:
-        """Return the recipe with an `init_from` for these networks, by path, as if `by` had set it."""
+    def started_from(self, files: Mapping[str, str | dict[str, str]], *, by: str) -> Recipe:
+        """Return the recipe with an `init_from` for these networks, by path, as if `by` had set it.
+
+        It is a file, or one for each of some groups of the network's parts.
+        """
         slots, table = dict(self.slots), {**self.table}
         for path, file in files.items():
             slot = slots[path]
             origin = Origin(f"{slot.origin().where}.init_from", by)
-            settings = replace(slot.settings, init_from=Path(file))
+            start = Path(file) if isinstance(file, str) else {group: Path(one) for group, one in file.items()}
+            settings = replace(slot.settings, init_from=start)
             slots[path] = replace(slot, settings=settings, origins={**slot.origins, "init_from": origin})
             networks = table[slot.section]
             table[slot.section] = {**networks, slot.name: {**networks[slot.name], "init_from": file}}
@@ -173,6 +179,7 @@ def load_recipe(
         source=draft.source,
         _draft=draft,
         _catalog=catalog,
+        stages=resolved.stages,
     )
 
 

@@ -22,12 +22,13 @@ from i2i.recipe.merge import Draft
 from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.requires import SECTION as REQUIRES
 from i2i.recipe.requires import check_requires
-from i2i.recipe.slots import LENGTHS, HeadSettings, Slot, TrainSettings
+from i2i.recipe.slots import LENGTHS, STAGES, HeadSettings, Slot, StageSettings, TrainSettings
 from i2i.recipe.toml_lines import KeyPath
 from i2i.registry import Entry
 
 HEAD = schema_of(HeadSettings, owner="a recipe")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+STAGE = schema_of(StageSettings, owner="a stage")
 TRAIN = schema_of(TrainSettings, owner="[train]")
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
@@ -47,6 +48,7 @@ class Resolved:
     head: HeadSettings | None = None
     train: TrainSettings | None = None
     slots: dict[str, Slot] = field(default_factory=dict)
+    stages: dict[str, StageSettings] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)
 
 
@@ -74,6 +76,8 @@ def resolve(draft: Draft, catalog: Catalog, findings: Findings) -> Resolved:
     for section in draft.table:
         if section == "train":
             resolver.train()
+        if section == STAGES:
+            resolver.stages()
         if section == REQUIRES:
             resolver.result.table[section] = check_requires(draft, catalog, findings)
         for part in resolver.parts:
@@ -183,7 +187,7 @@ class _Resolver:
                 section = _SINGULAR[key]
                 message = f"there is no [{key}] in a recipe; write [{section}.NAME]"
                 self.findings.add(self.draft.origin((key,)), message)
-            elif key not in (known := {*HEAD.names, *SECTIONS, "train", REQUIRES}):
+            elif key not in (known := {*HEAD.names, *SECTIONS, "train", STAGES, REQUIRES}):
                 self._unknown((key,), HEAD, {*known, *SHORT_SPELLINGS, "extends", "unset"})
         if not RUN_NAME.fullmatch(head.values.get("name", "x")):
             message = "a recipe's name becomes a folder's: letters, digits, '.', '_' and '-', at most 64"
@@ -221,6 +225,25 @@ class _Resolver:
         if len(self.findings) == before:
             self.result.train = TrainSettings(**train.values)
         self.result.table["train"] = train.toml
+
+    def stages(self) -> None:
+        """Check the tables of `[stages]`, each by itself."""
+        content = self.draft.table[STAGES]
+        if not isinstance(content, dict):
+            self.findings.add(self.draft.origin((STAGES,)), "'stages' is a table: write [stages.NAME]")
+            return
+        for name, table in content.items():
+            path, before = (STAGES, name), len(self.findings)
+            if not isinstance(table, dict) or not _NAME.fullmatch(name):
+                message = f"[{STAGES}] holds tables of such names alone: write [{STAGES}.first]"
+                self.findings.add(self.draft.origin(path), message)
+                continue
+            for key in table.keys() - {*STAGE.names}:
+                self._unknown((*path, key), STAGE, {*STAGE.names})
+            stage = self._read(path, table, STAGE)
+            if len(self.findings) == before:
+                self.result.stages[name] = StageSettings(**stage.values)
+            self.result.table.setdefault(STAGES, {})[name] = stage.toml
 
     def _read(self, path: KeyPath, table: Mapping[str, Any], schema: Schema) -> Reading:
         """Read the keys of `schema`; note what is refused or missing."""

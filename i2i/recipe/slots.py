@@ -68,6 +68,23 @@ class HeadSettings:
     seed: Annotated[int, Ge(0), Lt(2**32)] = 0
 
 
+STAGES = "stages"
+"""The section that holds the stages of a run, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """The keys of a table in `[stages]`, the parts of a run, in the order of the file.
+
+    Args:
+        until: where the stage ends, as a share of the run; the last stage has none.
+        frozen: networks, and groups of their parts, that are not trained in it, by their paths.
+    """
+
+    until: Annotated[float, Gt(0), Lt(1)] | None = None
+    frozen: tuple[str, ...] = ()
+
+
 LENGTHS = ("steps", "epochs", "minutes")
 """The keys of `[train]` that say how long to train: a recipe has one of them."""
 

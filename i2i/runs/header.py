@@ -134,7 +134,7 @@ class ModelHeader(Made):
         names = ("pair_spec", "test", "pictures", "method", "reading")
         records: dict[str, Any] = {name: asdict(known[name]) for name in names if known[name] is not None}
         records["networks"] = {path: asdict(made) for path, made in self.networks.items()}
-        unsaid: tuple[Any, ...] = (None, {})  # an empty provenance or table too
+        unsaid: tuple[Any, ...] = (None, {})  # an empty table says no more than none
         return {name: value for name, value in (known | records).items() if value not in unsaid}
 
     def network(self, path: str, tensors: Mapping[str, Tensor]) -> tuple[ModelHeader, Mapping[str, Tensor]]:
@@ -176,7 +176,7 @@ class ModelHeader(Made):
             for key in {**there, **here}
             if (other or (key in there and key in here))
             and there.get(key) != here.get(key)
-            and not key.startswith("init")
+            and not key.startswith(("init", "frozen"))
         }
 
 

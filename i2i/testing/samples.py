@@ -83,9 +83,12 @@ def pair_of_parts(side: Side, *, seed: int = 0) -> Pair:
     labels = getattr(whole, side)
     photo = images(1, 3, *labels.shape[-2:], seed=seed + 20)[0]
     parts = (Part("seg", 4, "uint8", 0.0, 1.0, labels=True), Part("photo", 3, "uint8", 0.0, 255.0))
-    spec = ImageSpec(7, *labels.shape[-2:], "float32", -1.0, 1.0, parts=parts)
-    stack = {side: torch.cat([labels, photo])}
-    return replace(whole, **stack, spec=replace(whole.spec, **{side: spec}))
+    height, width = labels.shape[-2:]
+    spec = ImageSpec(7, height, width, "float32", -1.0, 1.0, parts=parts)
+    stack, said = torch.cat([labels, photo]), whole.spec
+    if side == "source":
+        return replace(whole, source=stack, spec=replace(said, source=spec))
+    return replace(whole, target=stack, spec=replace(said, target=spec))
 
 
 class ToyJudge(nn.Module):

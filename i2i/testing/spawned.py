@@ -15,10 +15,10 @@ from torch import Tensor
 
 
 def digest(item: Any) -> str:
-    """Return a digest of an item's images and id."""
+    """Return a digest of an item's tensors and id."""
     found = hashlib.sha256(str(item["id"]).encode())
-    for side in ("source", "target"):
-        image: Tensor = item[side]
+    for name in sorted(key for key, value in item.items() if isinstance(value, Tensor)):
+        image: Tensor = item[name]
         found.update(f"{tuple(image.shape)} {image.dtype}".encode())
         found.update(image.contiguous().numpy().data)
     return found.hexdigest()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from annotated_types import Ge
 
-from i2i.kinds import ImageSpec, PairSpec, Split
+from i2i.kinds import ImageSpec, PairSpec, Part, Split
 from i2i.slot_keys import Count
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class TinyPairs:
         count: pairs in each split.
         source_channels: channels of the source.
         target_channels: channels of the target.
+        parts: the target has two files: its first channel, "first", and the others, "rest".
     """
 
     def __init__(
@@ -38,11 +40,16 @@ class TinyPairs:
         count: Annotated[int, Ge(1)] = 6,
         source_channels: Count = 3,
         target_channels: Count = 3,
+        parts: bool = False,
     ) -> None:
         height, width = (size, size) if isinstance(size, int) else size
-        self.spec = PairSpec(
-            ImageSpec(source_channels, height, width), ImageSpec(target_channels, height, width)
-        )
+        target = ImageSpec(target_channels, height, width)
+        if parts:
+            of_each = {"first": 1, "rest": target_channels - 1}
+            target = replace(
+                target, parts=tuple(Part(name, n, "uint8", 0.0, 255.0) for name, n in of_each.items())
+            )
+        self.spec = PairSpec(ImageSpec(source_channels, height, width), target)
         self.split: Split = split
         self.count = count
 

@@ -24,7 +24,7 @@ from i2i.testing.tiny_plugin import with_tiny_data
 from i2i.testing.tiny_run import TINY, load_table
 
 CHANNELS = {"source_channels": 1, "target_channels": 3}
-"""The sides differ, so that a method that takes one for the other is found out, unless it refuses such pairs."""
+"""The sides differ, so that a method that takes one for the other is found out; one may refuse such pairs."""
 
 CPU = resolve("cpu", "fp32")
 GENERATOR = {"use": "unet", "depth": 2, "width": 4}
@@ -55,6 +55,7 @@ def method_session(
     judges: tuple[str, ...] | None = None,
     heavy: str = "",
     without: Collection[str] = (),
+    parts: Mapping[str, str] = {},
     folder: Path | None = None,
     run: type[Run] = Run,
     losses: Mapping[str, Mapping[str, Any]] = LOSSES,
@@ -65,7 +66,8 @@ def method_session(
     `judges` are the names of the discriminators where the method takes any number of them: one by default.
     Pairs are of 1 and 3 channels; of 3 and 3 for a method whose constructor refuses those.
     `heavy` is a loss whose weight is multiplied by `HEAVY`, `without` are losses to leave out; `run` is what
-    the method sees of the run; `losses` has the table of one of each kind.
+    the method sees of the run; `losses` has the table of one of each kind. `parts` are those of the target,
+    "first" or "rest", that losses compare alone, by the losses' names.
     """
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
     catalog = with_tiny_data(subject.catalog)
@@ -79,13 +81,19 @@ def method_session(
     _complete_losses(table, slots, catalog)
     if losses is not LOSSES:
         _exchange_losses(table, losses, catalog)
+    if parts and table["data"]["use"] == "testing/pairs":
+        table["data"]["parts"] = True
+    for name, part in parts.items():
+        table["losses"][name] = {**table["losses"][name], "part": part}
     if heavy:
         loss = table["losses"][heavy]
         loss["weight"] = HEAVY * (loss.get("weight", 1.0) or 1.0)
     table["losses"] = {name: loss for name, loss in table["losses"].items() if name not in without}
     table["method"] = {**table["method"], **subject.table, "use": subject.entry.ref}
     table["optimizers"] = {
-        section: TINY["optimizers"]["generators"] for section in NETWORK_SECTIONS if table.get(section)
+        section: TINY["optimizers"]["generators"]
+        for section in NETWORK_SECTIONS
+        if any(slot.get("frozen") is not True for slot in table.get(section, {}).values())
     }
     filled = {section: content for section, content in table.items() if content != {}}
     shared = {key: TINY[key] for key in ("recipe", "name", "train", "metrics")}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from i2i.building.needs import beside
 from i2i.engine.session import Session
 from i2i.images import normalise
+from i2i.kind_table import asks_another
 from i2i.kinds import Batch, Pair
 from i2i.maps import as_maps
 from i2i.plugins.catalog import Catalog
 from i2i.testing import samples
 from i2i.testing.subjects import Subject, side_for
+from i2i.testing.supplied import supplied_metric
 from i2i.testing.tiny_pairs import TinyPairs
 from i2i.testing.tiny_session import Unseeded, attend, batch, callback_session, method_session
 
@@ -92,8 +94,19 @@ def _read(data: Any) -> Any:
 
 
 def transformed(transform: Any, pair: Pair, *, seed: int = 0, size: tuple[int, int] = (32, 40)) -> Any:
-    """Apply a transform with randomness from `seed`."""
-    return transform(pair, size=size, rng=samples.generator(seed))
+    """Apply a transform with randomness from `seed`; one that asks for it gets another pair too."""
+    return transform(pair, size=size, rng=samples.generator(seed), **others(transform, pair))
+
+
+def others(transform: Any, pair: Pair) -> dict[str, Any]:
+    """Return the keyword of a transform that asks for another pair, or nothing."""
+    return {"another": lambda: partner(pair)} if asks_another(transform) else {}
+
+
+def partner(pair: Pair) -> Pair:
+    """Return another pair of the same kind: this one upside down."""
+    extra = {name: field.flip(-2) for name, field in pair.extra.items()}
+    return replace(pair, source=pair.source.flip(-2), target=pair.target.flip(-2), extra=extra)
 
 
 def _transformed_often(transform: Any, pair: Pair) -> None:
@@ -109,7 +122,7 @@ def made_metric(subject: Subject) -> Any:
         side = side_for(metric, at_least=samples.SIDE)
         metric.prepare(TinyPairs("train", size=side, count=4))
     metric.reset()
-    return metric
+    return supplied_metric(metric)
 
 
 def scored(subject: Subject, metric: Any) -> Scored:

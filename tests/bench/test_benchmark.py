@@ -19,7 +19,10 @@ from safetensors.torch import load_file
 
 from i2i.data.opening import open_data
 
-TIMES = ("seconds", "step_seconds", "step_deviation", "images_per_second", "peak_memory_mb")
+TIMES = (
+    *("seconds", "step_seconds", "step_deviation", "image_seconds"),
+    *("images_per_second", "peak_memory_mb"),
+)
 
 
 def results(folder: Path) -> dict[str, Any]:

@@ -60,6 +60,8 @@ def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         "data.workers=2",
         "data.cache=none",
         "data.fingerprint=contents",
+        "method.test_dropout=true",
+        "method.test_norm=batch",
     ],
 )
 def test_what_changes_no_weights_changes_no_key(key, setting):
@@ -94,7 +96,10 @@ def test_what_changes_weights_changes_the_key(key, setting):
     assert key(setting) != key()
 
 
-@pytest.mark.parametrize("setting", ["train.eval_every=2", "metrics.psnr.use=psnr", "metrics.mae.draws=2"])
+@pytest.mark.parametrize(
+    "setting",
+    ["train.eval_every=2", "metrics.psnr.use=psnr", "metrics.mae.draws=2", "method.test_dropout=true"],
+)
 @pytest.mark.parametrize("decided", [LEARNT, ("train.save_best=mae:min",)])
 def test_where_validations_decide_something_their_figures_and_their_times_are_in_the_key(
     key, decided, setting

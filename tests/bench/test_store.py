@@ -17,7 +17,7 @@ from PIL import Image
 from i2i.bench.cells import Cell, Conditions
 from i2i.bench.figures import Wanted, score
 from i2i.bench.jobs import Event, Job
-from i2i.bench.keys import key_of
+from i2i.bench.keys import key_of, values_at_test
 from i2i.bench.outcomes import RunOutcome, outcome_of, read_outcome
 from i2i.bench.store import Store
 from i2i.bench.training import CellTraining
@@ -213,8 +213,7 @@ def test_a_run_that_has_not_ended_has_no_record(store):
 def test_a_damaged_record_is_made_again_from_its_run_or_told(store, notes):
     asked = trained(store)
     whole = store.record(asked)
-    for damage in ("", "{}", "<<<<<<< HEAD", "[" * 100_000):
-        store.file(asked).write_text(damage)
+    for damage in ("", "{}", "        store.file(asked).write_text(damage)
         assert store.record(asked) == whole
     assert len(notes) == 4
     assert "was damaged: it is made again" in notes[0]
@@ -530,6 +529,7 @@ def test_a_cell_of_before_a_component_got_another_parameter_is_known_again(store
     assert again.folder(cell("seed=1")).name == cell("seed=1").key
 
 
+<<<<<<< HEAD
 def test_a_benchmark_asked_again_after_its_data_changed_trains_anew(i2i, small):
     swap = (
         "bench",
@@ -552,3 +552,48 @@ def test_a_benchmark_asked_again_after_its_data_changed_trains_anew(i2i, small):
     assert "Files of the data were written since the variants were tried" in again.out + again.err
     second = json.loads((small / "b" / "results.json").read_text())
     assert not {cell["folder"] for cell in first["cells"]} & {cell["folder"] for cell in second["cells"]}
+
+
+# --- test keys ------------------------------------------------------------------------------------
+
+OFF = "method.test_dropout=false"
+
+
+def test_a_figure_under_other_values_is_taken_of_the_model_and_kept_apart(store):
+    on, off = trained(store), cell(OFF)
+    assert on.key == off.key
+    wanted = Wanted.by(off.recipe, {"mae": "mae"})
+    assert wanted.lacking(store.record(on), ["mae"]) == ["mae"]
+    complete(store, off, "mae", "ssim")
+    assert wanted.lacking(store.record(off), ["mae"]) == []
+    one, other = (outcome_at(store, each, values_at_test(each.recipe)) for each in (on, off))
+    assert one.metrics["mae"] != other.metrics["mae"]
+    assert one.curve
+    assert "mae" in one.curve[0][1]
+    assert "mae" not in other.curve[0][1]
+    assert other.curve[-1][1]["mae"] == other.metrics["mae"]
+
+
+def outcome_at(store, asked, test):
+    found = store.record(asked)
+    settings = Wanted.by(asked.recipe, {"mae": "mae", "ssim": "ssim"}).settings
+    return outcome_of(found, "a", 0, store.folder(asked), settings=settings, test=test)
+
+
+def test_records_of_before_are_known_by_the_values_in_their_recipes(store):
+    on, off = trained(store), cell(OFF)
+    record = json.loads(store.file(on).read_text()) if store.record(on) else {}
+    without_runs(store)
+    store.file(on).unlink()
+    names = {"on": "aaaaaaaaaaaaaaaa", "off": "bbbbbbbbbbbbbbbb"}
+    for name, each in (("on", on), ("off", off)):
+        old = {**record, "key": names[name], "recipe": each.recipe.table}
+        old["scorings"] = [{**scoring, "test": None} for scoring in record["scorings"]]
+        (store.root / f"{names[name]}.json").write_text(json.dumps(old, default=str))
+    fresh = replace(store, _keys={}, _anew=set())
+    assert (fresh.name(on), fresh.name(off)) == (names["on"], names["off"])
+    for each in (on, off):
+        assert Wanted.by(each.recipe, {"mae": "mae"}).lacking(fresh.record(each), ["mae"]) == []
+    # One that is to be trained again is one cell from then on, for both.
+    fresh.begin_anew(on)
+    assert fresh.name(on) == fresh.name(off) == on.key

@@ -27,7 +27,7 @@ from pathlib import Path
 import pytest
 
 BOOK = Path(__file__).parents[2] / "docs" / "plugins"
-PAGES = ("README", "tutorial", "contract", "testing", "publishing")
+PAGES = ("README", "tutorial", "contract", "training", "testing", "publishing")
 WARM = Path(__file__).with_name("warm.py")
 
 PIP = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--no-input")

@@ -235,3 +235,13 @@ def test_a_constructor_that_fails_is_the_plug_ins_fault(checked):
     code, text = checked("method.use=needy/plain", "generator.use=needy/outward", "method.steps=13")
     assert code == 6
     assert "needy/plain failed: KeyError: 'unlucky'" in text
+
+
+def test_a_need_that_there_is_not_is_the_plug_ins_fault(i2i, distribution, tmp_path, monkeypatch):
+    files = {"i2i_needy/__init__.py": PLUGIN.replace('frozenset({"time"})', 'frozenset({"tiem"})')}
+    distribution("i2i-needy", "1.0", "needy", files)
+    monkeypatch.chdir(tmp_path)
+    Path("needs.toml").write_text(RECIPE)
+    ended = i2i("recipe", "check", "needs.toml", "--build")
+    assert ended.code == 6
+    assert "needy/flow needs 'tiem' of a generator, and what can be needed is time and features" in ended.err

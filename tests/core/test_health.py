@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,13 @@ def test_a_discriminator_that_has_nothing_left_to_tell_apart_is_not_blind():
 @pytest.mark.parametrize(("older", "newer", "found"), [(0.004, 0.004, True), (0.004, 0.006, False)])
 def test_drowned_is_below_a_hundredth_of_the_others_all_the_time(older, newer, found):
     assert bool(diagnoses.drowned(window({"own": older}, {"own": newer}))) == found
+
+
+def test_what_a_schedule_holds_back_is_not_drowned():
+    looks = [look(10 * number, own=0.004) for number in range(21)]
+    terms = tuple(replace(term, factors={"adversarial": 0.1}) for term in LOSSES.terms)
+    assert diagnoses.diagnose(looks, [], LOSSES, {}, 200).keys() == {"drowned"}
+    assert diagnoses.diagnose(looks, [], Losses(terms), {}, 200) == {}
 
 
 def test_nothing_is_told_before_patience_is_over():

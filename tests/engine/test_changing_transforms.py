@@ -10,10 +10,12 @@ import torch
 from PIL import Image
 
 from i2i import Translator, load_generator, load_recipe, run
+from i2i.data.changes import changes_of
 from i2i.data.opening import open_data
 from i2i.data.stream import HeldOutPairs, training_batches
-from i2i.errors import PluginError, RecipeError
-from i2i.models.translate import load_model, translate
+from i2i.errors import DataError, PluginError, RecipeError
+from i2i.kinds import GeneratorSlot
+from i2i.models.translate import Model, load_model, translate
 from i2i.runs import checkpoint, weights
 
 PLUGIN = '''
@@ -242,6 +244,45 @@ def test_a_transform_refuses_pairs_where_the_recipe_is_checked(mix, gan, i2i, di
     assert "transforms.edges" in ended.err
 
 
+def test_unpaired_data_are_changed_as_they_are_drawn(mix, two_way, tmp_path):
+    settings = ("transforms.edges.use=mix/edges", "transforms.cut.use=mix/cutmix")
+    run(load_recipe(two_way, set=settings), tmp_path / "whole")
+    run(load_recipe(two_way, set=settings), tmp_path / "parts", stop_at=3)
+    run(load_recipe(two_way, set=settings), tmp_path / "parts")
+    found = [weights.read(tmp_path / name / "model.safetensors") for name in ("whole", "parts")]
+    assert all(torch.equal(value, found[1].tensors[key]) for key, value in found[0].tensors.items())
+    loaded = load_model(tmp_path / "whole")
+    assert (loaded.files.source.channels, loaded.spec.source.channels) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("sides", "reads", "becomes"), [(("target",), 3, 1), (("source", "target"), 6, 4), (("source",), 3, 3)]
+)
+def test_a_picture_of_each_side_that_a_generator_reads_is_changed_as_that_side(mix, sides, reads, becomes):
+    recipe = mix("transforms.grey.use=mix/grey")
+    plain = open_data(mix(), "train").spec
+    changes = changes_of(recipe, plain)
+    spec = changes.spec.seen_by(GeneratorSlot(sides))
+    model = Model(torch.nn.Identity(), spec, (), changes=changes, sides=sides)
+    picture = torch.rand(reads, 8, 8) * 2 - 1
+    assert model.files.source.channels == reads
+    assert model.source(picture, "one").shape == (becomes, 8, 8)
+
+
+def test_a_file_whose_transform_is_another_by_now_is_refused(mix, tmp_path, distribution):
+    run(mix(*EDGES), tmp_path / "run")
+    file = weights.read(tmp_path / "run" / "model.safetensors")
+    table = {**file.header["reading"]["transforms"], "more": {"use": "mix/edges"}}
+    header = {**file.header, "reading": {**file.header["reading"], "transforms": table}}
+    weights.write(tmp_path / "other.safetensors", file.tensors, header)
+    with pytest.raises(RecipeError, match="reads 4 channels, and the installed mix/edges, mix/edges makes"):
+        load_model(tmp_path / "other.safetensors")
+    damaged = {**file.header, "reading": {"spec": 3}}
+    weights.write(tmp_path / "other.safetensors", file.tensors, damaged)
+    with pytest.raises(DataError, match=r"is not a model: .*'reading"):
+        load_model(tmp_path / "other.safetensors")
+
+
 # --- another pair -------------------------------------------------------------------------------
 
 CUT = ("transforms.cut.use=mix/cutmix",)
@@ -307,6 +348,6 @@ def test_a_pair_of_another_size_comes_at_the_size_of_the_one_that_asks(mix):
 
     cut = recipe.section("transforms")[-1].factory()
     pairs = TrainingPairs(Uneven(), {"cut": cut}, seed=0)
-    source, target, _ = pairs[0, 1]
+    source, target, *_ = pairs[0, 1]
     assert source.shape == target.shape == (3, 16, 16)
     assert torch.equal(pairs[0, 1][0], source)

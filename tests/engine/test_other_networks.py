@@ -145,3 +145,24 @@ def test_features_that_are_no_list_are_their_plugins_fault(contrast, toys):
     recipe = contrast("generator.use=toys/tiny")
     with pytest.raises(PluginError, match=r"toys/tiny: features\(image\) returned of shape \(2, 3, 16, 16\)"):
         build_networks(recipe, spec_of(recipe))
+
+
+def test_updates_together_step_what_is_trained_and_log_what_is_frozen(contrast, tmp_path):
+    head = contrast("train.keep=8", "networks.head.frozen=true", unset=("optimizers.networks",))
+    run(head, tmp_path / "head")
+    generator = contrast("train.keep=8", "generator.frozen=true", unset=("optimizers.generators",))
+    run(generator, tmp_path / "generator")
+    for folder, kept, trained in (
+        ("head", "networks.head", "generator"),
+        ("generator", "generator", "networks.head"),
+    ):
+        first, last = (
+            [
+                weights.read(tmp_path / folder / f"checkpoints/{step:06d}/{name}.safetensors").tensors
+                for name in (kept, trained)
+            ]
+            for step in (3, 8)
+        )
+        assert all(torch.equal(first[0][name], last[0][name]) for name in first[0])
+        assert not any(torch.equal(first[1][name], last[1][name]) for name in first[1] if "num" not in name)
+        assert {"fooled", "nce"} <= losses(tmp_path / folder)[-1].keys()

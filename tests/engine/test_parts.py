@@ -284,3 +284,30 @@ def test_data_check_tells_of_each_part(scenes: Path, i2i) -> None:
 def test_the_methods_losses_compare_what_its_generators_write(scenes: Path) -> None:
     asked = recipe(scenes, data=BOTH, losses=APART)
     assert [role.writes for role in method_slots(asked).generators.values()] == ["target"]
+
+
+def test_parts_in_another_order_than_the_models_are_refused(scenes: Path, i2i) -> None:
+    run(recipe(scenes, data=LAYOUT), scenes / "run")
+    ended = i2i("eval", "run", "--split", "val", "--data", 'source=["edges", "seg"]')
+    assert ended.code == 3
+    assert "was trained with a source of seg, edges, and core/paired-images has edges, seg there" in ended.err
+    (scenes / "scenes/edges").rename(scenes / "scenes/lines")
+    renamed = i2i("eval", "run", "--split", "val", "--data", 'source=["seg", "lines"]')
+    assert renamed.code == 0, renamed.err
+
+
+def test_the_labels_of_a_source_are_read_off_its_label_map(scenes: Path) -> None:
+    score = ("metrics.mae.use=segmentation-score", "metrics.mae.epochs=1", "metrics.mae.size=16")
+    run(recipe(scenes, data=LAYOUT, set=score), scenes / "run")
+    assert {"pixel_accuracy", "class_iou_ceiling"} <= figures_of(scenes / "run")
+
+
+def test_samples_of_an_answer_are_numbered_before_the_parts_name(scenes: Path, i2i) -> None:
+    run(recipe(scenes, data=BOTH, set=("generator.dropout=0.5",)), scenes / "run")
+    drawn = ("--samples", "2", "--dropout", "--device", "cpu")
+    assert i2i("translate", "run", "scenes/edges/3.png", "some.png", *drawn).code == 0
+    assert i2i("translate", "run", "scenes/edges/3.png", "some", *drawn).code == 0
+    found = sorted(path.relative_to(scenes).as_posix() for path in scenes.glob("some*") if path.is_file())
+    assert found == [f"some-{number}.{part}.png" for number in (1, 2) for part in ("colour", "depth")]
+    below = sorted(path.relative_to(scenes / "some").as_posix() for path in scenes.glob("some/*/*"))
+    assert below == [f"{part}/3-{number}.png" for part in ("colour", "depth") for number in (1, 2)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from i2i import load_recipe, run
 from i2i.building import components
 from i2i.building.objective import objective
 from i2i.data.opening import open_data
+from i2i.engine import stored
 from i2i.engine.session import Session
 from i2i.runs import checkpoint, weights
 from i2i.system.device import Runtime
@@ -171,6 +173,16 @@ def test_a_run_with_a_scheduled_loss_goes_on_to_the_same_bits(pace, tmp_path):
         part for name, part in json.loads(json.dumps(_parts(one))).items() if name == "schedules.losses.l1"
     ]
     assert plateau["cuts"] > 0  # a validation has been told to the loss's schedule
+
+
+def test_a_resumed_run_looks_back_at_the_weights_of_its_last_step(pace):
+    first, second = (session_of(pace(WARM)) for _ in range(2))
+    batches = first.batches(last=3)
+    for _ in range(3):
+        first.advance([next(batches)])
+    files = stored.files(first)
+    stored.load(second, Path("000003"), read=lambda path: files[path.name].read(path))
+    assert second.losses["adversarial"].factor == first.losses["adversarial"].factor == 0.5
 
 
 def _parts(folder):

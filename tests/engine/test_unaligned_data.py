@@ -140,6 +140,18 @@ def test_data_check_reads_unpaired_pictures(settings, tmp_path, i2i, horses):
     assert "valB-0.png" in broken.out
 
 
+def test_a_target_that_cannot_be_read_is_drawn_anew_where_bad_items_are_skipped(two_way, settings, horses):
+    for number in (1, 5, 7):
+        (horses / "trainB" / f"trainB-{number}.png").write_bytes(b"no picture")
+    recipe = load_recipe(two_way, set=(*settings, "data.on_bad=skip"))
+    data = open_data(recipe, "train")
+    drawn = [data.draw(0, torch.Generator().manual_seed(seed))["target"] for seed in range(60)]
+    assert {int(target[1].max()) // 20 for target in drawn} == {0, 2, 3, 4, 6, 8}
+    refusing = open_data(load_recipe(two_way, set=settings), "train")
+    with pytest.raises(DataError, match="trainB-"):
+        [refusing.draw(0, torch.Generator().manual_seed(seed)) for seed in range(60)]
+
+
 @pytest.mark.parametrize("what", ["missing", "empty", "same"])
 def test_folders_that_are_no_two_kinds_end_a_run_before_it_writes(two_way, settings, tmp_path, what):
     (tmp_path / "horses" / "empty").mkdir()

@@ -262,6 +262,12 @@ def test_a_spec_survives_a_model_file():
     assert PairSpec.from_json(json.loads(json.dumps(asdict(spec)))) == spec
     old = {"channels": 3, "height": 8, "width": 8}
     assert PairSpec.from_json({"source": old, "target": old}).source == ImageSpec(3, 8, 8)
+    mixed = Part("seg", 4, "uint8", 0, 1, labels=True, palette=PALETTE)
+    spec = PairSpec(ImageSpec(4, 8, 8, high=1, parts=(mixed,)), ImageSpec(3, 8, 8))
+    assert PairSpec.from_json(json.loads(json.dumps(asdict(spec)))) == spec
+    plain = {"name": "a", "channels": 3, "depth": "uint8", "low": 0.0, "high": 255.0}
+    before = PairSpec.from_json({"source": {**old, "parts": [plain]}, "target": old})
+    assert before.source.parts == (Part("a", 3, "uint8", 0, 255),)
 
 
 # --- what stands beside the pixels ------------------------------------------------------------------

@@ -172,7 +172,7 @@ def test_a_shrunk_answer_is_that_of_the_evaluation_to_the_bit(paired, folder, tm
     assert header["pictures"] == {"height": 33, "width": 41, "squashed": True}
     model = load_model(trained)
     pairs = HeldOutPairs(open_data(paired(), "val"))
-    sources = [source for source, _, _ in pairs]
+    sources = [source for source, *_ in pairs]
     names = sorted((folder / "val" / "A").iterdir())
     done = i2i("translate", str(trained), str(folder / "val" / "A"), str(tmp_path / "out"), "--device", "cpu")
     assert done.code == 0
@@ -194,9 +194,9 @@ def test_at_their_own_scale_pictures_are_scored_and_translated_whole(paired, fol
     assert weights.read(trained / "model.safetensors").header["scale"] == "own"
     model = load_model(trained)
     pairs = HeldOutPairs(open_data(recipe, "val"), scale="own")
-    assert [tuple(target.shape) for _, target, _ in pairs] == [(3, 33, 41), (3, 33, 41), (3, 35, 27)]
+    assert [tuple(target.shape) for _, target, *_ in pairs] == [(3, 33, 41), (3, 33, 41), (3, 35, 27)]
     errors = []
-    for source, target, _ in pairs:
+    for source, target, *_ in pairs:
         stored = quantise(translate(model, source), model.spec.target).float()
         errors.append(float((stored - quantise(target, model.spec.target).float()).abs().mean() / 255))
     wanted = sum(errors) / len(errors)
@@ -210,7 +210,7 @@ def test_at_their_own_scale_pictures_are_scored_and_translated_whole(paired, fol
     assert (trained / "samples").is_dir()
     done = i2i("translate", str(trained), str(folder / "val" / "A"), str(tmp_path / "out"))
     assert (done.code, done.err) == (0, "")
-    source, _, _ = pairs[0]
+    source, *_ = pairs[0]
     answer = quantise(translate(model, source), model.spec.target)
     assert torch.equal(read_image(tmp_path / "out" / "0.png"), answer)
     calibrated = i2i("calibrate", str(trained), "--out", str(tmp_path / "c.safetensors"))
@@ -223,8 +223,8 @@ def test_whole_pairs_of_one_size_share_a_batch(paired):
     batches = list(held_out_batches(open_data(recipe, "val"), recipe.data.settings, scale="own"))
     assert [len(batch.ids) for batch in batches] == [2, 1]
     pairs = HeldOutPairs(open_data(recipe, "val"), scale="own")
-    source, target, _ = pairs.spread(1)[0]
-    whole, _, _ = pairs[0]
+    source, target, *_ = pairs.spread(1)[0]
+    whole, *_ = pairs[0]
     assert source.shape == target.shape == (3, 16, 16)
     assert torch.equal(source, whole[:, 8:24, 12:28])
 

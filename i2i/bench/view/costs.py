@@ -32,6 +32,7 @@ def cost_columns(table: Sequence[VariantResult], metric: str) -> list[CostColumn
         column("sees", _fields),
         CostColumn("step", [_step(cost) for cost in costs]),
         column("images/s", lambda cost: _known(cost.images_per_second, "{:,.1f}")),
+        column("an image", lambda cost: words.duration(cost.image_seconds)),
         column("memory", lambda cost: _known(cost.peak_memory_mb, "{:,.0f} MB")),
     ]
     first = next((cost.reached for cost in costs if cost.reached), None)

@@ -71,12 +71,16 @@ class Validation:
 
 @dataclass(frozen=True)
 class Window:
-    """The last steps, in two halves, and the names of the losses that take part."""
+    """The last steps, in two halves, and the names of the losses that take part.
+
+    The schedules of those that are `held_back` keep their weights down at present.
+    """
 
     older: Sequence[Look]
     newer: Sequence[Look]
     adversarial: Sequence[str]
     paired: Sequence[str]
+    held_back: Sequence[str] = ()
 
     @property
     def since(self) -> str:
@@ -139,7 +143,8 @@ def window_of(looks: Sequence[Look], losses: Losses, patience: int) -> Window | 
         [term.name for term in losses.terms if term.kind == kind]
         for kind in ("adversarial-loss", "paired-loss")
     )
-    return Window(looks[:middle], looks[middle:], adversarial, paired)
+    held_back = [term.name for term in losses.terms if term.factor < 1]
+    return Window(looks[:middle], looks[middle:], adversarial, paired, held_back)
 
 
 def too_strong(window: Window) -> str | None:
@@ -184,6 +189,8 @@ def drowned(window: Window) -> str | None:
     """An adversarial loss has no say beside the other losses."""
     names = {name for name in window.newer[-1].values if name.startswith("output.")}
     for name in window.adversarial:
+        if name in window.held_back:
+            continue  # as its schedule means it to be
         own = window.means(f"output.{name}")
         others = [mean for other in names - {f"output.{name}"} if (mean := window.means(other))]
         if own is None or not others:

@@ -65,7 +65,7 @@ def list_sides(root: Path, split: Split, *, sides: SideNames, shares: Shares) ->
         others += images.others
     told = other_kinds_told(others)
     notes = (note, f"{told}; these are left out" if told else "", _like_pairs(folders, sides.names))
-    return TwoSides(layout.title, *found, tuple(problems), tuple(filter(None, notes)))
+    return TwoSides(layout.title, found[0], found[1], tuple(problems), tuple(filter(None, notes)))
 
 
 def _in(rule: ByName | None, name: str, split: Split) -> bool:

@@ -5,7 +5,8 @@ All that the output knows of the input has gone through the innermost layer, one
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 from torch import Tensor
@@ -21,6 +22,8 @@ class EncoderDecoder(Hourglass):
     (B,in_channels,H,W) -> (B,out_channels,H,W) in [-1,1]. All convolutions are 4x4 with stride 2. With
     batch norm only the last one has a bias, without it all have.
     """
+
+    groups: ClassVar[Mapping[str, Sequence[str]]] = {"encoder": ("encoder",), "decoder": ("decoder",)}
 
     def __init__(
         self,

@@ -61,6 +61,8 @@ class ResNet(nn.Module):
             parts += [NORMS[norm](outputs), nn.ReLU()]
         parts += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
         self.model = nn.Sequential(*parts)
+        names = [f"model.{index}" for index in range(len(parts))]
+        self.groups = {"encoder": names[: self._encoded], "decoder": names[self._encoded :]}
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate (B,in_channels,H,W); raise ValueError when a side does not fit."""

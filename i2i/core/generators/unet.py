@@ -5,7 +5,8 @@ It halves the size `depth` times, so height and width must be multiples of `size
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Le
@@ -27,6 +28,8 @@ class UNet(Hourglass):
             last; "pytorch" on those after the innermost that keep the full 8 times width, as the authors'
             PyTorch version does: three at depth 8, one less for each depth less, none from 5 down.
     """
+
+    groups: ClassVar[Mapping[str, Sequence[str]]] = {"encoder": ("encoder",), "decoder": ("decoder",)}
 
     def __init__(
         self,

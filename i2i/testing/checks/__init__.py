@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from i2i.testing.checks import (
     adversarial_losses,
     callbacks,
+    changing_transforms,
     data,
     declaration,
     discriminators,
@@ -27,6 +28,7 @@ from i2i.testing.checks import (
     paired_losses,
     plugins,
     transforms,
+    translations,
 )
 from i2i.testing.outcomes import Check
 
@@ -44,8 +46,10 @@ MODULES = (
     feature_losses,
     data,
     transforms,
+    changing_transforms,
     methods,
     method_losses,
+    translations,
     metrics,
     callbacks,
     optimization,

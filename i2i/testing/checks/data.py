@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2i.data.extra import check_fields, extra_of
 from i2i.data.opening import check_alike
 from i2i.data.stream import TrainingPairs, check_item
 from i2i.data.values import parts_fault
-from i2i.errors import DataError, MissingSplitError
+from i2i.errors import DataError, MissingSplitError, PluginError
 from i2i.images import DTYPES, by_file
 from i2i.kinds import ImageSpec, PairSpec, Side
 from i2i.system.beside import helper
@@ -61,6 +62,11 @@ def spec(subject: Subject) -> None:
             side.low < side.high,
             f"its spec has a {name} from {side.low:g} to {side.high:g}: `low` becomes -1 and `high` 1",
         )
+    require(
+        data.spec.aligned or callable(getattr(data, "draw", None)),
+        "its spec says that a target does not belong to its source (aligned=False), and it has no "
+        "draw(index, rng), so that each source would always stand beside the same target: define it",
+    )
     require(len(data) > 0, "it is empty: give `params` with which there is something in the training split")
 
 
@@ -81,6 +87,36 @@ def items(subject: Subject) -> None:
             f"the {side} goes up to {most:g}, and its spec says {said.high:g}: say high=1.0 in its "
             "ImageSpec, or store larger values",
         )
+
+
+@check("fields", "data", needs=["items"])
+def fields(subject: Subject) -> None:
+    """Its items, also drawn ones, have the further fields that its `extra` says, and no others."""
+    data = subject.shared
+    try:
+        extra = extra_of(data)
+    except PluginError as error:
+        fail(error.problems[0].message.rstrip("."))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index in _spread(len(data), FEW):
+        for item, what in _taken(data, index):
+            try:
+                check_fields(item, extra)
+            except (DataError, PluginError) as error:
+                fail(f"{error.problems[0].message.rstrip('.')}: let `extra` say what items have")
+            more = sorted(item.keys() - {*SIDES, "id"} - extra.keys())
+            require(
+                not more,
+                f"{what} has {', '.join(more)} beside its pair, which nobody is given: say in `extra` what "
+                "it is (ExtraSpec), or leave it out",
+            )
+            for name, said in extra.items():
+                shape = tuple(item[name].shape)
+                require(
+                    said.image or shapes.setdefault(name, shape) == shape,
+                    f"its field '{name}' is {shapes.get(name)} in one item and {shape} in another: values "
+                    "are of one shape, so that they make a batch",
+                )
 
 
 @check("ends", "data", needs=["items"])
@@ -346,4 +382,4 @@ def _told(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-CHECKS = (spec, items, parts, ends, repeatable, unique_ids, splits, pickles, spawn_safe)
+CHECKS = (spec, items, fields, parts, ends, repeatable, unique_ids, splits, pickles, spawn_safe)

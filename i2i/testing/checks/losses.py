@@ -228,7 +228,7 @@ def _on_meta(value: Any) -> Any:
     if isinstance(value, Judging):
         return Judging(value.network.to("meta"))
     if isinstance(value, Supplied):
-        return Supplied(_on_meta(value.loss), value.kind)
+        return Supplied(_on_meta(value.loss), value.kind, value.fields)
     if isinstance(value, (Tensor, list)):
         return _map(lambda tensor: tensor.to("meta"), value)
     return value.to("meta") if isinstance(value, nn.Module) else value

@@ -1,15 +1,15 @@
-"""What a method is made of: no network that the run does not know, and no loss that it cannot do without."""
+"""What a method is made of: networks that the run knows, and what a recipe may leave out or have more of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from i2i.context import Run
-from i2i.kinds import MethodSlots
+from i2i.kinds import DiscriminatorSlot, MethodSlots
 from i2i.testing.outcomes import check, fail, told
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_session import batch, method_session
@@ -57,6 +57,26 @@ def optional_losses(subject: Subject) -> None:
             fail(
                 f"without the loss {' and '.join(without)} it raises {told(error)}: ask `name in losses`, or "
                 "let its LossSlot be required"
+            )
+
+
+@check("any-discriminators", "method", needs=["logs"])
+def any_discriminators(subject: Subject) -> None:
+    """Where it takes any number of discriminators, it trains with none and with two."""
+    declared: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
+    if not isinstance(declared.discriminators, DiscriminatorSlot):
+        return
+    choices: Sequence[tuple[str, ...]] = ((), ("one", "two"))
+    if "paired-loss" not in declared.loss_kinds or declared.losses:
+        choices = choices[1:]  # without a discriminator it would have no loss
+    for judges in choices:
+        try:
+            session = method_session(subject, judges=judges)
+            session.advance([batch(session, 0, 1)])
+        except Exception as error:
+            fail(
+                f"with {len(judges) or 'no'} discriminators it raises {told(error)}: go through "
+                "networks.judges, or map names to DiscriminatorSlot in `slots`"
             )
 
 

@@ -6,21 +6,20 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from i2i import testtime
+from i2i.building.test_keys import SHORT
 from i2i.context import Objective, Run
 from i2i.engine import stored
 from i2i.engine.session import Session
-from i2i.errors import DivergedError, PluginError
-from i2i.kinds import LOSS_KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, TestSettings
+from i2i.errors import DivergedError, PluginError, RecipeError
+from i2i.kinds import LOSS_KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, NetworkNeed, TestSettings
 from i2i.runs import checkpoint
-from i2i.seeds import seeded
 from i2i.testing.checks.manners import MANNERS
-from i2i.testing.checks.method_parts import declares_networks, optional_losses
+from i2i.testing.checks.method_parts import any_discriminators, declares_networks, optional_losses
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_session import batch, method_session
@@ -42,6 +41,34 @@ def slots(subject: Subject) -> None:
         declared.exports and set(declared.exports) <= declared.generators.keys(),
         f"its `slots` exports '{', '.join(declared.exports)}', which is none of its generators "
         f"({', '.join(declared.generators)})",
+    )
+    paths = [
+        f"{section}.{name}" for section in ("generators", "networks") for name in getattr(declared, section)
+    ]
+    unknown = [path for path in declared.translates_with if path not in paths]
+    require(
+        not unknown,
+        f"its `translates_with` names '{', '.join(unknown)}', which is none of its networks "
+        f"({', '.join(paths)})",
+    )
+    useless = [
+        key.name
+        for key in subject.schema.parameters
+        if key.at_test and key.name not in SHORT.values() and not declared.translates_with
+    ]
+    require(
+        not useless,
+        f"its key '{', '.join(useless)}' is marked AtTest, and model files hold the exported generator "
+        "alone: name in `translates_with` all networks that translate() takes",
+    )
+    judges = declared.discriminators
+    roles = [*declared.generators.values()]
+    roles += [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
+    needs = {need for role in roles for need in role.needs} - {*get_args(NetworkNeed)}
+    require(
+        not needs,
+        f"its `slots` needs {' and '.join(map(repr, sorted(needs)))} of a network: there are "
+        f"{' and '.join(map(repr, get_args(NetworkNeed)))}",
     )
     kinds = {*declared.loss_kinds, *(wanted.kind for wanted in declared.losses.values())}
     unknown = sorted(kinds - {*LOSS_KINDS})
@@ -101,15 +128,16 @@ def logs(subject: Subject) -> None:
 def every_network_learns(subject: Subject) -> None:
     """A few steps change the weights of each network."""
     session = method_session(subject)
-    before = _weights(session)
+    before = weights_of(session)
     for number in range(3):
         session.advance([batch(session, 2 * number, 2 * number + 1)])
-    after = _weights(session)
+    after = weights_of(session)
     for path, network in session.networks.modules():
         names = [f"{path}.{name}" for name, weight in network.named_parameters() if weight.requires_grad]
         require(
             not names or any(not torch.equal(before[name], after[name]) for name in names),
-            f"the weights of {path} stay as they are: give run.update an objective that depends on them",
+            f"the weights of {path} stay as they are in three steps: give run.update an objective that "
+            "depends on them, and name in `small` with which parameters it does so from the first step",
         )
 
 
@@ -132,10 +160,10 @@ def gradients_freed(subject: Subject) -> None:
 
     session = method_session(subject, run=Watched)
     wanted = [parameter.requires_grad for _, parameter in _parameters(session)]
-    modes = _modes(session)
+    modes = modes_of(session)
     session.advance([batch(session, 0, 1)])
     require(
-        modes == _modes(session),
+        modes == modes_of(session),
         "after a step a network is in another mode: leave train() and eval() to the engine, or use "
         "i2i.testtime.applied, which puts it back",
     )
@@ -200,6 +228,24 @@ def weights_count(subject: Subject) -> None:
             not _equal(plain, heavy),
             f"five times the weight of a {term.kind} changes nothing: apply each loss of the kinds that "
             "`slots` names, and multiply it by its term's weight",
+        )
+
+
+@check("parts-count", "method", needs=["weights-count"])
+def parts_count(subject: Subject) -> None:
+    """The part of the target that a recipe gives to a paired loss makes a difference."""
+    plain = method_session(subject)
+    plain.advance([batch(plain, 0, 1)])
+    for term in plain.losses.of("paired-loss"):
+        try:
+            apart = method_session(subject, parts={term.name: "first"})
+            apart.advance([batch(apart, 0, 1)])
+        except RecipeError:
+            continue  # it compares sources, which have no such part, and the term said so
+        require(
+            not _equal(plain, apart),
+            "where a paired loss is to compare one part of the target, it compares the whole: call the term, "
+            "term(fake, real), instead of term.loss",
         )
 
 
@@ -286,76 +332,8 @@ def resumes(subject: Subject) -> None:
     )
 
 
-@check("translates", "method", needs=["logs"])
-def translates(subject: Subject) -> None:
-    """translate() gives the exported generator's image at any time, and leaves modes and weights alone."""
-    session = method_session(subject)
-    _translates(subject, session)
-    for _, network in session.networks.modules():
-        network.train()
-    for number in range(2):
-        session.advance([batch(session, 2 * number, 2 * number + 1)])
-    _translates(subject, session)
-
-
-def _translates(subject: Subject, session: Session) -> None:
-    """End the check where translating as things are now is wrong, or leaves them otherwise."""
-    source, target = batch(session, 0, 1).source, batch(session, 0, 1).target
-    before = _weights(session)
-    for _, network in session.networks.modules():
-        next(network.children(), network).eval()  # so that a plain train() afterwards is found out
-    modes = _modes(session)
-    with torch.no_grad(), seeded(0, "translate"):
-        out = session.method.translate(source)
-    require(
-        isinstance(out, Tensor) and out.shape == target.shape,
-        f"translate() makes {tuple(getattr(out, 'shape', ()))} of {tuple(source.shape)}, and the target is "
-        f"{tuple(target.shape)}: return what the exported generator gives",
-    )
-    require(
-        modes == _modes(session),
-        "translate() leaves a network in another mode: use i2i.testtime.applied, which puts it back",
-    )
-    after = _weights(session)
-    require(
-        all(torch.equal(value, after[name]) for name, value in before.items()),
-        "translate() changes weights or running averages: run the generator in eval mode",
-    )
-    slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
-    role = slots.generators[slots.exports[0]]
-    if role.reads != "source" or "time" in role.needs or slots.translates_with:
-        return  # no single pass of the generator is the translation
-    generator = session.networks.generators[slots.exports[0]]
-    with torch.no_grad(), seeded(0, "translate"), testtime.applied(generator, session.method.test):
-        alone = generator(source)
-    require(
-        torch.allclose(out, alone, atol=1e-4),
-        "translate() makes another image than the exported generator under `test`, which is all that a "
-        "model's file holds: return its answer as it is, under i2i.testtime.applied(generator, self.test)",
-    )
-
-
-@check("any-discriminators", "method", needs=["logs"])
-def any_discriminators(subject: Subject) -> None:
-    """Where it takes any number of discriminators, it trains with none and with two."""
-    declared: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
-    if not isinstance(declared.discriminators, DiscriminatorSlot):
-        return
-    choices: Sequence[tuple[str, ...]] = ((), ("one", "two"))
-    if "paired-loss" not in declared.loss_kinds or declared.losses:
-        choices = choices[1:]  # without a discriminator it would have no loss
-    for judges in choices:
-        try:
-            session = method_session(subject, judges=judges)
-            session.advance([batch(session, 0, 1)])
-        except Exception as error:
-            fail(
-                f"with {len(judges) or 'no'} discriminators it raises {told(error)}: go through "
-                "networks.judges, or map names to DiscriminatorSlot in `slots`"
-            )
-
-
-def _modes(session: Session) -> list[bool]:
+def modes_of(session: Session) -> list[bool]:
+    """Return of each part of a session's networks whether it is in training mode."""
     return [part.training for _, network in session.networks.modules() for part in network.modules()]
 
 
@@ -373,7 +351,8 @@ def _parameters(session: Session) -> list[tuple[str, Any]]:
     ]
 
 
-def _weights(session: Session) -> Weights:
+def weights_of(session: Session) -> Weights:
+    """Return copies of all parameters and buffers, by network and name."""
     return {
         f"{path}.{name}": tensor.detach().clone()
         for path, network in session.networks.modules()
@@ -383,7 +362,7 @@ def _weights(session: Session) -> Weights:
 
 def _require_equal(one: Session, other: Session, sentence: str) -> None:
     """End the check with `sentence`, naming some weights, where two sessions' networks are not the same."""
-    first, second = _weights(one), _weights(other)
+    first, second = weights_of(one), weights_of(other)
     for name, value in first.items():
         require(torch.equal(value, second[name]), sentence.format(f"the weights '{name}'"))
 
@@ -399,9 +378,9 @@ CHECKS = (
     steps_by_run,
     repeatable_steps,
     weights_count,
+    parts_count,
     no_leak,
     accumulates,
     resumes,
-    translates,
     any_discriminators,
 )

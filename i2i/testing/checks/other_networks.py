@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from i2i.runs import weights
 from i2i.seeds import seeded
 from i2i.testing import samples
 from i2i.testing.outcomes import check, fail, require, told
-from i2i.testing.subjects import NETWORKS, Subject, side_for
+from i2i.testing.subjects import MODULES, NETWORKS, Subject, side_for
 
 
 @check("network-weights", "network", needs=["module"])
@@ -67,6 +68,32 @@ def network_meta(subject: Subject) -> None:
         )
 
 
+@check("groups", *MODULES, needs=["module"])
+def groups(subject: Subject) -> None:
+    """If it names `groups` of its parts, they are sub-modules that it has, and share no parameter."""
+    network = subject.build()
+    said = getattr(network, "groups", None)
+    if said is None or isinstance(said, int):
+        return
+    require(
+        isinstance(said, Mapping) and all(isinstance(name, str) for name in said),
+        f"its `groups` is a {type(said).__name__}: map the name of each group to names of sub-modules",
+    )
+    parts, owners = dict(network.named_modules()), dict[int, str]()
+    for group, names in said.items():
+        require(names, f"its group '{group}' has no parts: name some, or leave it out")
+        for name in (names,) if isinstance(names, str) else names:
+            require(
+                name in parts and name != "",
+                f"its group '{group}' names '{name}', which is no sub-module: name those of named_modules()",
+            )
+            for parameter in parts[name].parameters():
+                require(
+                    owners.setdefault(id(parameter), group) == group,
+                    f"its groups '{owners[id(parameter)]}' and '{group}' share a parameter: put it into one",
+                )
+
+
 @check("features", *NETWORKS, needs=["modes"])
 def features(subject: Subject) -> None:
     """If it has a method `features`, that gives a list of tensors, as many and as wide for other sizes."""
@@ -107,4 +134,4 @@ def _features(network: nn.Module, side: int) -> list[Tensor]:
     return list(found)
 
 
-CHECKS = (network_weights, network_trains, network_meta, features)
+CHECKS = (network_weights, network_trains, network_meta, groups, features)

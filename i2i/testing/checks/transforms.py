@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from i2i.errors import I2IError
+from i2i.kind_table import changes_spec
 from i2i.kinds import Pair, Side
 from i2i.slot_keys import Place
 from i2i.testing import samples
 from i2i.testing.checks.manners import MANNERS
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
-from i2i.testing.uses import transformed
+from i2i.testing.uses import others, transformed
 
 PLACES: tuple[str, ...] = get_args(Place)
 """What a recipe can set `at` to."""
@@ -41,6 +42,8 @@ def places(subject: Subject) -> None:
 @check("pair-kept", "transform", needs=["works", "places", *MANNERS, "random-state-untouched"])
 def pair_kept(subject: Subject) -> None:
     """It returns a Pair of the same channels, float32 in [-1,1], with both sides of one size."""
+    if changes_spec(subject.factory):
+        return  # `spec-kept` looks at what it makes
     transform = subject.build()
     pair = samples.pair()
     for seed in SEEDS:
@@ -99,7 +102,7 @@ def drawn_from_rng(subject: Subject) -> None:
         "the same state of `rng` gives another pair the second time: draw everything from rng, keep no count",
     )
     rng = samples.generator(3)
-    transform(pair, size=(32, 40), rng=rng)
+    transform(pair, size=(32, 40), rng=rng, **others(transform, pair))
     require(
         rng.initial_seed() == 3,
         "it seeds `rng`, so that each pair is changed alike: draw from it as it is",
@@ -147,6 +150,39 @@ def labels_kept(subject: Subject) -> None:
                 f"it makes new values of a label map, or pixels of no class: where spec.{side}.labels is "
                 f"set, use nearest neighbour for the {side}, repeat the edge, and change no value",
             )
+
+
+@check("moves", "transform", needs=["labels-kept"])
+def moves(subject: Subject) -> None:
+    """Where it says by `moves` whether it moves pixels, it does so, and further fields move along."""
+    said = getattr(subject.factory, "moves", None)
+    require(
+        said is None or isinstance(said, bool),
+        f"its `moves` is {said!r}: True where it moves pixels, and pair.extra with them, else False",
+    )
+    if said is None or not _trains(subject) or changes_spec(subject.factory):
+        return
+    transform = subject.build()
+    labels = samples.pair(labels=True)
+    pair = replace(labels, extra={"field": _classes(labels)})
+    for seed in SEEDS:
+        out = transformed(transform, pair, seed=seed)
+        require(
+            said or torch.equal(out.target, pair.target),
+            "it says moves = False, and moves the pixels of a label map: say moves = True, and move each of "
+            "pair.extra as the target, by nearest neighbour",
+        )
+        field = out.extra.get("field")
+        require(
+            isinstance(field, Tensor) and field.dtype == torch.int64 and torch.equal(field, _classes(out)),
+            "of a target and a field of pair.extra that show the same, it makes different ones: move each "
+            "field as the target, by nearest neighbour, and keep its type",
+        )
+
+
+def _classes(pair: Pair) -> Tensor:
+    """Return the class of each pixel of a target that is a label map, (1,H,W)."""
+    return pair.target.argmax(dim=0, keepdim=True)
 
 
 @check("label-parts-kept", "transform", needs=["labels-kept"])
@@ -231,12 +267,13 @@ def on_device(subject: Subject) -> None:
 
 
 def _places(subject: Subject) -> set[str]:
-    return set(getattr(subject.factory, "places", PLACES))
+    usual = PLACES[:1] if changes_spec(subject.factory) else PLACES
+    return set(getattr(subject.factory, "places", usual))
 
 
 def _trains(subject: Subject) -> bool:
-    """Whether its pairs are trained on, so that its targets are what a network is to learn."""
-    return bool({"loading", "device"} & _places(subject))
+    """Whether its pairs are trained on as they are, so that its targets are what a network is to learn."""
+    return bool({"loading", "device"} & _places(subject)) and not changes_spec(subject.factory)
 
 
 def _moved(image: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -271,6 +308,7 @@ CHECKS = (
     drawn_from_rng,
     sides_together,
     labels_kept,
+    moves,
     target_colours_kept,
     label_parts_kept,
     differentiable,

@@ -4,7 +4,7 @@ import torch
 
 from i2i.errors import MissingSplitError
 from i2i.images import by_file
-from i2i.kinds import ImageSpec, PairSpec
+from i2i.kinds import ExtraSpec, ImageSpec, PairSpec
 
 
 class Squares:
@@ -16,10 +16,14 @@ class Squares:
     """
 
     credit = "Made up."
+    extra = {
+        "bright": ExtraSpec("1 where the first channel of the source is bright"),
+        "place": ExtraSpec("the index of the source", image=False),
+    }
 
     def __init__(self, split: str, *, size: int = 16, count: int = 10) -> None:
         side = ImageSpec(3, size, size)
-        self.spec = PairSpec(side, side)
+        self.spec = PairSpec(side, side, aligned=False)
         if split not in ("train", "val"):
             raise MissingSplitError(f"there is no split '{split}'.")
         self._seed = {"train": 0, "val": 100}[split]
@@ -34,7 +38,8 @@ class Squares:
         rng = torch.Generator().manual_seed(self._seed + index)
         shape = (3, *self.spec.source.size)
         source = torch.randint(0, 256, shape, generator=rng).to(torch.uint8)
-        return {"source": source, "target": 255 - source, "id": f"{self._seed}-{index}"}
+        item = {"source": source, "target": 255 - source, "id": f"{self._seed}-{index}"}
+        return {**item, "bright": (source[:1] > 127).long(), "place": torch.tensor(index)}
 
     def draw(self, index, rng):
         partner = int(torch.randint(len(self), (), generator=rng))
@@ -48,6 +53,8 @@ class Shift:
         most: pixels at the most.
         light: how much brighter or darker at the most.
     """
+
+    moves = True
 
     def __init__(self, *, most: int = 4, light: float = 0.2) -> None:
         self.most = most
@@ -64,4 +71,5 @@ class Shift:
             moved = by_file(pair.source.roll(by, -1), pair.spec.source)
             both = zip(lit, moved, strict=True)
             source = torch.cat([old if file.labels else new for (file, new), (_, old) in both])
-        return replace(pair, source=source, target=target)
+        extra = {name: field.roll(by, -1) for name, field in pair.extra.items()}
+        return replace(pair, source=source, target=target, extra=extra)

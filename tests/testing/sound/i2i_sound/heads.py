@@ -9,6 +9,8 @@ class Head(nn.Module):
         width: of what comes out.
     """
 
+    groups = {"trained": "layers", "fixed": ("fixed",)}
+
     def __init__(self, *, feature_channels: tuple[int, ...], width: int = 6) -> None:
         super().__init__()
         self.layers = nn.ModuleList(nn.Linear(channels, width) for channels in feature_channels)

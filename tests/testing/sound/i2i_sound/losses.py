@@ -65,3 +65,12 @@ class Slope:
             scores = torch.stack([m.float().flatten(1).mean(dim=1) for m in judge(image)]).mean(dim=0)
             (slope,) = torch.autograd.grad(scores.sum(), image, create_graph=True)
         return slope.square().flatten(1).sum(dim=1).mean() / 2
+
+
+class Masked:
+    """Mean squared difference of (fake, real) where the mask is set, (B,1,H,W) of 0 and 1."""
+
+    requires = {"extra:mask": "sound/masked needs a mask of each picture"}
+
+    def __call__(self, fake, real, *, mask):
+        return ((fake - real).float().square() * mask).mean()

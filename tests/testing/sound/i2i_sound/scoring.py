@@ -23,6 +23,28 @@ class Error:
         return {"error": self.total / self.count}
 
 
+class HoleError:
+    """Mean absolute error within a mask, in [0,1]; 0 is perfect."""
+
+    directions = {"hole_error": "min"}
+    requires = {"extra:mask": "sound/hole-error needs a mask of each picture"}
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self):
+        self.errors, self.pixels = 0.0, 0.0
+
+    def update(self, source, fake, real, ids, *, mask):
+        inside = mask.expand_as(real).double()
+        draws = (fake.reshape(-1, *real.shape) - real).abs() * inside
+        self.errors += draws.mean(dim=0).sum().item()
+        self.pixels += inside.sum().item()
+
+    def compute(self):
+        return {"hole_error": self.errors / self.pixels}
+
+
 class Counter:
     """Counts steps."""
 
