@@ -1,0 +1,126 @@
+"""The package as i2i finds it: what it declares, the contract of each component, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import i2i_bridge
+import pytest
+
+from i2i import load_recipe
+from i2i.cli import main
+from i2i.registry import Registrar
+from i2i.testing import parametrize_components, run_tiny
+
+
+@parametrize_components("bridge/*")
+def test_the_contract(check):
+    check()
+
+
+def registered() -> Registrar:
+    registrar = Registrar("bridge", module="i2i_bridge", distribution="i2i-bridge", version="0.1.0")
+    i2i_bridge.i2i_register(registrar)
+    return registrar
+
+
+def test_its_read_me_tells_of_everything_that_it_declares_and_of_nothing_else():
+    text = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"\bbridge/[a-z-]+", text))
+    assert told == {entry.ref for entry in (*registered().entries, *registered().recipes)}
+    for block in re.findall(r"```toml\n(.*?)```", text, flags=re.S):
+        assert tomllib.loads(block)
+
+
+def test_importing_the_plug_in_imports_nothing_heavy():
+    paths = os.pathsep.join(path for path in sys.path if path)
+    answer = subprocess.run(
+        [sys.executable, "-c", "import i2i_bridge, sys; print(*sys.modules)"],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert not {"torch", "PIL", "numpy"} & set(answer.stdout.split())
+
+
+TINY = (
+    *("data.use=testing/pairs", "data.size=[16,16]", "generator.width=8", "generator.depth=1"),
+    *("method.evaluations=2", "train.ema=0.5"),
+)
+
+
+@pytest.mark.parametrize("name", ["bridge", "flow"])
+def test_its_recipes_train_on_any_pairs_and_start_from_a_seed(name):
+    one, other = (run_tiny(*TINY, recipe=f"bridge/{name}", steps=2) for _ in range(2))
+    assert {"l2"} == one.losses[-1].keys()
+    assert {"mae", "ssim", "diversity"} <= one.metrics.keys()
+    assert one.losses == other.losses
+    assert one.metrics == other.metrics
+    assert all(name.startswith("generators.main.") for name in one.weights)
+    assert all(tensor.isfinite().all() for tensor in one.weights.values())
+
+
+@pytest.mark.parametrize("name", ["bridge", "flow"])
+def test_other_paired_losses_train_it_too(name):
+    run = run_tiny(
+        *(*TINY, "losses.l2.weight=0", "losses.edges.use=gradient-difference", "losses.l1.use=l1"),
+        recipe=f"bridge/{name}",
+        steps=2,
+    )
+    assert {"l2", "l1", "edges"} == run.losses[-1].keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            ["generator.use=unet"],
+            "bridge/bridge needs a generator that reads a time beside the image (a parameter `time` of forward(), "
+            "(B,) in [0,1]), and core/unet does not; bridge/attention-unet would fit",
+        ),
+        (["method.evaluations=51"], "'evaluations' cannot be 51: it is int >= 1 and <= 50"),
+        (["generator.attention=5"], "attention = 5 is more than the 4 scales that depth = 3 makes"),
+        (
+            ["data.use=paired-images", "data.root={root}", "data.source_channels=1"],
+            "a bridge starts as the source, which has 1 channels, and ends as the target, which has 3",
+        ),
+        (
+            ["method.use=bridge/flow", "method.guidance=2.0"],
+            "guidance = 2 compares predictions with and without the source, and drop = 0 trains with it alone",
+        ),
+    ],
+    ids=["no time", "too many passes", "attention nowhere", "other channels", "guidance without drop"],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence_before_anything_is_built(
+    settings, told, tmp_path, capsys
+):
+    from PIL import Image
+
+    for side in ("source", "target"):
+        tmp_path.joinpath("pairs", "train", side).mkdir(parents=True)
+        for name in "ab":
+            Image.new("RGB", (64, 64)).save(tmp_path / "pairs" / "train" / side / f"{name}.png")
+    changes = ["data.use=shapes", *(setting.format(root=tmp_path / "pairs") for setting in settings)]
+    options = [word for change in changes for word in ("--set", change)]
+    out = tmp_path / "run"
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "bridge/bridge", *options, "--out", str(out)])
+    assert ended.value.code == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()
+
+
+def test_unpaired_data_are_refused(tmp_path):
+    from i2i.errors import RecipeError
+
+    for name in ("a", "b"):
+        tmp_path.joinpath("train", name).mkdir(parents=True)
+    recipe = load_recipe("bridge/bridge", set=["data.use=unpaired-images", f"data.root={tmp_path}"])
+    with pytest.raises(RecipeError, match="goes from each source to its own target"):
+        run_tiny(recipe=recipe)
