@@ -213,7 +213,8 @@ def test_a_run_that_has_not_ended_has_no_record(store):
 def test_a_damaged_record_is_made_again_from_its_run_or_told(store, notes):
     asked = trained(store)
     whole = store.record(asked)
-    for damage in ("", "{}", "        store.file(asked).write_text(damage)
+    for damage in ("", "{}", "<<<<<<< HEAD", "[" * 100_000):
+        store.file(asked).write_text(damage)
         assert store.record(asked) == whole
     assert len(notes) == 4
     assert "was damaged: it is made again" in notes[0]
@@ -529,31 +530,6 @@ def test_a_cell_of_before_a_component_got_another_parameter_is_known_again(store
     assert again.folder(cell("seed=1")).name == cell("seed=1").key
 
 
-<<<<<<< HEAD
-def test_a_benchmark_asked_again_after_its_data_changed_trains_anew(i2i, small):
-    swap = (
-        "bench",
-        "small.toml",
-        "--swap",
-        "losses.l1.use=l1,l2",
-        "--seeds",
-        "1",
-        "--steps",
-        "2",
-        "--out",
-        "b",
-    )
-    assert i2i(*swap).code == 0
-    first = json.loads((small / "b" / "results.json").read_text())
-    assert "trying" not in i2i(*swap).err
-    (small / "pairs" / "train" / "4.bmp").write_bytes((small / "pairs" / "train" / "3.bmp").read_bytes())
-    again = i2i(*swap)
-    assert again.code == 0, again.err
-    assert "Files of the data were written since the variants were tried" in again.out + again.err
-    second = json.loads((small / "b" / "results.json").read_text())
-    assert not {cell["folder"] for cell in first["cells"]} & {cell["folder"] for cell in second["cells"]}
-
-
 # --- test keys ------------------------------------------------------------------------------------
 
 OFF = "method.test_dropout=false"
@@ -597,3 +573,27 @@ def test_records_of_before_are_known_by_the_values_in_their_recipes(store):
     # One that is to be trained again is one cell from then on, for both.
     fresh.begin_anew(on)
     assert fresh.name(on) == fresh.name(off) == on.key
+
+
+def test_a_benchmark_asked_again_after_its_data_changed_trains_anew(i2i, small):
+    swap = (
+        "bench",
+        "small.toml",
+        "--swap",
+        "losses.l1.use=l1,l2",
+        "--seeds",
+        "1",
+        "--steps",
+        "2",
+        "--out",
+        "b",
+    )
+    assert i2i(*swap).code == 0
+    first = json.loads((small / "b" / "results.json").read_text())
+    assert "trying" not in i2i(*swap).err
+    (small / "pairs" / "train" / "4.bmp").write_bytes((small / "pairs" / "train" / "3.bmp").read_bytes())
+    again = i2i(*swap)
+    assert again.code == 0, again.err
+    assert "Files of the data were written since the variants were tried" in again.out + again.err
+    second = json.loads((small / "b" / "results.json").read_text())
+    assert not {cell["folder"] for cell in first["cells"]} & {cell["folder"] for cell in second["cells"]}
