@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from i2i import load_generator, load_recipe, run
 from i2i.cli import main
 from i2i.testing import TinyPairs, fake_distribution, run_tiny
 
-POINTS = '''
+POINTS = """
 from typing import Annotated, Literal
 
 import torch
@@ -51,7 +52,7 @@ class Points:
             source = torch.full((1, 1, 2), 0.6 * sign)
             target = torch.tensor([[[0.5 * sign, 0.5 * other]]]) + 0.05 * torch.randn(1, 1, 2, generator=rng)
         return {"source": source, "target": target, "id": str(index)}
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,9 @@ def weights_of(folder: Path) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("method", ["bridge", "flow"])
 def test_a_run_that_was_stopped_ends_with_the_same_bits(method, points, tmp_path):
-    recipe = load_recipe(table(method, "four", steps=4) | {"train": {"steps": 4, "save_every": 2, "ema": 0.5}})
+    recipe = load_recipe(
+        table(method, "four", steps=4) | {"train": {"steps": 4, "save_every": 2, "ema": 0.5}}
+    )
     run(recipe, tmp_path / "whole", device="cpu")
     run(recipe, tmp_path / "parts", device="cpu", stop_at=2)
     run(recipe, tmp_path / "parts", device="cpu")
@@ -202,8 +205,6 @@ def test_what_it_has_learnt_is_exported_with_all_of_its_passes(four):
 
 
 def test_pictures_are_translated_in_as_many_passes_as_the_command_says(four, tmp_path, capsys):
-    from PIL import Image
-
     source = TinyPairs("train", count=4)[0]["source"]
     Image.fromarray(source.permute(1, 2, 0).numpy()).save(tmp_path / "source.png")
 
@@ -225,7 +226,8 @@ def test_pictures_are_translated_in_as_many_passes_as_the_command_says(four, tmp
     assert "'evaluations' cannot be 51" in capsys.readouterr().err
 
 
-def test_a_benchmark_of_evaluations_trains_one_cell(tmp_path):
+@pytest.mark.slow
+def test_its_benchmark_trains_one_cell(tmp_path):
     changes = (
         *("data.use=shapes", "data.size=[16,16]", "data.count=8", "data.batch_size=2"),
         *("generator.width=8", "generator.depth=1", "train.ema=0.5", "metrics.diversity.draws=2"),

@@ -61,8 +61,8 @@ class Bridge:
         ends = spec.source.channels, spec.target.channels
         if ends[0] != ends[1]:
             raise ValueError(
-                f"a bridge starts as the source, which has {ends[0]} channels, and ends as the target, which has "
-                f"{ends[1]}: take data with as many on both sides, or the method bridge/flow"
+                f"a bridge starts as the source, which has {ends[0]} channels, and ends as the target, which "
+                f"has {ends[1]}: take data with as many on both sides, or the method bridge/flow"
             )
         self.generator = networks.generators["main"]
         self.losses = losses
