@@ -87,7 +87,7 @@ def test_other_paired_losses_train_it_too(name):
         (["method.evaluations=51"], "'evaluations' cannot be 51: it should be less than or equal to 50"),
         (["generator.attention=5"], "attention = 5 is more than the 4 scales that depth = 3 makes"),
         (
-            ["data.use=paired-images", "data.root={root}"],
+            ["data.use=paired-images", "data.root={root}", "data.batch_size=1"],
             "a bridge starts as the source, which has 1 channels, and ends as the target, which has 3",
         ),
         (
@@ -122,7 +122,8 @@ def test_unpaired_data_are_refused(name, tmp_path, capsys):
             folder = tmp_path / "pictures" / split / side
             folder.mkdir(parents=True)
             Image.new("RGB", (64, 64)).save(folder / f"{side}.png")
-    options = ("--set", "data.use=unpaired-images", "--set", f"data.root={tmp_path / 'pictures'}")
+    settings = ("data.use=unpaired-images", f"data.root={tmp_path / 'pictures'}", "data.batch_size=1")
+    options = [word for setting in settings for word in ("--set", setting)]
     with pytest.raises(SystemExit) as ended:
         main(["run", f"bridge/{name}", *options, "--out", str(tmp_path / "run")])
     assert ended.value.code == 2

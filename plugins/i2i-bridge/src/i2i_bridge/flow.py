@@ -1,8 +1,8 @@
 """A rectified flow from noise to the target, given the source.
 
 Liu et al., "Flow Straight and Fast" (2022, arXiv 2209.03003), and Lipman et al., "Flow Matching for
-Generative Modeling" (2022, arXiv 2210.02747), with a network that predicts the target, from which the velocity
-follows.
+Generative Modeling" (2022, arXiv 2210.02747), with a network that predicts the target, from which the
+velocity follows.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Flow:
         return torch.lerp(without[0], guess, self.guidance) if without else guess
 
     def _move(self, point: Tensor, guess: Tensor, time: float, earlier: float) -> Tensor:
-        """Return where the flow is earlier, if its end is the guess; old and new noise add up to what is there.
+        """Return where the flow is earlier, if its end is the guess; old and new noise add up.
 
         That is equation 12 of DDIM (Song et al. 2020, arXiv 2010.02502), for this path.
         """
