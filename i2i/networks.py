@@ -102,7 +102,7 @@ class Networks:
         for path, module in networks.items():
             section, _, name = path.partition(".")
             parts.setdefault(section, {})[name] = module
-        return cls(generators=parts["generators"], judges={})
+        return cls(generators=parts["generators"], judges={}, others=parts.get("networks", {}))
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield each network with its slot path: generators first, then discriminators, then the others."""

@@ -256,7 +256,7 @@ _RESULTS = TypeAdapter(Results)
 LATER: Mapping[type, frozenset[str]] = {
     Difference: frozenset({"percent", "deviation", "p"}),
     MetricResult: frozenset({"against_copying", "corrected", "seeds_needed"}),
-    Cost: frozenset({"step_deviation"}),
+    Cost: frozenset({"step_deviation", "image_seconds"}),
     CellResult: frozenset({"images_per_second", "peak_memory_mb", "trained_on"}),
     Results: frozenset({"go_on"}),
 }

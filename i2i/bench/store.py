@@ -278,10 +278,11 @@ class Store:
         try:
             recipe = load_sections(run.root / RESOLVED, ("metrics",), catalog=self.catalog)
             settings = metric_settings(recipe, versions=versions)
+            test = values_at_test(cell.recipe).said_in(read_resolved(run.root / RESOLVED))
         except I2IError as error:
             # Figures of metrics that are gone are nobody's: what is wanted is computed from the model.
             self.note(f"The metrics of {run.root} are not to be had, so its figures are taken anew: {error}")
-            settings = {}
+            settings, test = {}, {}
         ids = list(next(iter(found.images.values()), {}))
         return Scoring(
             metrics={settings_digest(each): each for each in settings.values()},
@@ -290,5 +291,5 @@ class Store:
             better={name: better[name] for name in found.metrics if name in better},
             ids=ids,
             images={name: [values[each] for each in ids] for name, values in found.images.items()},
-            test=values_at_test(cell.recipe).said_in(read_resolved(run.root / RESOLVED)),
+            test=test,
         )

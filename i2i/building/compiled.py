@@ -54,11 +54,26 @@ def eager(recipe: Recipe) -> AbstractContextManager[object]:
     return stance
 
 
+def _graphs_kept(recipe: Recipe) -> AbstractContextManager[object]:
+    """Return the context in which compiled networks can be gone back through more than once.
+
+    Objectives of one update that share a forward pass (`Run.update_together`) need that; torch would write
+    over what the second of them reads, and refuses it.
+    """
+    if recipe.train.compile in NO:
+        return nullcontext()
+    from torch._functorch import config  # what torch's compiler goes by
+
+    kept: AbstractContextManager[object] = config.patch(donated_buffer=False)
+    return kept
+
+
 @contextmanager
 def compiler_told(recipe: Recipe) -> Iterator[None]:
-    """Tell in a sentence that torch cannot compile here. Raises ResourceError."""
+    """Let networks of `recipe` be compiled, and tell in a sentence where torch cannot: ResourceError."""
     try:
-        yield
+        with _graphs_kept(recipe):
+            yield
     except Exception as error:
         at_fault: BaseException | None = error
         while at_fault is not None and not _of_the_compiler(at_fault):

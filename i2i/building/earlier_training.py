@@ -73,7 +73,7 @@ def _build(recipe: Recipe, path: str, spec: PairSpec) -> None:
 
 def _why_not(recipe: Recipe, slot: Slot, spec: PairSpec, file: Path, by: str) -> str:
     """Say why a network cannot start from `file`; nothing where it can."""
-    header = ModelHeader.read(weights.read(file).header, path=file)
+    header, _ = ModelHeader.read(weights.read(file).header, path=file).network(slot.path, {})
     if header.component != slot.entry.ref:
         return f"it is {slot.entry.ref}, and {file} holds {header.component}."
     _build(recipe, slot.path, spec)  # what is wrong with the network itself is no matter of its start

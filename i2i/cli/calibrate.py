@@ -10,6 +10,7 @@ import typer
 from i2i.cli.options import (
     DataOption,
     DeviceOption,
+    GeneratorOption,
     JsonOption,
     ModelArgument,
     OtherRecipeOption,
@@ -35,6 +36,7 @@ def calibrate(
     dropout: Annotated[
         bool | None, typer.Option("--dropout/--no-dropout", help="Instead of what the model file says.")
     ] = None,
+    generator: GeneratorOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw dropout from this seed.")] = None,
     device: DeviceOption = "auto",
     plugin: PluginOption = None,
@@ -53,7 +55,13 @@ def calibrate(
         check()
         catalog = open_catalog(plugin)
         trained = find_trained(
-            model, catalog=catalog, recipe=recipe, set=data_settings(data), seed=seed, sections=("data",)
+            model,
+            catalog=catalog,
+            recipe=recipe,
+            set=data_settings(data),
+            seed=seed,
+            sections=("data",),
+            generator=generator,
         )
         if out.exists() and out.samefile(trained.path):
             raise RecipeError(f"{out} would be overwritten; choose another --out.")

@@ -130,10 +130,17 @@ def _tables(metrics: Sequence[str]) -> list[str]:
 
 
 def _write(found: Evaluation, folder: Path) -> list[Path]:
-    """Write the images' own figures and the record; return the files."""
+    """Write the images' own figures and the record; return the files.
+
+    Those of a run's other exported generators are beside those of the first.
+    """
+    from i2i.runs.model_files import MODEL
     from i2i.system.atomic import write_text
 
-    table, record = folder / f"{found.split}.csv", folder / f"{found.split}.json"
+    model = Path(found.model)
+    other = model.name != MODEL and model.stem == f"model-{found.generator}"
+    stem = f"{found.split}-{found.generator}" if other else found.split
+    table, record = folder / f"{stem}.csv", folder / f"{stem}.json"
     write_text(table, found.csv())
     write_text(record, json_text.dumps(found.record(), indent=2) + "\n")
     return [table, record]
@@ -163,6 +170,7 @@ def _print(found: Evaluation, files: Sequence[Path]) -> None:
         *found.definitions.items(),
         ("images", f"{len(found.scores.ids):,} of the split '{found.split}', {size}, as saved"),
         ("resized", found.record()["resize"]),
+        *([("test keys", ", ".join(f"{k} = {v}" for k, v in found.test.items()))] if found.test else []),
         *([("data", found.credit)] if found.credit else []),
         ("written", ", ".join(map(str, files))),
     ]

@@ -117,7 +117,12 @@ class Session:
         metrics = build_metrics(recipe, self.spec)
         self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
         self.callbacks = components.build_callbacks(recipe, self.spec)
-        self.average = Average(self.networks.generators, recipe.train.ema) if recipe.train.ema else None
+        averaged = {**self.networks.generators} | {
+            path: module
+            for path, module in exported_networks(recipe, self.networks).items()
+            if path.startswith("networks.")
+        }
+        self.average = Average(averaged, recipe.train.ema) if recipe.train.ema else None
         self.exported = Exported(
             self.method,
             self.average,

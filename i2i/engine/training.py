@@ -166,8 +166,12 @@ class Training:
             told = disagreement(session, lambda name: weights.read(self._folder.root / name))
         except I2IError as error:
             told = str(error)
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            told = "there was no memory to compare them in."
         if told:
-            self._observer.note(f"The model that was written is not what was validated: {told}")
+            self._observer.note(f"The model that was written is not known to be what was validated: {told}")
 
     def _next(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return the batches of the next step; where a signal has ended the workers too, end as it asks."""

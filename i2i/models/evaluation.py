@@ -59,10 +59,14 @@ class Figure:
 class Evaluation:
     """What was scored, how, and what came out; `definitions` are by the metric's name in the recipe.
 
-    At the `scale` "own" pairs were scored whole, at their own size, and otherwise at that of the data.
+    `generator` is the name of what was scored, `test` has the test keys that were chosen in place of the
+    file's. At the `scale` "own" pairs were scored whole, at their own size, and otherwise at that of the
+    data.
     """
 
     model: str
+    generator: str
+    test: Mapping[str, Any]
     split: Split
     seed: int
     precision: Literal["fp32", "bf16"]
@@ -92,6 +96,8 @@ class Evaluation:
         """Return all but the images' own figures as JSON values; what is not finite becomes None."""
         return {
             "model": self.model,
+            "generator": self.generator,
+            "test": dict(self.test),
             "split": self.split,
             "images": len(self.scores.ids),
             "size": list(self.image.size) if self.scale == "shrunk" else None,
@@ -134,6 +140,7 @@ def evaluate_trained(
     images for a metric, PluginError when a metric or the data set fails.
     """
     recipe = trained.recipe
+    short: dict[str, Any] = {"norm": norm, "dropout": dropout}
     settings = recipe.data.settings
     runtime = resolve(device, "fp32")
     if not recipe.section("metrics"):
@@ -158,9 +165,7 @@ def evaluate_trained(
     if unmet := [problem for slot in slots for problem in unmet_fields(slot, extra_of(data))]:
         raise RecipeError(*unmet)
     with runtime.active(), components_blamed(recipe):
-        model = load_model(
-            trained.path, device=runtime.device, catalog=catalog, test=test, norm=norm, dropout=dropout
-        )
+        model = load_model(trained.path, device=runtime.device, catalog=catalog, test=test, **short)
         check_fit(model, data, trained)
         others = _other_data(trained, split, data)
         drawn = {slot.name: draws or slot.settings.draws for slot in slots}
@@ -190,6 +195,8 @@ def evaluate_trained(
         scores = scorer.score(answer, batches("translating"))
     return Evaluation(
         model=str(trained.path),
+        generator=trained.header.name,
+        test={**{f"test_{key}": value for key, value in short.items() if value is not None}, **test},
         split=split,
         seed=recipe.seed,
         precision=precision,

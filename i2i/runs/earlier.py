@@ -13,6 +13,7 @@ from i2i.runs import checkpoint
 from i2i.runs.folder import SUMMARY, RunFolder
 from i2i.runs.metrics_log import METRICS
 from i2i.runs.model_choice import model_in
+from i2i.runs.model_files import header_entry
 
 _MAIN = "generators.main"
 _SUFFIX = ".safetensors"
@@ -28,7 +29,8 @@ class EarlierNetworks:
     """The weights files of an earlier training, found under `place`.
 
     `model` is the exported generator; None in a checkpoint, which has it among its `networks`: those of the
-    newest checkpoint, by their paths. A model file alone has no others.
+    newest checkpoint, by their paths. A model file alone has no others, unless it holds all that a method
+    translates with.
     """
 
     place: Path
@@ -42,7 +44,7 @@ def earlier_networks(place: Path) -> EarlierNetworks:
     Raises DataError for a folder that is neither, a run without a model, a checkpoint that is damaged.
     """
     if not place.is_dir():
-        return EarlierNetworks(place, place)
+        return EarlierNetworks(place, place, dict.fromkeys(header_entry(place, "networks") or (), place))
     if (place / checkpoint.MANIFEST).is_file():
         if checkpoint.verified(place.resolve()) is None:
             raise DataError(

@@ -191,7 +191,8 @@ def read(path: Path) -> WeightsFile:
         raise DataError(
             f"{path} has format {version}, and this i2i reads {', '.join(READ)}: update i2i-toolkit."
         )
-    if version != "1" and not _verified(text, entries.get("checksum", "")):
+    # One that has the checksum is held to it, whatever its format is said to be by a byte that was damaged.
+    if (version != "1" or "checksum" in entries) and not _verified(text, entries.get("checksum", "")):
         raise DataError(f"{path} is damaged: its header does not match its checksum.")
     try:
         raw = _bytes_of(path)

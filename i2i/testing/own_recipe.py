@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from i2i.building.needs import beside
-from i2i.errors import I2IError
+from i2i.errors import I2IError, ResourceError
 from i2i.kinds import LOSS_KINDS, kinds_of
 from i2i.maps import as_features
 from i2i.plugins.catalog import Catalog, split_ref
@@ -96,8 +96,15 @@ def _data(table: Mapping[str, Any], kept: Mapping[str, Any], catalog: Catalog) -
 
 def _works_on_pictures(slot: Mapping[str, Any], catalog: Catalog) -> bool:
     """Whether a loss works on tiny pictures, offline: it fetches nothing, and needs no label maps."""
-    factory, schema = component_schema(catalog.get(LOSS_KINDS, slot["use"]))
-    return "fetch" not in schema.injected and "labels" not in getattr(factory, "requires", {})
+    entry = catalog.get(LOSS_KINDS, slot["use"])
+    factory, schema = component_schema(entry)
+    if "fetch" in schema.injected or "labels" in getattr(factory, "requires", {}):
+        return False
+    try:
+        Subject(entry, catalog, {name: value for name, value in slot.items() if name != "use"}).build()
+    except ResourceError:
+        return False  # its weights are not here
+    return True
 
 
 def _built(section: str, tables: Mapping[str, Any], catalog: Catalog) -> Iterator[nn.Module]:

@@ -8,12 +8,15 @@ import torch
 from i2i.building.components import build_losses, method_slots
 from i2i.building.parts import part_problem, written_sides
 from i2i.errors import RecipeError
-from i2i.kinds import ImageSpec, PairSpec, Part
+from i2i.kinds import Batch, ImageSpec, PairSpec, Part
 from i2i.recipe.recipe import load_recipe
 
 SEG = Part("seg", 3, "uint8", 0, 1, labels=True)
 DEPTH = Part("depth", 1, "uint16", 0, 900)
 COLOUR = Part("colour", 3, "uint8", 0, 255)
+
+GIVEN = {"batch": Batch(torch.zeros(1), torch.zeros(1), ()), "run": None}
+"""What a loss that asks for no more than images does without."""
 
 
 def side(*parts: Part) -> ImageSpec:
@@ -32,9 +35,9 @@ def test_a_part_of_one_side_is_told_by_how_many_channels_images_have(both_ways):
     cycle = build_losses(both_ways, "cpu", spec)["cycle"]
     fake, real = torch.zeros(2, 4, 5, 5), torch.zeros(2, 4, 5, 5)
     fake[:, :3] = 1
-    assert cycle(fake, real) == 0
+    assert cycle(fake, real, **GIVEN) == 0
     with pytest.raises(RecipeError, match=r"images of 3 channel\(s\) have no part 'depth'"):
-        cycle(fake[:, :3], real[:, :3])
+        cycle(fake[:, :3], real[:, :3], **GIVEN)
 
 
 def test_both_sides_may_have_it_each_in_its_place(both_ways):
@@ -44,7 +47,8 @@ def test_both_sides_may_have_it_each_in_its_place(both_ways):
         fake = torch.zeros(1, channels, 5, 5)
         fake[:, place] = 1
         apart = torch.ones(1, 1, 5, 5)
-        assert cycle(fake, torch.zeros_like(fake)) == cycle.loss(apart, torch.zeros_like(apart))
+        expected = cycle.loss(apart, torch.zeros_like(apart))
+        assert cycle(fake, torch.zeros_like(fake), **GIVEN) == expected
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def test_the_facts_of_a_component_as_json(i2i, bits):
         "required": True,
         "default": None,
         "help": "",
+        "at_test": False,
     }
     assert [key["name"] for key in facts["slot_keys"]] == [
         "batch_size",

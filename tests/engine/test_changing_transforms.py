@@ -157,7 +157,8 @@ def test_a_run_with_a_channel_more_goes_on_to_the_same_bits(mix, tmp_path):
     assert same_networks(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_a_model_is_evaluated_and_translates_from_plain_pictures(mix, tmp_path, i2i):
+def test_a_model_is_evaluated_and_translates_from_plain_pictures(mix, tmp_path, i2i, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where scores are written
     settings = (*EDGES, "transforms.edges.strength=2.0", "method.test_dropout=false")
     run(mix(*settings), tmp_path / "run")
     model = tmp_path / "alone.safetensors"
@@ -189,7 +190,8 @@ def test_a_model_is_evaluated_and_translates_from_plain_pictures(mix, tmp_path, 
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), answer)
 
 
-def test_targets_of_other_channels_are_learnt_scored_and_written(mix, tmp_path, i2i):
+def test_targets_of_other_channels_are_learnt_scored_and_written(mix, tmp_path, i2i, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where scores are written
     run(mix("transforms.grey.use=mix/grey", "metrics.channels.use=mix/channels"), tmp_path / "run")
     ended = i2i("eval", str(tmp_path / "run"), "--json")
     assert json.loads(ended.out)["figures"]["channels"]["mean"] == 31

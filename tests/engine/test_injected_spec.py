@@ -117,7 +117,8 @@ def fit(distribution, gan):
     return lambda *settings: load_recipe(gan, set=settings)
 
 
-def test_components_are_given_what_the_pairs_of_the_training_are_like(fit, tmp_path, i2i):
+def test_components_are_given_what_the_pairs_of_the_training_are_like(fit, tmp_path, i2i, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where scores are written
     run(fit(*MAPS), tmp_path / "run")
     notes = [
         record["text"]

@@ -166,3 +166,9 @@ def test_updates_together_step_what_is_trained_and_log_what_is_frozen(contrast, 
         assert all(torch.equal(first[0][name], last[0][name]) for name in first[0])
         assert not any(torch.equal(first[1][name], last[1][name]) for name in first[1] if "num" not in name)
         assert {"fooled", "nce"} <= losses(tmp_path / folder)[-1].keys()
+
+
+@pytest.mark.slow  # the compiler of each network takes its time
+@pytest.mark.filterwarnings("ignore")  # of torch, about its own compiler
+def test_compiled_networks_share_a_forward_pass_between_objectives(contrast, tmp_path):
+    assert run(contrast("train.compile=default", "train.steps=2"), tmp_path / "run").status == "done"

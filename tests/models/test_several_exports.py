@@ -15,10 +15,13 @@ from i2i.runs import weights
 from i2i.runs.folder import RunFolder
 from i2i.runs.header import ModelHeader
 
+PAIRS = ("metrics.mae.use=mae", "data.aligned=true")
+"""Held-out squares belong to each other, so that each direction can be compared with the truth."""
+
 
 @pytest.fixture
 def trained(two_way: Path, tmp_path: Path) -> Path:
-    run(load_recipe(two_way, set=["metrics.mae.use=mae"]), tmp_path / "run")
+    run(load_recipe(two_way, set=PAIRS), tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -54,7 +57,10 @@ def test_each_direction_is_scored_on_the_side_that_it_writes(trained, i2i):
     for generator in ("there", "back"):
         ended = i2i("eval", str(trained), "--generator", generator, "--split", "val", "--json")
         assert ended.code == 0, ended.err
-        found[generator] = json.loads(ended.out)["figures"]["mae"]["mean"]
+        record = json.loads(ended.out)
+        assert record["generator"] == generator
+        found[generator] = record["figures"]["mae"]["mean"]
+    assert {path.name for path in (trained / "eval").glob("*.json")} == {"val.json", "val-back.json"}
     module = load_generator(trained, generator="back")
     recipe = load_recipe(trained / "resolved.toml")
     data = recipe.data.factory(**recipe.data.params, split="val")
@@ -95,7 +101,7 @@ def test_a_run_killed_before_its_models_were_written_writes_all_of_them_anew(two
 
 
 def test_the_best_weights_of_all_exported_generators_are_kept_together(two_way, tmp_path):
-    recipe = load_recipe(two_way, set=["metrics.mae.use=mae", "train.save_best=mae:max", "train.ema=0.5"])
+    recipe = load_recipe(two_way, set=[*PAIRS, "train.save_best=mae:max", "train.ema=0.5"])
     run(recipe, tmp_path / "run")
     steps = {
         ModelHeader.read(weights.read(path).header, path=path).provenance["step"]

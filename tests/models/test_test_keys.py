@@ -67,7 +67,9 @@ def test_a_model_is_scored_and_translates_under_other_values(refined, i2i, tmp_p
     for count in (1, 4):
         ended = i2i("eval", str(refined), "--split", "val", "--test", f"evaluations={count}", "--json")
         assert ended.code == 0, ended.err
-        means[count] = json.loads(ended.out)["figures"]["mae"]["mean"]
+        record = json.loads(ended.out)
+        assert record["test"] == {"evaluations": count}
+        means[count] = record["figures"]["mae"]["mean"]
     summary = json.loads((refined / "summary.json").read_text())
     assert means[4] == pytest.approx(summary["metrics"]["mae"], abs=1e-5)
     assert means[1] != means[4]
@@ -122,6 +124,68 @@ def test_components_show_marks_test_keys(i2i, toys):
 
 def test_a_whole_translation_starts_another_run(refined, refine, tmp_path):
     file = refined / "model.safetensors"
-    started = load_recipe(refine, set=[f"generator.init_from={file}", "train.steps=1"])
-    run(started, tmp_path / "next", stop_at=1)
-    assert (tmp_path / "next" / "model.safetensors").is_file()
+    for number, options in enumerate(({"set": [f"generator.init_from={file}"]}, {})):
+        begun = None if options else file
+        recipe = load_recipe(refine, **options, steps=1)
+        run(recipe, tmp_path / str(number), init_from=begun)
+        started = weights.read(tmp_path / str(number) / "model.safetensors").tensors
+        name = "generators.main.body.0.weight"
+        # One step of Adam moves each weight by its rate at most.
+        assert (started[name] - weights.read(file).tensors[name]).abs().max() < 0.011
+
+
+def test_a_method_translation_is_calibrated_where_its_keys_let_it(refined, i2i, tmp_path):
+    ended = i2i("calibrate", str(refined), "--out", str(tmp_path / "new.safetensors"))
+    assert ended.code == 2
+    assert "norm is short for the test key 'test_norm', which toys/refine does not have" in ended.err
+
+
+def test_a_run_of_a_method_with_its_networks_resumes_bit_for_bit(refine, refined, tmp_path):
+    run(load_recipe(refine), tmp_path / "parts", stop_at=3)
+    run(load_recipe(refine), tmp_path / "parts")
+    whole, parts = (folder / "model.safetensors" for folder in (refined, tmp_path / "parts"))
+    assert weights.read(whole).header["sha256"] == weights.read(parts).header["sha256"]
+
+
+KNOB = """
+from typing import Annotated
+
+import torch
+from annotated_types import Ge
+
+from i2i import hookimpl
+from i2i.slot_keys import AtTest
+
+i2i_api = 1
+
+@hookimpl
+def i2i_register(registry):
+    registry.generator("net", ":Knob", "a convolution and a volume")
+
+
+class Knob(torch.nn.Conv2d):
+    def __init__(
+        self, *, in_channels: int, out_channels: int, evaluations: Annotated[int, Ge(0), AtTest()] = 1
+    ) -> None:
+        super().__init__(in_channels, out_channels, 1)
+        self.evaluations = evaluations
+
+    def forward(self, image):
+        return super().forward(image) if self.training else self.evaluations * super().forward(image)
+"""
+
+
+def test_a_network_has_test_keys_too_and_one_of_two_owners_is_named(distribution, load, refine, tmp_path):
+    distribution("i2i-knob", "1.0", "knob", {"i2i_knob.py": KNOB})
+    run(load("generator.use=knob/net", "train.steps=1"), tmp_path / "alone")
+    once, thrice = (load_generator(tmp_path / "alone", test={"evaluations": n})(IMAGE) for n in (1, 3))
+    torch.testing.assert_close(thrice, 3 * once)
+    recipe = load_recipe(refine, set=["generator.use=knob/net", "train.steps=1"])
+    run(recipe, tmp_path / "both")
+    with pytest.raises(
+        RecipeError,
+        match=r"several test keys 'evaluations': write generators\.main\.evaluations or method\.evaluations",
+    ):
+        load_generator(tmp_path / "both", test={"evaluations": 0})
+    assert not load_generator(tmp_path / "both", test={"generator.evaluations": 0})(IMAGE).any()
+    assert load_generator(tmp_path / "both", test={"method.evaluations": 1})(IMAGE).any()

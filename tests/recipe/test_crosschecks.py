@@ -263,7 +263,7 @@ def test_needs_in_the_wrong_form_are_the_plug_ins_fault(told):
 
     i2i_bits.parts.Critic.requires = ["penalty"]
     text = told(settings=["losses.adversarial.use=bits/critic"], kind=PluginError)
-    needs = "penalty, metric, features, labels"
+    needs = "penalty, metric, features, labels, pairs, extra:NAME"
     assert f"bits/critic: `requires` maps what it needs ({needs}) to a sentence" in text
 
 

@@ -52,12 +52,12 @@ def told(recipe_file):
         (
             "weight = 100",
             "depth = 5",
-            "unknown key 'depth' for bits/distance - it belongs in [generator]   (keys: weight)",
+            "unknown key 'depth' for bits/distance - it belongs in [generator]   (keys: part, weight)",
         ),
         (
             "weight = 100",
             "zzz = 5",
-            "x.toml:20  losses.l1.zzz\n  unknown key 'zzz' for bits/distance   (keys: weight)",
+            "x.toml:20  losses.l1.zzz\n  unknown key 'zzz' for bits/distance   (keys: part, weight)",
         ),
         (
             "steps = 100",

@@ -74,10 +74,10 @@ def test_somebody_elses_safetensors_are_told_apart(tmp_path):
 
 
 def test_a_newer_format_asks_for_an_update(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "FORMAT", "3")
+    monkeypatch.setattr(weights, "FORMAT", "4")
     weights.write(tmp_path / "w.safetensors", {"a": torch.ones(3)}, {})
     monkeypatch.undo()
-    with pytest.raises(DataError, match="format 3, and this i2i reads 1 and 2: update"):
+    with pytest.raises(DataError, match="format 4, and this i2i reads 1, 2, 3: update"):
         weights.read(tmp_path / "w.safetensors")
 
 

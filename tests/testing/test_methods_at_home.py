@@ -98,3 +98,27 @@ def test_small_parameters_are_for_checks_alone(sound):
     assert Subject(entry, catalog).build().into.out_channels == 4
     assert Subject(entry, catalog, {"wide": 6}).build().into.out_channels == 6
     assert entry.load()(in_channels=6, out_channels=3).into.out_channels == 1024
+
+
+def test_data_that_name_something_small_are_taken_with_it(sound):
+    sound('credit = "Made up."', 'credit = "Made up."\n    small = {"count": 7}')
+    data = method_session(method("flow")).recipe.data
+    assert (data.entry.ref, data.params["count"], data.settings.batch_size) == ("sound/squares", 7, 2)
+
+
+def test_other_data_are_made_up_at_a_size_that_the_networks_take(sound):
+    sound("size_multiple = 2", "size_multiple = 24")
+    data = method_session(method("duel")).recipe.data
+    assert data.entry.ref == "testing/pairs"
+    assert data.params["size"] == 24
+
+
+def test_what_would_fetch_weights_or_read_a_file_is_left_out(sound):
+    sound('use = "l2"\nweight = 2.0', 'use = "st-lpips"')
+    assert uses(method_session(method("flow")), "losses") == {"own-paired-loss": "core/l1"}
+
+
+def test_networks_start_from_no_file(sound):
+    sound('use = "sound/drift"', 'use = "sound/drift"\ninit_from = "nowhere.safetensors"')
+    slot = method_session(method("flow")).recipe.slots["generators.velocity"]
+    assert slot.settings.init_from is None

@@ -62,9 +62,9 @@ def slots(subject: Subject) -> None:
         "alone: name in `translates_with` all networks that translate() takes",
     )
     judges = declared.discriminators
-    roles = [*declared.generators.values()]
-    roles += [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
-    needs = {need for role in roles for need in role.needs} - {*get_args(NetworkNeed)}
+    of_judges = [judges] if isinstance(judges, DiscriminatorSlot) else [*judges.values()]
+    named = [role.needs for role in declared.generators.values()] + [role.needs for role in of_judges]
+    needs = {need for each in named for need in each} - {*get_args(NetworkNeed)}
     require(
         not needs,
         f"its `slots` needs {' and '.join(map(repr, sorted(needs)))} of a network: there are "
@@ -231,7 +231,7 @@ def weights_count(subject: Subject) -> None:
         )
 
 
-@check("parts-count", "method", needs=["weights-count"])
+@check("parts-count", "method", needs=["weights-count", "losses-given"])
 def parts_count(subject: Subject) -> None:
     """The part of the target that a recipe gives to a paired loss makes a difference."""
     plain = method_session(subject)
@@ -245,7 +245,7 @@ def parts_count(subject: Subject) -> None:
         require(
             not _equal(plain, apart),
             "where a paired loss is to compare one part of the target, it compares the whole: call the term, "
-            "term(fake, real), instead of term.loss",
+            "term(fake, real, batch=batch, run=run)",
         )
 
 

@@ -46,7 +46,9 @@ class Taught:
         if run.stage == "first":
             return logs
         with run.frozen(self.encoder):
-            return logs | run.update("generators", map(self._resembling, batches), parts=len(batches))
+            return logs | run.update(
+                "generators", (self._resembling(b, run) for b in batches), parts=len(batches)
+            )
 
     def translate(self, source):
         with testtime.applied(self.generator, self.test):
@@ -56,9 +58,10 @@ class Taught:
         score = F.mse_loss(self.encoder.guess(batch.target), batch.target.mean(dim=(2, 3)))
         return score, {"colour": score}
 
-    def _resembling(self, batch):
+    def _resembling(self, batch, run):
         fake = self.generator(batch.source)
         alike = F.l1_loss(self.encoder(fake), self.encoder(batch.target))
-        parts = {term.name: term.loss(fake, batch.target) for term in self.losses.of("paired-loss")}
+        given = {"batch": batch, "run": run}
+        parts = {t.name: t(fake, batch.target, **given) for t in self.losses.of("paired-loss")}
         weighted = [self.losses[name].weighted(part) for name, part in parts.items()]
         return torch.stack([alike, *weighted]).sum(), {**parts, "alike": alike}

@@ -27,9 +27,9 @@ class Squares:
 class UnpairedSquares(Squares):
     """A grey source, a colour target, and in training any target for each source."""
 
-    def __init__(self, split, *, size: int = 16, count: int = 10) -> None:
+    def __init__(self, split, *, size: int = 16, count: int = 10, aligned: bool = False) -> None:
         super().__init__(split, size=size, count=count)
-        self.spec = PairSpec(ImageSpec(1, size, size), ImageSpec(3, size, size), aligned=False)
+        self.spec = PairSpec(ImageSpec(1, size, size), ImageSpec(3, size, size), aligned=aligned)
 
     def __getitem__(self, index):
         item = super().__getitem__(index)

@@ -30,12 +30,12 @@ class Refine:
 
     def step(self, batches, run):
         rng = generator_for(run.seed, "drafts", run.step)
-        return run.update("generators", (self._objective(b, rng) for b in batches), parts=len(batches))
+        return run.update("generators", (self._objective(b, run, rng) for b in batches), parts=len(batches))
 
-    def _objective(self, batch, rng):
+    def _objective(self, batch, run, rng):
         share = torch.rand(len(batch.ids), 1, 1, 1, generator=rng).to(batch.target.device)
         fake = self.generator(torch.cat((batch.source, share * batch.target), dim=1))
-        parts = {term.name: term.loss(fake, batch.target) for term in self.losses}
+        parts = {term.name: term(fake, batch.target, batch=batch, run=run) for term in self.losses}
         return sum(self._weighted(name, part) for name, part in parts.items()), parts
 
     def _weighted(self, name, part):

@@ -30,7 +30,7 @@ class Refine:
 
     def step(self, batches, run):
         rng = generator_for(run.seed, "drafts", run.step)
-        return run.update("generators", (self._objective(b, rng) for b in batches), parts=len(batches))
+        return run.update("generators", (self._objective(b, run, rng) for b in batches), parts=len(batches))
 
     def translate(self, source):
         with testtime.applied(self.generator, self.test):
@@ -42,9 +42,9 @@ class Refine:
     def _pass(self, source, draft):
         return self.generator(torch.cat((source, draft), dim=1))
 
-    def _objective(self, batch, rng):
+    def _objective(self, batch, run, rng):
         share = torch.rand(len(batch.ids), 1, 1, 1, generator=rng)
         fake = self._pass(batch.source, share * batch.target)
         terms = self.losses.of("paired-loss")
-        logs = {term.name: term.weighted(term.loss(fake, batch.target)) for term in terms}
+        logs = {term.name: term.weighted(term(fake, batch.target, batch=batch, run=run)) for term in terms}
         return sum(logs.values()), logs
