@@ -36,7 +36,7 @@ class Bridge:
             there is none.
         evaluations: passes of the network for a translation. One is plain regression from the source.
         stochastic: how much of the bridge's noise is put back between passes: with 1 it is sampled, as it
-            was in training; with 0 each step goes straight, and there is one answer to a source, a smooth one.
+            was in training; with 0 each step goes straight: one answer to a source, a smooth one.
     """
 
     slots: ClassVar = MethodSlots(
