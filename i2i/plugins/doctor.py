@@ -33,6 +33,7 @@ from i2i.plugins.installed import Need, Record, editable_project, location, need
 from i2i.system.facts import cache_folder, usable_cores
 
 OWN = {
+    "bridge": "i2i-bridge",
     "core": "i2i-toolkit",
     "kornia": "i2i-kornia",
     "openmoji": "i2i-openmoji",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import i2i_bridge
 import pytest
+from PIL import Image
 
-from i2i import load_recipe
 from i2i.cli import main
 from i2i.registry import Registrar
 from i2i.testing import parametrize_components, run_tiny
@@ -31,8 +31,8 @@ def registered() -> Registrar:
 
 def test_its_read_me_tells_of_everything_that_it_declares_and_of_nothing_else():
     text = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"\bbridge/[a-z-]+", text))
-    assert told == {entry.ref for entry in (*registered().entries, *registered().recipes)}
+    told, own = set(re.findall(r"\bbridge/[a-z-]+", text)), registered()
+    assert told == {entry.ref for entry in (*own.entries, *own.recipes, *own.benchmarks)}
     for block in re.findall(r"```toml\n(.*?)```", text, flags=re.S):
         assert tomllib.loads(block)
 
@@ -81,18 +81,18 @@ def test_other_paired_losses_train_it_too(name):
     [
         (
             ["generator.use=unet"],
-            "bridge/bridge needs a generator that reads a time beside the image (a parameter `time` of forward(), "
-            "(B,) in [0,1]), and core/unet does not; bridge/attention-unet would fit",
+            "bridge/bridge needs a generator that reads a time beside the image (a parameter `time` of "
+            "forward(), (B,) in [0,1]), and core/unet does not; bridge/attention-unet would fit",
         ),
-        (["method.evaluations=51"], "'evaluations' cannot be 51: it is int >= 1 and <= 50"),
+        (["method.evaluations=51"], "'evaluations' cannot be 51: it should be less than or equal to 50"),
         (["generator.attention=5"], "attention = 5 is more than the 4 scales that depth = 3 makes"),
         (
-            ["data.use=paired-images", "data.root={root}", "data.source_channels=1"],
+            ["data.use=paired-images", "data.root={root}", "data.batch_size=1"],
             "a bridge starts as the source, which has 1 channels, and ends as the target, which has 3",
         ),
         (
             ["method.use=bridge/flow", "method.guidance=2.0"],
-            "guidance = 2 compares predictions with and without the source, and drop = 0 trains with it alone",
+            "guidance = 2 compares predictions with and without the source, and drop = 0 trains with it",
         ),
     ],
     ids=["no time", "too many passes", "attention nowhere", "other channels", "guidance without drop"],
@@ -100,12 +100,11 @@ def test_other_paired_losses_train_it_too(name):
 def test_what_does_not_fit_is_refused_in_a_sentence_before_anything_is_built(
     settings, told, tmp_path, capsys
 ):
-    from PIL import Image
-
-    for side in ("source", "target"):
-        tmp_path.joinpath("pairs", "train", side).mkdir(parents=True)
-        for name in "ab":
-            Image.new("RGB", (64, 64)).save(tmp_path / "pairs" / "train" / side / f"{name}.png")
+    for split in ("train", "val"):
+        for side, mode in (("source", "L"), ("target", "RGB")):
+            folder = tmp_path / "pairs" / split / side
+            folder.mkdir(parents=True)
+            Image.new(mode, (64, 64)).save(folder / f"{split}.png")
     changes = ["data.use=shapes", *(setting.format(root=tmp_path / "pairs") for setting in settings)]
     options = [word for change in changes for word in ("--set", change)]
     out = tmp_path / "run"
@@ -116,11 +115,16 @@ def test_what_does_not_fit_is_refused_in_a_sentence_before_anything_is_built(
     assert not out.exists()
 
 
-def test_unpaired_data_are_refused(tmp_path):
-    from i2i.errors import RecipeError
-
-    for name in ("a", "b"):
-        tmp_path.joinpath("train", name).mkdir(parents=True)
-    recipe = load_recipe("bridge/bridge", set=["data.use=unpaired-images", f"data.root={tmp_path}"])
-    with pytest.raises(RecipeError, match="goes from each source to its own target"):
-        run_tiny(recipe=recipe)
+@pytest.mark.parametrize("name", ["bridge", "flow"])
+def test_unpaired_data_are_refused(name, tmp_path, capsys):
+    for split in ("train", "val"):
+        for side in "ab":
+            folder = tmp_path / "pictures" / split / side
+            folder.mkdir(parents=True)
+            Image.new("RGB", (64, 64)).save(folder / f"{side}.png")
+    settings = ("data.use=unpaired-images", f"data.root={tmp_path / 'pictures'}", "data.batch_size=1")
+    options = [word for setting in settings for word in ("--set", setting)]
+    with pytest.raises(SystemExit) as ended:
+        main(["run", f"bridge/{name}", *options, "--out", str(tmp_path / "run")])
+    assert ended.value.code == 2
+    assert "and the data has no pairs" in " ".join(capsys.readouterr().err.split())

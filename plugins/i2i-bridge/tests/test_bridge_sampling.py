@@ -71,7 +71,7 @@ def test_a_bridge_without_noise_goes_straight():
 
 
 def one_of_two(point: Tensor, source: Tensor, time: float) -> Tensor:
-    """The mean target at a point of a bridge whose targets are -0.5 and 0.5, as often, whatever the source."""
+    """The mean target at a point of a bridge whose targets are -0.5 and 0.5, each as often."""
     return 0.5 * torch.tanh(0.5 * (point - time * source) / (SIGMA**2 * time))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from i2i import load_generator, load_recipe, run
@@ -204,8 +205,6 @@ def test_what_it_has_learnt_is_exported_with_all_of_its_passes(four):
 
 
 def test_pictures_are_translated_in_as_many_passes_as_the_command_says(four, tmp_path, capsys):
-    from PIL import Image
-
     source = TinyPairs("train", count=4)[0]["source"]
     Image.fromarray(source.permute(1, 2, 0).numpy()).save(tmp_path / "source.png")
 
@@ -227,7 +226,8 @@ def test_pictures_are_translated_in_as_many_passes_as_the_command_says(four, tmp
     assert "'evaluations' cannot be 51" in capsys.readouterr().err
 
 
-def test_a_benchmark_of_evaluations_trains_one_cell(tmp_path):
+@pytest.mark.slow
+def test_its_benchmark_trains_one_cell(tmp_path):
     changes = (
         *("data.use=shapes", "data.size=[16,16]", "data.count=8", "data.batch_size=2"),
         *("generator.width=8", "generator.depth=1", "train.ema=0.5", "metrics.diversity.draws=2"),

@@ -99,7 +99,7 @@ class AttentionUNet(nn.Module):
 
 
 class TimeEmbedding(nn.Module):
-    """Times (B,) as sines and cosines of rising frequencies, `waves` of them, through an MLP: (B,channels)."""
+    """Times (B,) as `waves` sines and cosines of rising frequency, through an MLP: (B,channels)."""
 
     frequencies: Tensor
 
@@ -119,7 +119,7 @@ class TimeEmbedding(nn.Module):
 
 
 class Scale(nn.Module):
-    """Residual blocks of one size, (B,before,H,W) -> (B,channels,H,W), each with self-attention or without."""
+    """Residual blocks of one size, (B,before,H,W) -> (B,channels,H,W), with self-attention or without."""
 
     def __init__(self, before: int, channels: int, told: int, *, blocks: int, attention: bool) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ class Bridge:
             there is none.
         evaluations: passes of the network for a translation. One is plain regression from the source.
         stochastic: how much of the bridge's noise is put back between passes: with 1 it is sampled, as it
-            was in training; with 0 each step goes straight, nothing is drawn, and details are averaged.
+            was in training; with 0 each step goes straight: one answer to a source, a smooth one.
     """
 
     slots: ClassVar = MethodSlots(
@@ -61,8 +61,8 @@ class Bridge:
         ends = spec.source.channels, spec.target.channels
         if ends[0] != ends[1]:
             raise ValueError(
-                f"a bridge starts as the source, which has {ends[0]} channels, and ends as the target, which has "
-                f"{ends[1]}: take data with as many on both sides, or the method bridge/flow"
+                f"a bridge starts as the source, which has {ends[0]} channels, and ends as the target, which "
+                f"has {ends[1]}: take data with as many on both sides, or the method bridge/flow"
             )
         self.generator = networks.generators["main"]
         self.losses = losses

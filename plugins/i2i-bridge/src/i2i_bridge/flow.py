@@ -1,7 +1,8 @@
 """A rectified flow from noise to the target, given the source.
 
-Liu et al., "Flow Straight and Fast" (2022, arXiv 2209.03003), and Lipman et al., "Flow Matching for Generative
-Modeling" (2022, arXiv 2210.02747), with a network that predicts the target, from which the velocity follows.
+Liu et al., "Flow Straight and Fast" (2022, arXiv 2209.03003), and Lipman et al., "Flow Matching for
+Generative Modeling" (2022, arXiv 2210.02747), with a network that predicts the target, from which the
+velocity follows.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class Flow:
     ) -> None:
         if guidance != 1 and not drop:
             raise ValueError(
-                f"guidance = {guidance:g} compares predictions with and without the source, and drop = 0 trains "
-                "with it alone: train with drop = 0.1 or so, or leave guidance at 1"
+                f"guidance = {guidance:g} compares predictions with and without the source, and drop = 0 "
+                "trains with it alone: train with drop = 0.1 or so, or leave guidance at 1"
             )
         self.generator = networks.generators["main"]
         self.losses = losses
@@ -104,7 +105,7 @@ class Flow:
         return torch.lerp(without[0], guess, self.guidance) if without else guess
 
     def _move(self, point: Tensor, guess: Tensor, time: float, earlier: float) -> Tensor:
-        """Return where the flow is earlier, if its end is the guess, with as much noise in all as it has there.
+        """Return where the flow is earlier, if its end is the guess; old and new noise add up.
 
         That is equation 12 of DDIM (Song et al. 2020, arXiv 2010.02502), for this path.
         """

@@ -1,7 +1,7 @@
-"""What a bridge and a flow have in common: a path from time 1 to the target at time 0, and a guess of its end.
+"""What a bridge and a flow have in common: a path to the target, from time 1 to 0, and guesses of its end.
 
-The network is shown a point of the path beside the source, and the time, and guesses the target. In training the
-point is made of the true target; a translation starts at time 1 and goes where the guesses lead.
+The network is shown a point of the path beside the source, and the time, and guesses the target. In training
+the point is made of the true target; a translation starts at time 1 and goes where the guesses lead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Guess = Callable[[Tensor, float], Tensor]
 """Takes points (B,C,H,W) of a path and their time, and guesses the targets, (B,C,H,W)."""
 
 Move = Callable[[Tensor, Tensor, float, float], Tensor]
-"""Takes points of a path, guesses of the targets, the time and an earlier one, and returns the points there."""
+"""Takes points of a path, guesses of the targets, the time and an earlier one; returns the points there."""
 
 
 def drawn_times(images: Tensor, rng: torch.Generator) -> Tensor:
