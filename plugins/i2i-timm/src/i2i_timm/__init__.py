@@ -46,3 +46,8 @@ def i2i_register(registry: Registrar) -> None:
         "i2i_timm:recipes/projected.toml",
         "pix2pix judged and compared on pretrained features, which are installed",
     )
+    registry.benchmark(
+        "features",
+        "i2i_timm:recipes/features.toml",
+        "Does a projected discriminator need pretrained features?",
+    )
