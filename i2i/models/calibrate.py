@@ -88,7 +88,7 @@ def calibrated_file(
             trained.path,
             device=runtime.device,
             catalog=catalog,
-            norm="running" if whole and _has_key(header, "test_norm") else None,
+            norm="running" if whole else None,
             dropout=dropout,
         )
         if not whole:
@@ -120,10 +120,5 @@ def _header(trained: Trained, dropout: bool | None) -> ModelHeader:
     header = replace(header, test=replace(header.generator(path=trained.path)[1], **chosen))
     if header.method is None:
         return header
-    keys = {f"test_{key}": value for key, value in chosen.items() if _has_key(header, f"test_{key}")}
+    keys = {f"test_{name}": value for name, value in chosen.items() if f"test_{name}" in header.method.slot}
     return replace(header, method=replace(header.method, slot={**header.method.slot, **keys}))
-
-
-def _has_key(header: ModelHeader, key: str) -> bool:
-    """Whether the method that trained a model has a key: without this one its norms are run as they are."""
-    return header.method is not None and key in header.method.slot
