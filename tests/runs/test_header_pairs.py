@@ -37,3 +37,10 @@ def test_the_pairs_are_those_of_the_training_whatever_a_generator_sees_of_them(r
 def test_of_a_side_that_a_generator_never_saw_nothing_is_known(tmp_path):
     with pytest.raises(DataError, match="saw one side of its pairs alone"):
         header(GeneratorSlot("target", "target")).pair(path=PATH)
+
+
+def test_a_stack_of_sides_is_no_map_of_classes_of_them_all():
+    classes = replace(PAIRS, source=ImageSpec(4, 8, 8, labels=True))
+    stack = classes.seen_by(GeneratorSlot(("source", "target"), "target")).source
+    assert (stack.channels, stack.one_hot) == (7, False)
+    assert classes.seen_by(GeneratorSlot()).source.one_hot
