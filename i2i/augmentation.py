@@ -170,7 +170,8 @@ class Augmentation:
             return lambda image, condition: (image, image if condition is None else condition)
         seed = int(torch.randint(2**62, (), generator=rng))
         role = role or DiscriminatorSlot()
-        spec = PairSpec(self.spec.side(role.condition or role.judges), self.spec.side(role.judges))
+        beside_it = self.spec.side(role.condition or role.judges)
+        spec = PairSpec(beside_it, self.spec.side(role.judges), self.spec.aligned)
 
         def augment(image: Tensor, condition: Tensor | None) -> Sides:
             beside = image if condition is None else condition

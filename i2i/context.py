@@ -160,22 +160,25 @@ class Run:
                 inputs = trained[slot] if len(slots) > 1 else None
                 scaled = self.scaler.scale(loss / parts)
                 scaled.backward(inputs=inputs, retain_graph=bool(losses))  # type: ignore[no-untyped-call]
-        for slot in slots:
-            for optimizer in optimizers[slot]:
-                if _trained(optimizer):
-                    self._step(slot, optimizer)
+        stepped = [self._step(slot, optimizer) for slot in slots for optimizer in optimizers[slot]]
         # Nobody may find these gradients later: not the next update, not a method's own step.
         for optimizer in chain(*optimizers.values()):
             optimizer.zero_grad(set_to_none=True)
-        if self.scaler.is_enabled() and any(trained.values()):
+        if self.scaler.is_enabled() and any(stepped):
             self.scaler.update()
         return sums
 
-    def _step(self, slot: str, optimizer: torch.optim.Optimizer) -> None:
-        """Let an optimizer step, unless something was not finite in this step or before."""
-        self.scaler.unscale_(optimizer)
+    def _step(self, slot: str, optimizer: torch.optim.Optimizer) -> bool:
+        """Let an optimizer step, unless something was not finite in this step or before.
+
+        Returns whether there is any gradient for it: all of its networks may be frozen, or no objective of
+        this update go through them. A scaler refuses to go by none.
+        """
         parameters = _trained(optimizer)
         gradients = [p.grad for p in parameters if p.grad is not None]
+        if not gradients:
+            return False
+        self.scaler.unscale_(optimizer)
         if self._clip:
             size = nn.utils.get_total_norm(gradients)
             nn.utils.clip_grads_with_norm_(parameters, self._clip, size)
@@ -195,6 +198,7 @@ class Run:
                 del optimizer.found_inf  # type: ignore[attr-defined]
         elif not self._unsound.item():
             self.scaler.step(optimizer)
+        return True
 
     @contextmanager
     def frozen(self, *modules: nn.Module) -> Iterator[None]:

@@ -133,11 +133,14 @@ class PairSpec:
         return replace(self, target=self.target.part(part)) if there and part else self
 
     def seen_by(self, role: GeneratorSlot) -> PairSpec:
-        """Return what a generator reads and writes; several sides that it reads count as one stack."""
-        sides = [self.side(side) for side in role.sides]
-        channels = sum(side.channels for side in sides)
-        stack = replace(sides[0], channels=channels, parts=()) if sides[1:] else sides[0]
-        return PairSpec(stack, self.side(role.writes), self.aligned)
+        """Return what a generator reads and writes; several sides that it reads count as one stack.
+
+        A stack is no map of classes, whatever its sides are.
+        """
+        first, *others = (self.side(side) for side in role.sides)
+        channels = first.channels + sum(side.channels for side in others)
+        stack = replace(first, channels=channels, labels=False, palette=(), parts=())
+        return PairSpec(stack if others else first, self.side(role.writes), self.aligned)
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any]) -> PairSpec:

@@ -35,7 +35,7 @@ from i2i.bench.results import (
 from i2i.bench.tabulate import cell_results, curves, tabulate
 from i2i.bench.verdicts import judged
 from i2i.bench.view.page import write_page
-from i2i.building.probe import probe
+from i2i.building.probe import network_facts
 from i2i.data.opening import Note, open_data, quiet
 from i2i.engine.part_metrics import build_metrics
 from i2i.engine.scoring import definition, directions, references_of
@@ -306,8 +306,7 @@ def _cost(variant: RunGroup, catalog: Catalog, note: Note) -> Cost:
     try:
         recipe = load_recipe(folder.root / "resolved.toml", catalog=catalog)
         header = ModelHeader.read(weights.read(folder.model).header, path=folder.model)
-        spec, _ = header.generator(path=folder.model)
-        facts = probe(recipe, spec, start=False)
+        facts = network_facts(recipe, header.pair(path=folder.model))
     except I2IError as error:
         reason = error.problems[0].message
         note(f"{variant.name}: the size of its networks is not known: {reason}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i._version import __version__
+from i2i.building.test_keys import SHORT
 from i2i.kinds import NETWORK_SECTIONS
 from i2i.plugins.discovery import LOCAL
 from i2i.plugins.schema import component_schema
@@ -113,8 +114,11 @@ def values_at_test(recipe: Recipe) -> TestValues:
     held = roles.translates_with or (f"generators.{roles.exports[0]}",)
     values, usual = {}, {}
     for path in ("method", *held):
-        slot = recipe.slots[path]
+        if (slot := recipe.slots.get(path)) is None:
+            continue  # a network that the method can do without
         for key, default in _test_keys(slot).items():
+            if path == "method" and not roles.translates_with and key not in SHORT.values():
+                continue  # the file holds no method
             values[f"{path}.{key}"], usual[f"{path}.{key}"] = _at(recipe.table, f"{path}.{key}"), default
     return TestValues(values, usual)
 

@@ -294,10 +294,13 @@ def spec_after(slot: Slot, transform: ChangesSpec, spec: PairSpec) -> PairSpec:
 
 def build_metrics(recipe: Recipe, spec: PairSpec) -> dict[str, Metric]:
     """Build the metrics of data of `spec`, by name, in the recipe's order; each is told of its part alone."""
-    return {
-        slot.name: make(recipe, slot, spec=spec.about(slot.settings.part))
-        for slot in recipe.section("metrics")
-    }
+    return {slot.name: build_metric(recipe, slot, spec) for slot in recipe.section("metrics")}
+
+
+def build_metric(recipe: Recipe, slot: Slot, spec: PairSpec) -> Metric:
+    """Build one metric of data of `spec`, which is told of its part alone."""
+    metric: Metric = make(recipe, slot, spec=spec.about(slot.settings.part))
+    return metric
 
 
 def build_callbacks(recipe: Recipe, spec: PairSpec) -> dict[str, Callback]:

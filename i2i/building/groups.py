@@ -172,8 +172,8 @@ def _idle(recipe: Recipe, trained: Mapping[str, Sequence[nn.Parameter]]) -> Iter
 def _check_known(slot: Slot, groups: Groups, name: str, place: Problem) -> None:
     if name not in groups:
         there = f"its groups: {', '.join(groups)}" if groups else "it has none"
-        close = did_you_mean(name, groups)
-        message = f"{slot.path} ({slot.entry.ref}) has no group '{name}'{close}; {there}"
+        close = did_you_mean(name, groups) or f"; {there}"
+        message = f"{slot.path} ({slot.entry.ref}) has no group '{name}'{close}"
         raise RecipeError(replace(place, message=message))
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from i2i.building.groups import known_group
 from i2i.errors import I2IError, Problem, RecipeError
@@ -39,9 +39,7 @@ def load_start(module: nn.Module, recipe: Recipe, slot: Slot, channels: Mapping[
             _load_group(module, slot, group, place)
         return
     try:
-        path = model_in(start.expanduser())
-        file = weights.read(path)
-        header, tensors = ModelHeader.read(file.header, path=path).network(slot.path, file.tensors)
+        path, header, tensors = _network_in(slot, start)
         if header.component == slot.entry.ref:
             header.check(slot.entry, path=path)
         unlike = header.unlike(slot, recipe.table[slot.section][slot.name], channels)
@@ -65,20 +63,25 @@ def _load_group(module: nn.Module, slot: Slot, group: str, place: Path) -> None:
     key = f"init_from.{group}"
     names = known_group(slot, module, group, key=key)
     try:
-        path = model_in(place.expanduser())
-        file = weights.read(path)
-        header = ModelHeader.read(file.header, path=path)
+        path, header, tensors = _network_in(slot, place)
         if header.component == slot.entry.ref:
             header.check(slot.entry, path=path)
         for name in names:
-            own = {k.removeprefix(f"{name}."): t for k, t in file.tensors.items() if k.startswith(f"{name}.")}
+            own = {k.removeprefix(f"{name}."): t for k, t in tensors.items() if k.startswith(f"{name}.")}
             if not own and len(names) == 1:
-                own = dict(file.tensors)
+                own = dict(tensors)
             target = f"the part '{name}' of {slot.entry.ref}"
             weights.load_into(module.get_submodule(name), own, source=str(path), target=target)
     except I2IError as error:
         first: Problem = error.problems[0]
         raise type(error)(slot.problem(first.message, first.hint, key=key)) from error
+
+
+def _network_in(slot: Slot, place: Path) -> tuple[Path, ModelHeader, Mapping[str, Tensor]]:
+    """Return the file that `place` stands for, and what it says and holds of the network of `slot`."""
+    path = model_in(place.expanduser())
+    file = weights.read(path)
+    return path, *ModelHeader.read(file.header, path=path).network(slot.path, file.tensors)
 
 
 def _described(what: object, made_of: Mapping[str, Any]) -> str:

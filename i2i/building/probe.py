@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +65,34 @@ def probe(
     """
     with torch.device("meta"):
         networks = build_networks(recipe, spec, start=start)
+    facts, problems = _of_networks(recipe, networks, spec)
+    parts = (part_problem(slot, spec, ("target",)) for slot in recipe.section("metrics"))
+    problems += [problem for problem in parts if problem]
+    problems += _of_losses(recipe, networks, spec, sound={fact.path for fact in facts})
+    problems += unmet_by_data(recipe, spec, extra)
+    if problems:
+        raise RecipeError(*problems)
+    return facts
+
+
+def network_facts(recipe: Recipe, spec: PairSpec) -> list[NetworkFacts]:
+    """Return what the probe finds of the networks alone, of a run that was made.
+
+    Raises RecipeError where they cannot be built for data of `spec`.
+    """
+    with torch.device("meta"):
+        networks = build_networks(recipe, spec, start=False)
+    facts, problems = _of_networks(recipe, networks, spec)
+    if problems:
+        raise RecipeError(*problems)
+    return facts
+
+
+def _of_networks(
+    recipe: Recipe, networks: Networks, spec: PairSpec
+) -> tuple[list[NetworkFacts], list[Problem]]:
+    """Return the facts of each network that is sound, and what is wrong with the others."""
     roles = method_slots(recipe)
-    discriminators = {slot.name: slot for slot in recipe.section("discriminators")}
     facts: list[NetworkFacts] = []
     problems: list[Problem] = []
     for slot in recipe.networks:
@@ -80,30 +106,32 @@ def probe(
                 facts.append(_of_discriminator(slot, networks.judges[slot.name].module, roles, spec, recipe))
         except RecipeError as error:
             problems.extend(error.problems)
-    sound = {fact.path for fact in facts}
+    return facts, problems
+
+
+def _of_losses(
+    recipe: Recipe, networks: Networks, spec: PairSpec, *, sound: Collection[str]
+) -> Iterator[Problem]:
+    """Yield what losses need and lack: parts, label maps, features of networks that are `sound`."""
+    roles = method_slots(recipe)
+    discriminators = {slot.name: slot for slot in recipe.section("discriminators")}
     sides = written_sides(roles)
-    parts = (part_problem(slot, spec, ("target",)) for slot in recipe.section("metrics"))
-    problems.extend(problem for problem in parts if problem)
     for slot in recipe.section("losses"):
         needs = getattr(slot.factory, "requires", {})
         part = slot.settings.part if slot.kind == "paired-loss" else None
         compared = [spec.side(side) for side in sides]
         if part:
             if problem := part_problem(slot, spec, sides):
-                problems.append(problem)
+                yield problem
                 continue
             compared = [spec.side(side).part(part) for side in sides_with_part(slot, spec, sides)]
         if "labels" in needs and not all(side.one_hot for side in compared):
-            problems.append(slot.problem(needs["labels"], _label_parts(spec, sides)))
+            yield slot.problem(needs["labels"], _label_parts(spec, sides))
         sentence = needs.get("features", "")
         on = [discriminators[name] for name in slot.settings.on or discriminators] if sentence else []
         looked_at = [judge for judge in on if judge.path in sound]  # others are told already
         if not all(_hands_out_features(judge, networks, roles, spec) for judge in looked_at):
-            problems.append(slot.problem(sentence))
-    problems += unmet_by_data(recipe, spec, extra)
-    if problems:
-        raise RecipeError(*problems)
-    return facts
+            yield slot.problem(sentence)
 
 
 def _of_generator(

@@ -189,7 +189,7 @@ def _draft(source: str, catalog: Catalog) -> Draft:
 
 def _probe(recipe: Recipe) -> list[NetworkFacts]:
     """Build all networks without memory, and what else can refuse its parameters; fetch nothing."""
-    from i2i.building.components import build_loss, make
+    from i2i.building.components import build_loss, build_metric, make
     from i2i.building.probe import probe
     from i2i.building.trial import try_method
     from i2i.data.opening import spec_and_fields
@@ -197,14 +197,16 @@ def _probe(recipe: Recipe) -> list[NetworkFacts]:
 
     spec, extra = spec_and_fields(recipe)
     facts = probe(recipe, spec, extra=extra)
-    # Metrics and callbacks may take long to build: only those that could refuse the data are.
-    fitted = (slot for name in ("metrics", "callbacks") for slot in recipe.section(name))
-    asking = [slot for slot in fitted if "spec" in slot.injected]
     for slot in recipe.section("losses"):
         build_loss(recipe, slot, spec, fetch=False, extra=extra)
-    augmenting = [slot for slot in recipe.section("transforms") if not changes_spec(slot.factory)]
+    augmenting = (slot for slot in recipe.section("transforms") if not changes_spec(slot.factory))
+    # Metrics and callbacks may take long to build: only those that could refuse the data are.
+    asking = (slot for slot in recipe.section("callbacks") if "spec" in slot.injected)
     for slot in (*augmenting, *asking):
-        make(recipe, slot, fetch=False, spec=spec)
+        make(recipe, slot, spec=spec)
+    for slot in recipe.section("metrics"):
+        if "spec" in slot.injected:
+            build_metric(recipe, slot, spec)
     try_method(recipe, spec, extra)
     return facts
 

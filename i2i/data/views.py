@@ -139,7 +139,7 @@ class Turned(View):
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
-        self.spec = PairSpec(data.spec.target, data.spec.source)
+        self.spec = PairSpec(data.spec.target, data.spec.source, data.spec.aligned)
 
     def __getattr__(self, name: str) -> Any:
         if name == "optima":

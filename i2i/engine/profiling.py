@@ -165,9 +165,9 @@ class _TimedRun(Run):
                 return
             yield found
 
-    def _step(self, slot: str, optimizer: torch.optim.Optimizer) -> None:
+    def _step(self, slot: str, optimizer: torch.optim.Optimizer) -> bool:
         with self._clock.part(f"optimizer, {slot}"):
-            super()._step(slot, optimizer)
+            return super()._step(slot, optimizer)
 
 
 def _step(session: Session, batches: Iterator[Any], clock: _Clock) -> None:

@@ -147,7 +147,7 @@ def _translation(session: Session, name: str) -> weights.Snapshot:
     header = replace(
         describe(session, recipe.slots[f"generators.{name}"]),
         reads=(reads,),
-        pair_spec=PairSpec(session.spec.side(reads), session.spec.side(writes)),
+        pair_spec=PairSpec(session.spec.side(reads), session.spec.side(writes), session.spec.aligned),
         networks={
             path: made_of(slot, recipe, components.network_channels(recipe, slot, session.spec))
             for path, slot in slots.items()

@@ -122,15 +122,16 @@ class _CrossCheck:
         self._others(method, slots)
         for name, wanted in slots.losses.items():
             if wanted.required and name not in self.names("losses"):
-                message = f"{ref} needs a {wanted.kind} of the name '{name}': write [losses.{name}]"
+                message = f"{ref} needs {_one(wanted.kind)} of the name '{name}': write [losses.{name}]"
                 self.note(("method",), message)
         for loss in self.section("losses"):
             if loss.name in slots.losses:
-                kind, found = slots.losses[loss.name].kind, f"{loss.entry.ref} is a {loss.entry.kind}"
+                kind = slots.losses[loss.name].kind
                 if loss.entry.kind != kind:
-                    self.note(loss, f"{ref} needs a {kind} as '{loss.name}', and {found}")
+                    found = f"{loss.entry.ref} is {_one(loss.entry.kind)}"
+                    self.note(loss, f"{ref} needs {_one(kind)} as '{loss.name}', and {found}")
             elif loss.entry.kind not in slots.loss_kinds:
-                self.note(loss, f"{ref} makes no use of a {loss.entry.kind}, which {loss.entry.ref} is")
+                self.note(loss, f"{ref} makes no use of {_one(loss.entry.kind)}, which {loss.entry.ref} is")
 
     def _wanted(self, ref: str, section: str, wanted: Mapping[str, object]) -> None:
         kind, declared = section.removesuffix("s"), self.names(section)
@@ -290,7 +291,7 @@ class _CrossCheck:
                 self.note(where, f"'{name}' is no network and no group of them{close}")
             elif name in NETWORK_SECTIONS and not self.names(name):
                 self.note(where, f"this {kind} has nothing to do: the recipe has no {name}")
-            elif not any(".".join(network).startswith(name) for network in trained) and name != "all":
+            elif name != "all" and not any(name in (network[0], ".".join(network)) for network in trained):
                 self.note(where, f"this {kind} has nothing to do: all that it could train is frozen")
             else:
                 self.note(where, f"this {kind} has nothing to do: each network has one of its own")
@@ -332,3 +333,8 @@ def _network_around(path: str) -> KeyPath:
     section, _, rest = path.partition(".")
     name, _, group = rest.partition(".")
     return (section, name) if group else ()
+
+
+def _one(kind: str) -> str:
+    """Return a kind with its article."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

@@ -45,8 +45,15 @@ class Slot:
         return self.entry.kind
 
     def origin(self, key: str = "") -> Origin:
-        """Return where `key` of its table was written; where nobody wrote it, the table itself."""
-        return self.origins[key] if key in self.origins else self.origins[""].below(key)
+        """Return where `key` of its table was written; where nobody wrote it, the table itself.
+
+        Of a key within one that is a table, ``init_from.encoder``, that is where this one was written.
+        """
+        if key in self.origins:
+            return self.origins[key]
+        outer, _, inner = key.partition(".")
+        within = bool(inner) and outer in self.origins
+        return self.origins[outer].below(inner) if within else self.origins[""].below(key)
 
     def problem(self, message: str, hint: str = "", *, key: str = "") -> Problem:
         """Return a problem placed at the slot's table in the recipe, or at one `key` of it."""

@@ -157,6 +157,23 @@ class ModelHeader(Made):
             raise DataError(f"{path} is not a model: its header describes no generator.")
         return self.pair_spec, self.test
 
+    def pair(self, *, path: Path) -> PairSpec:
+        """Return the pairs that a generator was trained on, of which it may read and write any sides.
+
+        Raises DataError where the file `path` holds no generator, or one that saw a single side: nothing is
+        known of the other then.
+        """
+        seen, _ = self.generator(path=path)
+        other: Side = "source" if self.writes == "target" else "target"
+        if other not in self.reads:
+            raise DataError(f"{path} holds a generator that saw one side of its pairs alone.")
+        beside = seen.source
+        if self.reads != (other,):  # a stack, of which the side that it writes is a part
+            written = seen.target.channels * (len(self.reads) - 1)
+            beside = replace(beside, channels=beside.channels - written)
+        sides = {self.writes: seen.target, other: beside}
+        return PairSpec(sides["source"], sides["target"], seen.aligned)
+
     def unlike(
         self, slot: Slot, table: Mapping[str, Any], channels: Mapping[str, int]
     ) -> dict[str, tuple[Any, Any]]:

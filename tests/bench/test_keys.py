@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from i2i.bench.keys import key_of, metric_settings, settings_digest
+from i2i.bench.keys import key_of, metric_settings, settings_digest, values_at_test
+from i2i.kinds import NetworkSlot
 from i2i.recipe.recipe import load_recipe
 
 RECIPE = """
@@ -142,3 +144,15 @@ def test_a_metric_is_known_by_its_settings_whatever_it_is_called(key):
     settings = {name: settings_digest(found) for name, found in metric_settings(one).items()}
     assert settings["again"] == settings["mae"]
     assert settings["more"] != settings["mae"]
+
+
+def test_a_network_that_a_method_can_do_without_has_no_test_keys(tmp_path, monkeypatch):
+    (tmp_path / "small.toml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "small.toml")
+    alone = values_at_test(recipe)
+    assert alone.values.keys() == {"method.test_dropout", "method.test_norm"}
+    roles = recipe.method.factory.slots
+    held = ("generators.main", "networks.spare")
+    spare = {"spare": NetworkSlot(required=False)}
+    monkeypatch.setattr(recipe.method.factory, "slots", replace(roles, networks=spare, translates_with=held))
+    assert values_at_test(recipe) == alone

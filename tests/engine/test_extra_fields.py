@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from i2i import run
-from i2i.building.probe import probe
+from i2i.building.probe import network_facts, probe
 from i2i.core.data.paired_images import PairedImages
 from i2i.data.extra import extra_of
 from i2i.data.opening import open_data
@@ -429,3 +429,11 @@ def test_a_mask_of_another_picture_is_told_by_its_file(masked):
     with pytest.raises(DataError, match="'mask' is 16x16 pixels and the target 16x12") as caught:
         data[2]
     assert caught.value.problems[0].file.endswith("m2.png")
+
+
+def test_how_large_the_networks_of_a_run_are_does_not_hang_on_its_data(load):
+    recipe = load()
+    data = open_data(recipe, "train")
+    with pytest.raises(RecipeError):
+        probe(recipe, data.spec)
+    assert network_facts(recipe, data.spec) == probe(recipe, data.spec, extra=extra_of(data))

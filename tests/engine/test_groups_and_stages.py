@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from i2i import load_recipe, run
 from i2i.bench.keys import key_of
 from i2i.building.components import build_networks, build_optimizers
 from i2i.building.probe import probe
-from i2i.data.opening import open_data, spec_of
+from i2i.data.opening import open_data, open_splits, spec_of
 from i2i.engine.session import Session
 from i2i.errors import PluginError, RecipeError
 from i2i.recipe.recipe import Recipe
 from i2i.runs import checkpoint, state, weights
+from i2i.runs.header import made_of
 from i2i.system.device import resolve
 from i2i.testing import fake_distribution
 
@@ -297,6 +299,44 @@ def test_what_a_recipe_says_of_groups_in_vain_is_told_before_a_run(taught, setti
 def test_an_optimizer_for_a_group_of_no_network_is_refused_when_the_recipe_is_read(taught):
     with pytest.raises(RecipeError, match=r"'generators\.min.encoder' is no network and no group of them"):
         taught("optimizers.'generators.min.encoder'.use=adam")
+
+
+def test_a_start_for_a_group_that_there_is_not_is_told_at_its_key(taught, tmp_path):
+    text = (tmp_path / "taught.toml").read_text()
+    starts = 'width = 4\ninit_from = {encodr = "first"}\n'
+    (tmp_path / "taught.toml").write_text(text.replace("width = 4\n", starts))
+    recipe = taught()
+    with pytest.raises(RecipeError) as refused:
+        probe(recipe, spec_of(recipe))
+    (problem,) = refused.value.problems
+    assert problem.where == "generator.init_from.encodr"
+    assert problem.line == text.splitlines().index("width = 4") + 2
+
+
+def test_a_group_starts_from_a_file_that_holds_several_networks(taught, tmp_path):
+    recipe = taught()
+    slot = recipe.slots["generators.main"]
+    made = asdict(made_of(slot, recipe))
+    whole = build_networks(taught("seed=9"), spec_of(recipe)).generators["main"].state_dict()
+    tensors = {f"generators.main.{name}": tensor for name, tensor in whole.items()}
+    header = made | {"networks": {"generators.main": made}}
+    weights.Snapshot(tensors, header).replace(tmp_path / "both.safetensors")
+    recipe = taught(f"generator.init_from.encoder={tmp_path / 'both.safetensors'}")
+    begun = build_networks(recipe, spec_of(recipe)).generators["main"].state_dict()
+    assert all(torch.equal(begun[name], whole[name]) for name in begun if name.startswith("encoder."))
+
+
+def test_a_scaler_takes_an_update_that_reaches_none_of_its_networks(taught):
+    recipe = taught()
+    session = Session(recipe, data=open_splits(recipe), runtime=resolve("cpu", "fp32"), provenance={})
+    session.run.scaler = torch.amp.GradScaler("cpu")
+    aside = torch.ones((), requires_grad=True)
+    before = [p.clone() for p in session.networks.others["encoder"].parameters()]
+    assert session.run.update("networks", [(aside * 2, {"aside": aside})])["aside"] == 1
+    assert all(map(torch.equal, before, session.networks.others["encoder"].parameters()))
+    head = session.networks.others["encoder"].colour.weight
+    session.run.update("networks", [(head.square().sum(), {})])
+    assert not torch.equal(before[-2], head)
 
 
 def test_groups_that_share_a_parameter_are_their_plugins_fault(taught):

@@ -82,6 +82,26 @@ use = "mae"
 part = "depth"
 """
 
+GREY = """
+from i2i import hookimpl
+from i2i.kinds import PairSpec
+
+i2i_api = 1
+
+
+@hookimpl
+def i2i_register(registry):
+    registry.metric("grey", ":Grey", "of one channel")
+
+
+class Grey:
+    directions = {"grey": "min"}
+
+    def __init__(self, *, spec: PairSpec) -> None:
+        if spec.target.channels != 1:
+            raise ValueError("takes targets of one channel")
+"""
+
 
 @pytest.fixture
 def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -311,3 +331,15 @@ def test_samples_of_an_answer_are_numbered_before_the_parts_name(scenes: Path, i
     assert found == [f"some-{number}.{part}.png" for number in (1, 2) for part in ("colour", "depth")]
     below = sorted(path.relative_to(scenes / "some").as_posix() for path in scenes.glob("some/*/*"))
     assert below == [f"{part}/3-{number}.png" for part in ("colour", "depth") for number in (1, 2)]
+
+
+def test_a_metric_that_asks_for_the_spec_is_checked_on_its_part(scenes: Path, i2i) -> None:
+    (scenes / "grey.py").write_text(GREY)
+    asked = ("metrics.depth.use=local/grey", "metrics.mae.part=colour")
+    recipe(scenes, data=BOTH, losses=APART)
+    words = [word for setting in asked for word in ("--set", setting)]
+    command = ("recipe", "check", "parts.toml", "--build", "--plugin", "grey.py", *words)
+    assert i2i(*command).code == 0
+    ended = i2i(*command, "--set", "metrics.depth.part=colour")
+    assert ended.code == 2
+    assert "local/grey: takes targets of one channel" in ended.err

@@ -12,14 +12,18 @@ from PIL import Image
 from i2i import run
 from i2i.building.probe import probe
 from i2i.core.transforms.geometry import Crop
-from i2i.data.opening import open_data
+from i2i.data.opening import open_data, open_splits
 from i2i.data.stream import HeldOutPairs
+from i2i.data.views import seen_by
 from i2i.engine.rehearsal import rehearse
+from i2i.engine.session import Session
+from i2i.engine.stored import model_files
 from i2i.errors import DataError, RecipeError
-from i2i.kinds import ImageSpec, Pair, PairSpec
+from i2i.kinds import GeneratorSlot, ImageSpec, Pair, PairSpec
 from i2i.recipe.recipe import load_recipe
 from i2i.runs import checkpoint, weights
 from i2i.runs.header import ModelHeader
+from i2i.system.device import resolve
 
 
 @pytest.fixture
@@ -190,3 +194,13 @@ def test_held_out_pictures_at_their_own_scale_come_as_the_middle_that_both_fill(
     item = HeldOutPairs(Sides(), scale="own")[0]
     assert item[0].shape == item[1].shape == (1, 4, 6)
     assert ((item[0][0, :, 0] + 1) * 127.5).round().tolist() == [3, 4, 5, 6]
+
+
+def test_whatever_is_made_of_data_without_pairs_has_none(two_way, settings, refine):
+    data = open_data(load_recipe(two_way, set=settings), "train")
+    assert not seen_by(GeneratorSlot("target", "source"), data).spec.aligned
+    recipe = load_recipe(refine, set=("data.use=toys/unpaired-squares",), unset=("metrics.mae",))
+    runtime = resolve("cpu", "fp32")
+    session = Session(recipe, data=open_splits(recipe), runtime=runtime, provenance={})
+    (model,) = model_files(session).values()
+    assert model.header["pair_spec"]["aligned"] is False

@@ -47,30 +47,33 @@ class Contrast:
         (self.game,) = losses.of("adversarial-loss")
 
     def step(self, batches, run):
-        logs = dict(run.update("discriminators", map(self._judging, batches), parts=len(batches)))
+        logs = dict(
+            run.update("discriminators", (self._judging(b, run) for b in batches), parts=len(batches))
+        )
         rng = generator_for(run.seed, "patches", run.step)
         with run.frozen(self.judge.module):
-            both = (self._translating(batch, rng) for batch in batches)
+            both = (self._translating(batch, rng, run) for batch in batches)
             return logs | run.update_together(("generators", "networks"), both, parts=len(batches))
 
     def translate(self, source):
         with testtime.applied(self.generator, self.test):
             return self.generator(source)
 
-    def _judging(self, batch):
+    def _judging(self, batch, run):
         with torch.no_grad():
             fake = self.generator(batch.source)
-        score = self.game.loss.discriminator(self.judge.maps(fake), self.judge.maps(batch.target))
+        maps = self.judge.maps(fake), self.judge.maps(batch.target)
+        score = self.game.discriminator(*maps, batch=batch, run=run)
         return score, {"discriminators.judge": score}
 
-    def _translating(self, batch, rng):
+    def _translating(self, batch, rng, run):
         fake = self.generator(batch.source)
-        fooled = self.game.loss.generator(self.judge.maps(fake), [])
+        fooled = self.game.generator(self.judge.maps(fake), [], batch=batch, run=run)
         seen, wanted = self.generator.features(fake), self.generator.features(batch.source)
         places = [torch.randint(10**6, (self.patches,), generator=rng) for _ in seen]
         pairs = zip(self.head(seen, places), self.head(wanted, places), strict=True)
         apart = sum(F.cross_entropy(a @ b.T / 0.07, torch.arange(len(a))) for a, b in pairs)
         return {
-            "generators": (self.game.weight * fooled + apart, {"fooled": fooled}),
+            "generators": (self.game.weighted(fooled) + apart, {"fooled": fooled}),
             "networks": (apart, {"nce": apart}),
         }
