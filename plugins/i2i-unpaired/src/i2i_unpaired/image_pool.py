@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class ImagePool:
-    """Up to `size` images (C,H,W) of one shape (Zhu et al. 2017, section 4, after Shrivastava et al. 2017)."""
+    """Up to `size` images (C,H,W) of one shape (Zhu et al. 2017, section 4)."""
 
     def __init__(self, size: int) -> None:
         self.size = size
