@@ -145,7 +145,8 @@ class CycleGAN:
         """Yield what the discriminators minimise on each batch."""
         rng = generator_for(run.seed, "discriminators", run.step)
         for batch, fake in zip(batches, fakes, strict=True):
-            total, parts = torch.zeros((), device=batch.source.device), {}
+            total = torch.zeros((), device=batch.source.device)
+            parts: dict[str, Tensor] = {}
             for side, game in self.games.items():
                 shown = self.pools[side].exchange(fake[side], rng)
                 value, logged = game.telling_apart(fake[side], shown, batch, run, rng)
