@@ -39,6 +39,7 @@ OWN = {
     "openmoji": "i2i-openmoji",
     "ray": "i2i-ray",
     "timm": "i2i-timm",
+    "unpaired": "i2i-unpaired",
 }
 """The project's own plug-ins, and the distributions that they come from."""
 
