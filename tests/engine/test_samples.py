@@ -54,6 +54,7 @@ def test_a_model_without_randomness_is_refused_in_a_sentence(i2i, model, images,
     assert ended.code == 2
     assert ended.err == (
         "this model draws nothing at random, so 3 samples would be equal; "
-        "leave --samples out, or, if it has dropout, turn that on with --dropout.\n"
+        "leave --samples out, or turn on what draws: dropout by --dropout, a sampler by its test key, "
+        "--test KEY=VALUE.\n"
     )
     assert not (tmp_path / "out").exists()
