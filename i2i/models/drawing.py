@@ -87,8 +87,8 @@ class Drawer:
         if samples > 1 and any(map(torch.equal, answers[0], answers[1])):
             raise RecipeError(
                 f"this model draws nothing at random, so {samples} samples would be equal; "
-                "leave --samples out, or turn on what draws: dropout by --dropout, a sampler by its test key, "
-                "--test KEY=VALUE."
+                "leave --samples out, or turn on what draws: dropout by --dropout, a sampler by its test "
+                "key, --test KEY=VALUE."
             )
         return answers
 
