@@ -213,7 +213,8 @@ def build_losses(
 
     Their weights are in no checkpoint, so they `fetch` them each time, unless only shapes are asked for.
     """
-    sides = written_sides(method_slots(recipe))
+    roles = method_slots(recipe)
+    sides = written_sides(roles)
     names = frozenset(slot.name for slot in recipe.section("discriminators"))
     terms = []
     factors: dict[str, float] = {}
@@ -226,7 +227,7 @@ def build_losses(
         weight = slot.settings.weight
         part = part_of(slot, spec, sides) if slot.kind == "paired-loss" else None
         terms.append(LossTerm(slot.name, slot.kind, loss, weight, on, every, part, factors))
-    return Losses(tuple(terms), factors)
+    return Losses(tuple(terms), factors, frozenset(roles.losses))
 
 
 def build_loss(
