@@ -153,6 +153,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" - did you mean '{close[0]}'?" if close else ""
 
 
+def with_article(word: str) -> str:
+    """Return the name of a kind with its article, such as "an adversarial-loss"."""
+    return f"{'an' if word[:1] in 'aeiou' else 'a'} {word}"
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory ran out; torch's allocators say so in words alone on some devices."""
     words = str(error).lower()

@@ -226,10 +226,12 @@ class Losses:
     """The losses of a recipe, in its order.
 
     `factors` are those of schedules on weights at the present step, by loss; the engine sets them.
+    `named` are the losses that the method's slots call by their names.
     """
 
     terms: tuple[LossTerm[Any], ...]
     factors: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
+    named: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> LossTerm[Any]:
         for term in self.terms:
@@ -253,8 +255,12 @@ class Losses:
     @overload
     def of(self, kind: Literal["penalty"], judge: Judge | None = None) -> tuple[LossTerm[Penalty], ...]: ...
     def of(self, kind: str, judge: Judge | None = None) -> tuple[LossTerm[Any], ...]:
-        """Return the terms of a kind; with `judge`, those that apply to it."""
-        return tuple(t for t in self.terms if t.kind == kind and (judge is None or judge.name in t.on))
+        """Return the terms of a kind; with `judge`, those that apply to it.
+
+        Without those that the method's slots name: it applies each of these by its name, and elsewhere.
+        """
+        free = (term for term in self.terms if term.name not in self.named)
+        return tuple(term for term in free if term.kind == kind and (judge is None or judge.name in term.on))
 
     def accuracy(self, judge: Judge, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Mapping[str, Tensor]:
         """Return which shares of a judge's logits are on the right side, for `run.measure`.
@@ -262,7 +268,9 @@ class Losses:
         They are ``accuracy.fake.NAME`` and ``accuracy.real.NAME``, as the first adversarial loss of the judge
         that can tell counts them; nothing where none can.
         """
-        for term in self.of("adversarial-loss", judge):
+        for term in self.terms:
+            if term.kind != "adversarial-loss" or judge.name not in term.on:
+                continue
             if count := getattr(term.loss, "accuracy", None):
                 on_fake, on_real = count(fake, real)
                 return {f"accuracy.fake.{judge.name}": on_fake, f"accuracy.real.{judge.name}": on_real}

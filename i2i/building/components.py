@@ -24,6 +24,7 @@ from i2i.building.feature_channels import channels_of_features
 from i2i.building.groups import check_groups, frozen_parts, trained_parts
 from i2i.building.initial_weights import load_start
 from i2i.building.initialise import initialise
+from i2i.building.needs import check_needs
 from i2i.building.parts import part_of, written_sides
 from i2i.errors import I2IError, PluginError, RecipeError, ran_out_of_memory
 from i2i.kind_table import changes_spec
@@ -152,6 +153,8 @@ def feature_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> tuple[int, .
     on = recipe.slots[path]
     with torch.device("meta"):
         module = build_network(recipe, on, spec, start=False)
+    if on.kind == "generator":
+        check_needs(recipe, on, roles.generators[on.name], module)
     return channels_of_features(on, module, image_of(roles, on, spec), wanted_by=slot)
 
 
@@ -213,7 +216,8 @@ def build_losses(
 
     Their weights are in no checkpoint, so they `fetch` them each time, unless only shapes are asked for.
     """
-    sides = written_sides(method_slots(recipe))
+    roles = method_slots(recipe)
+    sides = written_sides(roles)
     names = frozenset(slot.name for slot in recipe.section("discriminators"))
     terms = []
     factors: dict[str, float] = {}
@@ -226,7 +230,7 @@ def build_losses(
         weight = slot.settings.weight
         part = part_of(slot, spec, sides) if slot.kind == "paired-loss" else None
         terms.append(LossTerm(slot.name, slot.kind, loss, weight, on, every, part, factors))
-    return Losses(tuple(terms), factors)
+    return Losses(tuple(terms), factors, frozenset(roles.losses))
 
 
 def build_loss(

@@ -63,7 +63,8 @@ class BenchmarkProgress:
         self._cells, self._seconds = cells, sum(cell.seconds for cell in cells.values())
         self._begun = time.monotonic()
         self._status.clear()
-        self._say(f"{len(cells)} cells to train, about {clock(self._seconds)} of computing")
+        count = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
+        self._say(f"{count} to train, about {clock(self._seconds)} of computing")
         if self._live:
             self._start_bars()
 

@@ -77,6 +77,8 @@ def add(folder: Path, *, kind: str, name: str | None = None, catalog: Catalog) -
             raise RecipeError(f"--name {name}: use lower-case words joined by '-', like 'small-net'")
         component = replace(component, name=name)
     package = _read(folder)
+    if component.method and package.declares("method", component.method[0]):
+        component = replace(component, method=(f"{component.name}-method", *component.method[1:]))
     words = words_of(package.namespace, kind, component, package=package.name, recipe=component.name)
     if package.declares(words["method"], component.name):
         raise RecipeError(

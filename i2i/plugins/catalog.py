@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from i2i.errors import PluginError, RecipeError, did_you_mean
+from i2i.errors import PluginError, RecipeError, did_you_mean, with_article
 from i2i.kinds import KINDS
 from i2i.plugins.discovery import LOCAL, Plugin, discover, load
 from i2i.registry import Entry, RecipeEntry
@@ -97,7 +97,7 @@ class Catalog:
         what = "loss" if len(kinds) > 1 else kinds[0]
         for entry in entries:
             if entry.name == name:
-                raise RecipeError(f"'{entry.ref}' is a {entry.kind}, not a {what}")
+                raise RecipeError(f"'{entry.ref}' is {with_article(entry.kind)}, not {with_article(what)}")
         names = sorted(entry.name for entry in entries if entry.kind in kinds)
         hint = did_you_mean(name, names)
         if not hint:

@@ -159,6 +159,7 @@ def words_of(namespace: str, kind: str, component: Component, *, package: str, r
         "factory": component.factory,
         "summary": component.summary,
         "ref": f"{namespace}/{component.name}",
+        "beside": component.method[0] if component.method else "",
         "more": "".join(f"    {line}\n" for line in declared_beside(component, package, "registry")),
         "recipe": recipe,
         "api": str(API),

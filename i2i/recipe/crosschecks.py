@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
-from i2i.errors import PluginError, did_you_mean
+from i2i.errors import PluginError, did_you_mean, with_article
 from i2i.kind_table import FIELD, asks_another, changes_spec, is_need
 from i2i.kinds import JUDGED_KINDS, NEEDS, NETWORK_SECTIONS, DiscriminatorSlot, MethodSlots
 from i2i.recipe.merge import Draft
@@ -122,16 +122,17 @@ class _CrossCheck:
         self._others(method, slots)
         for name, wanted in slots.losses.items():
             if wanted.required and name not in self.names("losses"):
-                message = f"{ref} needs {_one(wanted.kind)} of the name '{name}': write [losses.{name}]"
-                self.note(("method",), message)
+                named = f"{with_article(wanted.kind)} of the name '{name}'"
+                self.note(("method",), f"{ref} needs {named}: write [losses.{name}]")
         for loss in self.section("losses"):
             if loss.name in slots.losses:
                 kind = slots.losses[loss.name].kind
                 if loss.entry.kind != kind:
-                    found = f"{loss.entry.ref} is {_one(loss.entry.kind)}"
-                    self.note(loss, f"{ref} needs {_one(kind)} as '{loss.name}', and {found}")
+                    found = f"{loss.entry.ref} is {with_article(loss.entry.kind)}"
+                    self.note(loss, f"{ref} needs {with_article(kind)} as '{loss.name}', and {found}")
             elif loss.entry.kind not in slots.loss_kinds:
-                self.note(loss, f"{ref} makes no use of {_one(loss.entry.kind)}, which {loss.entry.ref} is")
+                unused = with_article(loss.entry.kind)
+                self.note(loss, f"{ref} makes no use of {unused}, which {loss.entry.ref} is")
 
     def _wanted(self, ref: str, section: str, wanted: Mapping[str, object]) -> None:
         kind, declared = section.removesuffix("s"), self.names(section)
@@ -314,9 +315,8 @@ class _CrossCheck:
             if name in last and stage.until is not None:
                 self.note(where, "the last stage ends with the run: leave `until` out", key="until")
             elif name not in last and stage.until is None:
-                self.note(
-                    where, "a stage that others follow needs `until`, the share of the run at which it ends"
-                )
+                message = "a stage that others follow needs `until`, the share of the run at which it ends"
+                self.note(where, message, key="until")
             elif stage.until is not None and stage.until <= end:
                 self.note(
                     where, f"it ends at {stage.until:g}, and the stage before it at {end:g}", key="until"
@@ -333,8 +333,3 @@ def _network_around(path: str) -> KeyPath:
     section, _, rest = path.partition(".")
     name, _, group = rest.partition(".")
     return (section, name) if group else ()
-
-
-def _one(kind: str) -> str:
-    """Return a kind with its article."""
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

@@ -1,7 +1,7 @@
-"""The recipe of a method's own package, shrunk until it trains in no time.
+"""The recipe of a component's own package, shrunk until it trains in no time.
 
-A method may need networks that nobody else has, such as those of a sampler. If its package ships a recipe
-that names it, it is checked with the components of that.
+A method may need networks that nobody else has, such as those of a sampler, and a callback may look at what
+only one method trains. If their package ships a recipe that names them, they are checked in that.
 """
 
 from __future__ import annotations
@@ -38,11 +38,29 @@ def own_recipe(subject: Subject) -> dict[str, Any] | None:
     Networks are built with what they name as `small`, and start from no file. The data are tiny pairs, unless
     its data set names something `small` itself. What would fetch weights, or needs label maps, is left out.
     """
-    for entry in subject.catalog.plugin(subject.entry.namespace, wanted=subject.entry.ref).recipes:
-        table = _merged(entry.path(), subject.catalog)
+    for table in _recipes(subject):
         if _full(table.get("method", {}).get("use", "")) == subject.entry.ref:
             return _shrunk(table, subject.catalog)
     return None
+
+
+def recipe_around(subject: Subject, *, usual: str) -> dict[str, Any] | None:
+    """Return the tables, shrunk, of the first recipe of a callback's package that names it.
+
+    Only one whose method is another than `usual`, by which callbacks are tried otherwise.
+    """
+    for table in _recipes(subject):
+        named = [_full(slot.get("use", "")) for slot in table.get("callbacks", {}).values()]
+        method = _full(table.get("method", {}).get("use", usual))
+        if subject.entry.ref in named and method != _full(usual):
+            return _shrunk(table, subject.catalog)
+    return None
+
+
+def _recipes(subject: Subject) -> Iterator[dict[str, Any]]:
+    """Yield each recipe of a component's own package, with its parents."""
+    for entry in subject.catalog.plugin(subject.entry.namespace, wanted=subject.entry.ref).recipes:
+        yield _merged(entry.path(), subject.catalog)
 
 
 def hands_out_features(tables: Mapping[str, Any], catalog: Catalog) -> bool:

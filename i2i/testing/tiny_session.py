@@ -18,7 +18,7 @@ from i2i.kinds import JUDGED_KINDS, LOSS_KINDS, NETWORK_SECTIONS, Batch, Discrim
 from i2i.plugins.catalog import Catalog
 from i2i.system.device import resolve
 from i2i.testing.outcomes import fail
-from i2i.testing.own_recipe import hands_out_features, own_recipe
+from i2i.testing.own_recipe import hands_out_features, own_recipe, recipe_around
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_plugin import with_tiny_data
 from i2i.testing.tiny_run import TINY, load_table
@@ -59,6 +59,7 @@ def method_session(
     folder: Path | None = None,
     run: type[Run] = Run,
     losses: Mapping[str, Mapping[str, Any]] = LOSSES,
+    own: dict[str, Any] | None = None,
 ) -> Session:
     """Assemble what the method declares: networks for its slots, and a loss of each of its kinds.
 
@@ -67,11 +68,12 @@ def method_session(
     Pairs are of 1 and 3 channels; of 3 and 3 for a method whose constructor refuses those.
     `heavy` is a loss whose weight is multiplied by `HEAVY`, `without` are losses to leave out; `run` is what
     the method sees of the run; `losses` has the table of one of each kind. `parts` are those of the target,
-    "first" or "rest", that losses compare alone, by the losses' names.
+    "first" or "rest", that losses compare alone, by the losses' names. `own` are tables to take in place of
+    those of the package.
     """
     slots: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
     catalog = with_tiny_data(subject.catalog)
-    own = own_recipe(subject)
+    own = own_recipe(subject) if own is None else own
     table = {**_stand_ins(slots)} if own is None else own
     if "use" not in table["data"]:
         table["data"] = {"use": "testing/pairs", "batch_size": 2, **CHANNELS, **table["data"]}
@@ -136,6 +138,10 @@ def _rename_judges(table: dict[str, Any], names: tuple[str, ...]) -> None:
     """Put copies of the first discriminator under `names` in place of all that there are."""
     first = next(iter((table.get("discriminators") or {"judge": JUDGE}).values()))
     table["discriminators"] = {name: dict(first) for name in names}
+    judges = [f"discriminators.{name}" for name in names]
+    for stage in table.get("stages", {}).values():
+        kept = [path for path in stage.get("frozen", []) if not path.startswith("discriminators.")]
+        stage["frozen"] = kept + (judges if kept != stage.get("frozen", []) else [])
     for loss in table["losses"].values():
         loss.pop("on", None)
     if not names:
@@ -156,9 +162,22 @@ def _complete_losses(table: dict[str, Any], slots: MethodSlots, catalog: Catalog
             table["losses"][name] = dict(LOSSES[kind])
 
 
-def callback_session(catalog: Catalog, folder: Path | None = None, *, run: type[Run] = Run) -> Session:
-    """Return a session of the tiny recipe, in which a callback can be called."""
+def tiny_session(catalog: Catalog, folder: Path | None = None, *, run: type[Run] = Run) -> Session:
+    """Return a session of the tiny recipe."""
     return _session(TINY, catalog, folder, run)
+
+
+def callback_session(subject: Subject, folder: Path | None = None, *, run: type[Run] = Run) -> Session:
+    """Return a session in which a callback can be called, without it.
+
+    It is of the recipe of its own package that names it, shrunk, where that trains by another method than
+    the tiny recipe; else of the tiny recipe.
+    """
+    around = recipe_around(subject, usual=TINY["method"]["use"])
+    if around is None:
+        return tiny_session(subject.catalog, folder, run=run)
+    entry = subject.catalog.get(("method",), around["method"]["use"])
+    return method_session(Subject(entry, subject.catalog, {}), folder=folder, run=run, own=around)
 
 
 class Unseeded(Run):
@@ -182,6 +201,13 @@ def attend(callback: Any, session: Session, *, steps: int = 2) -> None:
     figures, _ = session.evaluate()
     tell("eval_end", dict(figures))
     tell("run_end", None)
+
+
+def through_stages(session: Session, *batches: Batch) -> None:
+    """Take the first step of each stage on `batches`; of a recipe without stages it is one step."""
+    for step in session.stages.begins():
+        session.run.step = step
+        session.advance(batches)
 
 
 def batch(session: Session, *indices: int) -> Batch:

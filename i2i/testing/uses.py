@@ -20,7 +20,6 @@ from i2i.images import normalise
 from i2i.kind_table import asks_another
 from i2i.kinds import Batch, Pair
 from i2i.maps import as_maps
-from i2i.plugins.catalog import Catalog
 from i2i.testing import samples
 from i2i.testing.subjects import Subject, side_for
 from i2i.testing.supplied import supplied_metric
@@ -158,14 +157,14 @@ def _score(metric: Any, *inputs: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Attendance:
-    """A callback, and where the recipe that it attends finds its components."""
+    """A callback, and what it is a component of."""
 
     callback: Any
-    catalog: Catalog
+    subject: Subject
 
     def __call__(self) -> None:
         with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
-            attend(self.callback, callback_session(self.catalog, Path(folder), run=Unseeded))
+            attend(self.callback, callback_session(self.subject, Path(folder), run=Unseeded))
 
 
 def _step(session: Session, pairs: Batch) -> Any:
@@ -199,7 +198,7 @@ USES: Mapping[str, Use] = {
         lambda subject: method_session(subject, run=Unseeded),
     ),
     "metric": Use(scored, _score, made_metric),
-    "callback": Use(_nothing, _call, lambda subject: _Attendance(subject.build(), subject.catalog)),
+    "callback": Use(_nothing, _call, lambda subject: _Attendance(subject.build(), subject)),
     "optimizer": Use(_nothing, _optimise),
     "schedule": Use(_nothing, lambda schedule: (schedule(0), schedule(19))),
 }

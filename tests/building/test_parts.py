@@ -40,6 +40,13 @@ def test_a_part_of_one_side_is_told_by_how_many_channels_images_have(both_ways):
         cycle(fake[:, :3], real[:, :3], **GIVEN)
 
 
+def test_the_losses_of_a_kind_are_those_that_the_method_does_not_name(both_ways):
+    losses = build_losses(both_ways, "cpu", PairSpec(ImageSpec(3, 16, 16), side(COLOUR, DEPTH)))
+    paired = [term.name for term in losses.terms if term.kind == "paired-loss"]
+    assert "cycle" in paired
+    assert [term.name for term in losses.of("paired-loss")] == [name for name in paired if name != "cycle"]
+
+
 def test_both_sides_may_have_it_each_in_its_place(both_ways):
     spec = PairSpec(side(DEPTH, SEG, COLOUR), side(COLOUR, DEPTH))
     cycle = build_losses(both_ways, "cpu", spec)["cycle"]

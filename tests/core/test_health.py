@@ -20,7 +20,7 @@ from i2i.core.losses.paired import L1
 from i2i.networks import Losses, LossTerm
 from i2i.plugins.catalog import Catalog
 from i2i.testing import run_tiny
-from i2i.testing.tiny_session import attend, callback_session
+from i2i.testing.tiny_session import attend, tiny_session
 
 PATIENCE = 60
 WATCHED = ("callbacks.health.use=health", f"callbacks.health.patience={PATIENCE}", "train.log_every=3")
@@ -162,7 +162,7 @@ def test_what_it_told_stands_in_the_report(load, tmp_path):
 
 
 def test_hooks_are_gone_when_a_run_has_ended():
-    session, health = callback_session(Catalog.installed()), Health()
+    session, health = tiny_session(Catalog.installed()), Health()
     attend(health, session)
     generator = session.networks.generators["main"]
     assert not generator._forward_hooks
@@ -172,7 +172,7 @@ def test_hooks_are_gone_when_a_run_has_ended():
 
 @pytest.mark.filterwarnings("ignore")  # of torch, about its own compiler
 def test_compiled_networks_are_watched_without_a_second_backward_pass():
-    session, health = callback_session(Catalog.installed()), Health()
+    session, health = tiny_session(Catalog.installed()), Health()
     for _, module in session.networks.modules():
         module.compile(backend="eager")
     attend(health, session, steps=1)

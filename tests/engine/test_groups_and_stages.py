@@ -157,7 +157,11 @@ def test_stages_belong_to_what_names_a_cell(taught):
     ("settings", "unset", "message"),
     [
         (("stages.second.until=0.7",), (), "the last stage ends with the run: leave `until` out"),
-        ((), ("stages.first.until",), "a stage that others follow needs `until`, the share of the run"),
+        (
+            (),
+            ("stages.first.until",),
+            "stages.first.until\n  a stage that others follow needs `until`, the share of the run",
+        ),
         (
             ("stages.third.frozen=[]", "stages.second.until=0.4"),
             (),

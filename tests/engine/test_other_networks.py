@@ -126,11 +126,21 @@ def test_what_does_not_fit_is_told_when_the_recipe_is_read(contrast, settings, u
 
 def test_a_generator_without_features_is_refused_before_the_run(contrast, tmp_path):
     recipe = contrast("generator.use=toys/tiny")
+    with pytest.raises(RecipeError) as refused:
+        run(recipe, tmp_path / "run")
+    assert str(refused.value).startswith("--set generator.use=toys/tiny  generator.use\n")
+    assert "needs a generator that hands out features" in str(refused.value)
+    assert "would fit" in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_on_features_is_refused_where_its_method_forgot_to_ask_for_them(contrast, tmp_path):
+    part = tmp_path / "more" / "i2i_contrast" / "contrast.py"
+    part.write_text(part.read_text().replace('needs=frozenset({"features"})', ""))
     with pytest.raises(
         RecipeError, match=r"contrast/head works on the features of generators.main, and toys/tiny"
     ):
-        run(recipe, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+        run(contrast("generator.use=toys/tiny"), tmp_path / "run")
 
 
 def test_features_that_are_no_list_are_their_plugins_fault(contrast, toys):

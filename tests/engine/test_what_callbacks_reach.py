@@ -13,7 +13,7 @@ from i2i.engine.observer import Silent
 from i2i.errors import PluginError
 from i2i.plugins.catalog import Catalog
 from i2i.runs import weights
-from i2i.testing.tiny_session import batch, callback_session
+from i2i.testing.tiny_session import batch, tiny_session
 
 PLUGIN = """
 import torch
@@ -114,7 +114,7 @@ def test_a_record_of_a_kind_that_is_not_a_callbacks_is_refused(clerk, tmp_path, 
 
 
 def test_who_listens_may_take_gradients_and_changes_none():
-    plain, heard = (callback_session(Catalog.installed()) for _ in range(2))
+    plain, heard = (tiny_session(Catalog.installed()) for _ in range(2))
     weights = list(heard.networks.generators["main"].parameters())
     sizes = []
 

@@ -60,10 +60,9 @@ def test_components_of_every_kind_are_declared_and_their_recipes_are_sound(packa
     catalog = installed()
     plugin = catalog.load("shiny")
     assert plugin.error == ""
+    named = {(kind, component.name) for kind, component in COMPONENTS.items()}
     beside = {("method", component.method[0]) for component in COMPONENTS.values() if component.method}
-    assert {(entry.kind, entry.name) for entry in plugin.entries} == beside | {
-        (kind, component.name) for kind, component in COMPONENTS.items()
-    }
+    assert {(entry.kind, entry.name) for entry in plugin.entries} == named | beside
     assert all(entry.load() for entry in plugin.entries)
     names = {entry.name: entry.path() for entry in plugin.recipes}
     assert names.keys() == {"shiny", *(COMPONENTS[kind].name for kind in KINDS if kind != "generator")}
@@ -116,6 +115,21 @@ def test_a_second_one_of_a_kind_takes_a_name_of_its_own(package, installed):
     entry = installed().get(("generator",), "shiny/small-net")
     assert entry.target == "i2i_shiny.small_net:Net"
     assert entry.load()
+
+
+def test_a_second_network_brings_its_method_under_a_name_of_its_own(package, installed):
+    added(package, "network")
+    added(package, "network", "second")
+    catalog = installed()
+    plugin = catalog.load("shiny")
+    assert plugin.error == ""
+    assert {entry.name for entry in plugin.entries if entry.kind == "method"} == {
+        "side-views",
+        "second-method",
+    }
+    paths = {entry.name: entry.path() for entry in plugin.recipes}
+    assert load_recipe(paths["second"], catalog=catalog).method.entry.ref == "shiny/second-method"
+    assert load_recipe(paths["second"], catalog=catalog).name == "second"
 
 
 @pytest.mark.parametrize(

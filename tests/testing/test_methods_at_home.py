@@ -8,7 +8,7 @@ from i2i.plugins.catalog import Catalog
 from i2i.testing import check_component
 from i2i.testing.own_recipe import own_recipe
 from i2i.testing.subjects import Subject
-from i2i.testing.tiny_session import HEAVY, method_session
+from i2i.testing.tiny_session import HEAVY, callback_session, method_session
 
 FLOW = 'registry.recipe("flow", "i2i_sound:recipes/flow.toml", "a sampler")'
 ALIKE = 'registry.recipe("alike", "i2i_sound:recipes/alike.toml", "features and a judge of the image alone")'
@@ -56,6 +56,44 @@ def test_an_optional_loss_that_the_recipe_lacks_is_tried_too(sound):
     assert uses(method_session(method("alike")), "losses") == {"game": "sound/game", "identity": "core/l1"}
     left_out = method_session(method("alike"), without=["identity"])
     assert uses(left_out, "losses") == {"game": "sound/game"}
+
+
+FLOWING = '[method]\nuse = "sound/flow"'
+STAGED = """[stages.telling]
+until = 0.5
+frozen = ["generators.main"]
+
+[stages.answering]
+frozen = ["discriminators.alone"]
+
+[method]
+use = "sound/alike\""""
+
+
+def test_what_a_network_and_a_loss_do_in_a_later_stage_counts(sound):
+    sound('[method]\nuse = "sound/alike"', STAGED)
+    session = method_session(method("alike"))
+    assert session.stages.begins() == [0, 2]
+    assert [o for o in check_component("sound/alike") if o.status != "passed"] == []
+
+
+WATCHED = """[callbacks.counter]
+use = "sound/counter"
+
+[method]
+use = "sound/flow\""""
+
+
+@pytest.mark.parametrize(("old", "new", "names"), [("", "", {"main"}), (FLOWING, WATCHED, {"velocity"})])
+def test_a_callback_is_tried_where_a_recipe_of_its_package_has_it_beside_another_method(
+    sound, old, new, names
+):
+    sound(old, new)
+    catalog = Catalog.installed()
+    session = callback_session(Subject(catalog.get(("callback",), "sound/counter"), catalog, {}))
+    assert session.networks.generators.keys() == names
+    outcomes = check_component("sound/counter")
+    assert [outcome for outcome in outcomes if outcome.status != "passed"] == []
 
 
 def test_a_recipe_that_needs_what_is_not_installed_is_left_aside(sound):

@@ -159,4 +159,5 @@ def _spread(images: Tensor) -> float:
 
 def _paired(losses: Losses, look: Look) -> float:
     """Return what the paired losses of a step were together, by their weights."""
-    return sum(term.weight * look.losses.get(term.name, 0.0) for term in losses.of("paired-loss"))
+    paired = (term for term in losses.terms if term.kind == "paired-loss")
+    return sum(term.weight * look.losses.get(term.name, 0.0) for term in paired)

@@ -44,7 +44,7 @@ def events(subject: Subject) -> None:
 def any_end(subject: Subject) -> None:
     """It lives through a run that fails before its first step: run_end is given the error."""
     with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
-        session = callback_session(subject.catalog, Path(folder))
+        session = callback_session(subject, Path(folder))
         callback = subject.build()
         for event, details in (("run_start", ()), ("run_end", (RuntimeError("out of luck"),))):
             if not hasattr(callback, event):
@@ -62,7 +62,7 @@ def any_end(subject: Subject) -> None:
 def logs_untouched(subject: Subject) -> None:
     """It changes neither the logs nor the figures that it is shown."""
     with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
-        session = callback_session(subject.catalog, Path(folder))
+        session = callback_session(subject, Path(folder))
         attend(_Guarded(subject.build()), session)
 
 
@@ -137,7 +137,7 @@ def leaves_training_alone(subject: Subject) -> None:
 def _attended(callback: Any, subject: Subject) -> Session:
     """Run a tiny session to its end with `callback` and return it."""
     with tempfile.TemporaryDirectory(prefix="i2i-check-") as folder:
-        session = callback_session(subject.catalog, Path(folder))
+        session = callback_session(subject, Path(folder))
         attend(callback, session)
     return session
 

@@ -22,7 +22,7 @@ from i2i.testing.checks.manners import MANNERS
 from i2i.testing.checks.method_parts import any_discriminators, declares_networks, optional_losses
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
-from i2i.testing.tiny_session import batch, method_session
+from i2i.testing.tiny_session import batch, method_session, through_stages
 
 Weights = dict[str, Tensor]
 
@@ -129,11 +129,13 @@ def every_network_learns(subject: Subject) -> None:
     """A few steps change the weights of each network."""
     session = method_session(subject)
     before = weights_of(session)
-    for number in range(3):
+    trained: set[str] = set()
+    for number in range(session.stages.begins()[-1] + 3):
         session.advance([batch(session, 2 * number, 2 * number + 1)])
+        trained |= {name for name, weight in _parameters(session) if weight.requires_grad}
     after = weights_of(session)
     for path, network in session.networks.modules():
-        names = [f"{path}.{name}" for name, weight in network.named_parameters() if weight.requires_grad]
+        names = trained & {f"{path}.{name}" for name, _ in network.named_parameters()}
         require(
             not names or any(not torch.equal(before[name], after[name]) for name in names),
             f"the weights of {path} stay as they are in three steps: give run.update an objective that "
@@ -220,10 +222,10 @@ def steps_by_run(subject: Subject) -> None:
 def weights_count(subject: Subject) -> None:
     """The weight that a recipe gives to a loss makes a difference, for each kind of loss that it takes."""
     plain = method_session(subject)
-    plain.advance([batch(plain, 0, 1)])
+    through_stages(plain, batch(plain, 0, 1))
     for term in plain.losses.terms:
         heavy = method_session(subject, heavy=term.name)
-        heavy.advance([batch(heavy, 0, 1)])
+        through_stages(heavy, batch(heavy, 0, 1))
         require(
             not _equal(plain, heavy),
             f"five times the weight of a {term.kind} changes nothing: apply each loss of the kinds that "
@@ -235,11 +237,13 @@ def weights_count(subject: Subject) -> None:
 def parts_count(subject: Subject) -> None:
     """The part of the target that a recipe gives to a paired loss makes a difference."""
     plain = method_session(subject)
-    plain.advance([batch(plain, 0, 1)])
-    for term in plain.losses.of("paired-loss"):
+    through_stages(plain, batch(plain, 0, 1))
+    for term in plain.losses.terms:
+        if term.kind != "paired-loss":
+            continue
         try:
             apart = method_session(subject, parts={term.name: "first"})
-            apart.advance([batch(apart, 0, 1)])
+            through_stages(apart, batch(apart, 0, 1))
         except RecipeError:
             continue  # it compares sources, which have no such part, and the term said so
         require(
@@ -283,7 +287,15 @@ def no_leak(subject: Subject) -> None:
 @check("accumulates", "method", needs=["repeatable-steps"])
 def accumulates(subject: Subject) -> None:
     """Given several batches for a step, it learns from all of them."""
-    both, first, last = (method_session(subject) for _ in range(3))
+    for step in method_session(subject).stages.begins():
+        _accumulates(subject, step)
+
+
+def _accumulates(subject: Subject, step: int) -> None:
+    """End the check where a network that learns in this step does so from one of two batches alone."""
+    fresh, both, first, last = (method_session(subject) for _ in range(4))
+    for session in (both, first, last):
+        session.run.step = step
     try:
         both.advance([batch(both, 0, 1), batch(both, 2, 3)])
     except Exception as error:
@@ -296,7 +308,7 @@ def accumulates(subject: Subject) -> None:
     for other in (first, last):
         for path, _ in both.networks.modules():
             require(
-                not _equal(both, other, path),
+                _equal(both, fresh, path) or not _equal(both, other, path),
                 f"given two batches for one step, {path} learns from one of them only: hand run.update one "
                 "objective a batch, and their number as `parts`",
             )
