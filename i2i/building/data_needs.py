@@ -26,8 +26,8 @@ def unmet_by_data(recipe: Recipe, spec: PairSpec, extra: Mapping[str, ExtraSpec]
     for slot in recipe.section("transforms") if images else ():
         if changes_spec(slot.factory) and getattr(slot.factory, "moves", False):
             yield slot.problem(
-                f"{slot.entry.ref} moves pixels as pairs are read, where {', '.join(images)} of the data stay "
-                "in place: take it out, or take another"
+                f"{slot.entry.ref} moves pixels as pairs are read, where {', '.join(images)} of the data "
+                "stay in place: take it out, or take another"
             )
         elif slot.settings.at != "judging" and not isinstance(getattr(slot.factory, "moves", None), bool):
             yield slot.problem(

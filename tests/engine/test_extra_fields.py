@@ -449,4 +449,6 @@ def test_how_large_the_networks_of_a_run_are_does_not_hang_on_its_data(load):
 
 def test_what_moves_pixels_as_pairs_are_read_is_refused_where_fields_would_stay(load):
     told = refused(load("transforms.upright.use=holes/upright"))
-    assert told.startswith("holes/upright moves pixels as pairs are read, where mask of the data stay in place")
+    assert told.startswith(
+        "holes/upright moves pixels as pairs are read, where mask of the data stay in place"
+    )
