@@ -90,8 +90,8 @@ def _made(
         if not path.is_file():
             continue
         model = load_model(path, device=device, catalog=catalog, test=tests.get(variant, {}))
-        if (model.changes.slots if model.changes else ()) != changing:
-            continue  # it is to be shown other sources than these
+        if model.sides != ("source",) or (model.changes.slots if model.changes else ()) != changing:
+            continue  # it is to be shown other pictures than these sources
         if (model.spec.source.channels, model.spec.target.channels) != (
             spec.source.channels,
             spec.target.channels,

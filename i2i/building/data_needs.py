@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 
 from i2i.errors import Problem
-from i2i.kind_table import FIELD
+from i2i.kind_table import FIELD, changes_spec
 from i2i.networks import asked_of
 from i2i.recipe.recipe import Recipe, Slot
 from i2i.records import ExtraSpec, PairSpec
@@ -24,7 +24,12 @@ def unmet_by_data(recipe: Recipe, spec: PairSpec, extra: Mapping[str, ExtraSpec]
         yield from unmet_fields(slot, extra)
     images = [name for name, said in extra.items() if said.image]
     for slot in recipe.section("transforms") if images else ():
-        if slot.settings.at != "judging" and not isinstance(getattr(slot.factory, "moves", None), bool):
+        if changes_spec(slot.factory) and getattr(slot.factory, "moves", False):
+            yield slot.problem(
+                f"{slot.entry.ref} moves pixels as pairs are read, where {', '.join(images)} of the data "
+                "stay in place: take it out, or take another"
+            )
+        elif slot.settings.at != "judging" and not isinstance(getattr(slot.factory, "moves", None), bool):
             yield slot.problem(
                 f"{slot.entry.ref} does not say by `moves` whether it moves pixels, and the data has "
                 f"{', '.join(images)}, which would have to move with them: take it out, or take another"

@@ -160,11 +160,14 @@ def _untrained(
 
 
 def _idle(recipe: Recipe, trained: Mapping[str, Sequence[nn.Parameter]]) -> Iterator[Problem]:
-    """Yield a problem for each optimizer and schedule that is in charge of nothing."""
+    """Yield a problem for each optimizer and schedule that is in charge of nothing.
+
+    Schedules of losses are told of when the recipe is read.
+    """
     for section in ("optimizers", "schedules"):
         in_charge = {slot.path for path in trained if (slot := recipe.slot_for(section, path)) is not None}
         for slot in recipe.section(section):
-            if slot.path not in in_charge:
+            if slot.path not in in_charge and not slot.name.startswith("losses."):
                 why = "all that it could train is frozen, or has one of its own"
                 yield slot.problem(f"this {slot.kind} has nothing to do: {why}", key="use")
 

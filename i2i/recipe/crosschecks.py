@@ -289,6 +289,8 @@ class _CrossCheck:
             where = (section, name)
             if name not in (*NETWORK_SECTIONS, *own) and _network_around(name) not in self.networks():
                 close = did_you_mean(name, choices) or f"; there are {', '.join(choices)}"
+                if section == "schedules" and name == "losses":
+                    close = "; that of a loss is named in full, like 'losses.l1'"
                 self.note(where, f"'{name}' is no network and no group of them{close}")
             elif name in NETWORK_SECTIONS and not self.names(name):
                 self.note(where, f"this {kind} has nothing to do: the recipe has no {name}")

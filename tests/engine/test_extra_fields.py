@@ -40,6 +40,7 @@ def i2i_register(registry):
     registry.metric("hole-error", ":HoleError", "mean error where the mask is set")
     registry.callback("reader", ":Reader", "needs a depth")
     registry.transform("sideways", ":Sideways", "flips the sides, and says nothing of it")
+    registry.transform("upright", ":Upright", "says that it moves pixels, as pairs are read")
     registry.transform("forgetful", ":Forgetful", "says that it moves fields, and cuts the sides alone")
 
 
@@ -112,6 +113,13 @@ class Reader:
 class Sideways:
     def __call__(self, pair, *, size, rng):
         return replace(pair, source=pair.source.flip(-1), target=pair.target.flip(-1))
+
+
+class Upright(Sideways):
+    moves = True
+
+    def spec(self, spec):
+        return spec
 
 
 class Forgetful:
@@ -437,3 +445,10 @@ def test_how_large_the_networks_of_a_run_are_does_not_hang_on_its_data(load):
     with pytest.raises(RecipeError):
         probe(recipe, data.spec)
     assert network_facts(recipe, data.spec) == probe(recipe, data.spec, extra=extra_of(data))
+
+
+def test_what_moves_pixels_as_pairs_are_read_is_refused_where_fields_would_stay(load):
+    told = refused(load("transforms.upright.use=holes/upright"))
+    assert told.startswith(
+        "holes/upright moves pixels as pairs are read, where mask of the data stay in place"
+    )

@@ -10,7 +10,10 @@ import torch
 from PIL import Image
 
 from i2i import Translator, load_generator, load_recipe, run
+from i2i.bench.pictures import make_pictures
+from i2i.data.opening import open_data
 from i2i.errors import RecipeError
+from i2i.plugins.catalog import Catalog
 from i2i.runs import weights
 from i2i.runs.folder import RunFolder
 from i2i.runs.header import ModelHeader
@@ -115,3 +118,15 @@ def test_a_short_option_is_refused_where_the_method_has_no_such_key(trained, i2i
     ended = i2i("translate", str(trained), str(tmp_path / "in.png"), str(tmp_path / "out.png"), "--dropout")
     assert ended.code == 2
     assert "dropout is short for the test key 'test_dropout', which toys/two-way does not have" in ended.err
+
+
+def test_a_comparison_shows_no_source_to_a_generator_that_reads_targets(two_way, tmp_path):
+    alike = ("data.use=toys/squares", "metrics.mae.use=mae", "train.steps=1")
+    recipe = load_recipe(two_way, set=alike)
+    run(recipe, tmp_path / "run")
+    names = {"there": "model.safetensors", "back": "model-back.safetensors"}
+    models = {name: tmp_path / "run" / file for name, file in names.items()}
+    data, catalog = open_data(recipe, "val"), Catalog.installed()
+    outputs = make_pictures(models, recipe, data, tmp_path / "out", count=2, catalog=catalog).outputs
+    assert all(outputs["there"])
+    assert outputs["back"] == [None, None]

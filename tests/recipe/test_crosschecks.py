@@ -97,6 +97,10 @@ def test_a_recipe_without_discriminators_or_schedule_is_sound(recipe_file):
             "'zzz' is no network and no group of them; "
             "there are generators, discriminators, all, generators.main, discriminators.patch",
         ),
+        (
+            ["schedules.losses.use=bits/fade"],
+            "'losses' is no network and no group of them; that of a loss is named in full, like 'losses.l1'",
+        ),
         (['optimizers."discriminators.ptch".use=bits/walk'], "did you mean 'discriminators.patch'?"),
         (
             ['optimizers."generators.main".use=bits/walk'],
@@ -207,6 +211,8 @@ def test_a_loss_of_another_kind_under_a_name_is_refused_at_its_line(named):
         "x.toml:19  losses.l1.use\n"
         "  local/named needs a feature-loss as 'l1', and bits/distance is a paired-loss"
     )
+    with pytest.raises(RecipeError, match="needs an adversarial-loss as 'l1'"):
+        named('{"l1": LossSlot("adversarial-loss")}')
 
 
 def test_a_loss_that_a_method_needs_by_its_name_is_asked_for(named):
