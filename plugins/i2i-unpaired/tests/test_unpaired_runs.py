@@ -64,6 +64,9 @@ width = 8
 [networks.heads]
 layers = [0, 1, 2]
 width = 16
+
+[method]
+nce = 10.0
 """
 
 RECIPES = {"cyclegan": CYCLEGAN, "cut": CUT}
