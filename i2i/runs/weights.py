@@ -1,8 +1,8 @@
 """Weights files: safetensors that say what they are, checked when read, never unpickled.
 
 The header's string table holds the format version, a checksum of the tensor bytes and, since format 2, one
-of the header itself; since format 3 a file may hold several networks. Callers add what a reader needs, such as
-`header.ModelHeader`.
+of the header itself; since format 3 a file may hold several networks. Callers add what a reader needs, such
+as `header.ModelHeader`.
 """
 
 from __future__ import annotations
