@@ -16,7 +16,7 @@ from i2i import load_generator, load_recipe, run
 from i2i.cli import main
 from i2i.testing import TinyPairs, fake_distribution, run_tiny
 
-POINTS = '''
+POINTS = """
 from typing import Annotated, Literal
 
 import torch
@@ -52,7 +52,7 @@ class Points:
             source = torch.full((1, 1, 2), 0.6 * sign)
             target = torch.tensor([[[0.5 * sign, 0.5 * other]]]) + 0.05 * torch.randn(1, 1, 2, generator=rng)
         return {"source": source, "target": target, "id": str(index)}
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,9 @@ def weights_of(folder: Path) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("method", ["bridge", "flow"])
 def test_a_run_that_was_stopped_ends_with_the_same_bits(method, points, tmp_path):
-    recipe = load_recipe(table(method, "four", steps=4) | {"train": {"steps": 4, "save_every": 2, "ema": 0.5}})
+    recipe = load_recipe(
+        table(method, "four", steps=4) | {"train": {"steps": 4, "save_every": 2, "ema": 0.5}}
+    )
     run(recipe, tmp_path / "whole", device="cpu")
     run(recipe, tmp_path / "parts", device="cpu", stop_at=2)
     run(recipe, tmp_path / "parts", device="cpu")
