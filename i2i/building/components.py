@@ -239,6 +239,10 @@ def build_loss(
     """Build one loss; RecipeError where its calls need what losses are not given, nor the `extra` fields."""
     loss = make(recipe, slot, fetch=fetch, spec=spec)
     for call, count in CALLS[slot.kind].items():
+        if not callable(getattr(loss, call, None) if call else loss):
+            what = f"has no {call}()" if call else "cannot be called"
+            message = f"{slot.entry.ref} is no {slot.kind}: what its factory returned {what}"
+            raise PluginError(slot.problem(message))
         with _errors_placed(slot):
             asked = asked_of(loss, call, count)
         for name, needed in asked.items():

@@ -240,6 +240,9 @@ class Picky:
     def __init__(self, *, number: int = 3) -> None:
         if number % 2:
             raise ValueError("'number' is even")
+
+    def __call__(self, fake, real):
+        return (fake - real).abs().mean()
 """
 
 
@@ -253,6 +256,14 @@ def test_building_asks_losses_and_transforms_for_their_parameters_too(i2i, small
     ended = i2i(*check, "--set", "transforms.x.use=blur", "--set", "transforms.x.sigma=[2.0,1.0]")
     assert (ended.code, ended.out) == (2, "")
     assert "core/blur: 'sigma' goes from the least to the greatest" in ended.err
+
+
+def test_a_loss_that_cannot_be_called_is_told_by_its_name(i2i, small_recipe):
+    Path("mute.py").write_text(REFUSES.partition("    def __call__")[0])
+    check = ("recipe", "check", small_recipe, "--build", "--plugin", "mute.py")
+    ended = i2i(*check, "--set", "losses.x.use=local/picky", "--set", "losses.x.number=2")
+    assert (ended.code, ended.out) == (6, "")
+    assert "local/picky is no paired-loss: what its factory returned cannot be called" in ended.err
 
 
 def test_benchmarks_are_listed_with_the_recipes(i2i):

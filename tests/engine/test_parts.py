@@ -19,6 +19,7 @@ from i2i.data.opening import spec_of
 from i2i.errors import RecipeError
 from i2i.images import read_image
 from i2i.recipe.recipe import Recipe
+from i2i.records import Batch
 from i2i.runs import checkpoint
 
 SIZE, CLASSES, DEEP = 16, 3, 4000
@@ -190,7 +191,8 @@ def test_each_part_has_its_own_loss_and_figure(scenes: Path) -> None:
     colour, depth = build_losses(asked, "cpu", spec).terms
     fake, real = torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)
     real[:, 3] = 0.5
-    assert (colour(fake, real), depth(fake, real)) == (0, 0.5)
+    given = {"batch": Batch(real, real, ("a",)), "run": None}
+    assert (colour(fake, real, **given), depth(fake, real, **given)) == (0, 0.5)
     run(asked, scenes / "run")
     assert {"mae", "mae(depth)"} <= figures_of(scenes / "run")
     rows = [json.loads(row) for row in (scenes / "run/metrics.jsonl").read_text().splitlines()]

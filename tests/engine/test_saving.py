@@ -59,13 +59,17 @@ def model(value: float) -> Snapshot:
     return Snapshot({"a": torch.full((4,), value)}, {})
 
 
+def models(one: Snapshot) -> dict[str, Snapshot]:
+    return {"model.safetensors": one}
+
+
 def content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
 def test_training_goes_on_while_a_save_is_written_and_hears_when_it_is_on_the_disk(folder):
     saver, slow = saver_in(folder), Slow()
-    saver.start(5, {"a": slow}, None, seconds=1.0)
+    saver.start(5, {"a": slow}, {}, seconds=1.0)
     assert slow.begun.wait(10)
     saver.look()
     assert (saver.saved_at, checkpoint.newest(folder.checkpoints)) == (0, None)
@@ -76,9 +80,9 @@ def test_training_goes_on_while_a_save_is_written_and_hears_when_it_is_on_the_di
 
 def test_only_one_save_is_in_hand_and_the_next_waits_for_it(folder):
     saver, slow, later = saver_in(folder), Slow(), Slow()
-    saver.start(5, {"a": slow}, None, seconds=1.0)
+    saver.start(5, {"a": slow}, {}, seconds=1.0)
     threading.Timer(0.05, slow.let_go_on.set).start()
-    saver.start(6, {"a": later}, None, seconds=1.0)
+    saver.start(6, {"a": later}, {}, seconds=1.0)
     assert saver.saved_at == 5
     assert checkpoint.newest(folder.checkpoints).step == 5
     later.let_go_on.set()
@@ -89,13 +93,13 @@ def test_only_one_save_is_in_hand_and_the_next_waits_for_it(folder):
 def test_a_model_is_written_after_its_checkpoint_and_before_the_next_one(folder):
     saver, slow = saver_in(folder), Slow()
     first, best = model(1.0), model(2.0)
-    saver.start(5, {"a": slow}, first, seconds=1.0)
+    saver.start(5, {"a": slow}, models(first), seconds=1.0)
     assert slow.begun.wait(10)
     assert content(folder.model) is None
     slow.let_go_on.set()
-    saver.start_model(best)
+    saver.start_models(models(best))
     blocked = Slow()
-    saver.start(6, {"a": blocked}, None, seconds=1.0)
+    saver.start(6, {"a": blocked}, {}, seconds=1.0)
     assert content(folder.model).endswith(torch.full((4,), 2.0).numpy().tobytes())
     assert checkpoint.newest(folder.checkpoints).step == 5
     blocked.let_go_on.set()
@@ -107,14 +111,14 @@ def test_what_goes_wrong_is_raised_once_and_the_next_save_is_made_all_the_same(f
     folder.checkpoints.write_text("stands in the way")
     saver, done = saver_in(folder), Slow()
     done.let_go_on.set()
-    saver.start(5, {"a": done}, None, seconds=1.0)
+    saver.start(5, {"a": done}, {}, seconds=1.0)
     with pytest.raises(ResourceError, match=r"checkpoint .*000005 cannot be written: ") as caught:
         look_for_a_minute(saver)
     assert (caught.value.exit_code, saver.saved_at) == (4, 0)
     saver.look()
     saver.wait()
     folder.checkpoints.unlink()
-    saver.start(6, {"a": done}, None, seconds=1.0)
+    saver.start(6, {"a": done}, {}, seconds=1.0)
     saver.wait()
     assert saver.saved_at == 6
 
@@ -124,15 +128,15 @@ def test_a_best_model_that_could_not_be_written_is_written_before_the_next_check
     done.let_go_on.set()
     folder.root.mkdir()
     folder.model.mkdir()  # stands in the way
-    saver.start_model(model(2.0))
+    saver.start_models(models(model(2.0)))
     with pytest.raises(ResourceError, match="cannot be written"):
         saver.wait()
-    saver.start(6, {"a": done}, None, seconds=1.0)
+    saver.start(6, {"a": done}, {}, seconds=1.0)
     with pytest.raises(ResourceError, match="cannot be written"):
         saver.wait()
     assert checkpoint.newest(folder.checkpoints) is None  # it would say that the model is there
     folder.model.rmdir()
-    saver.start(6, {"a": done}, None, seconds=1.0)
+    saver.start(6, {"a": done}, {}, seconds=1.0)
     saver.wait()
     assert content(folder.model).endswith(torch.full((4,), 2.0).numpy().tobytes())
     assert checkpoint.newest(folder.checkpoints).step == 6
@@ -145,7 +149,7 @@ def test_where_no_thread_can_be_had_training_waits_for_the_save(folder, monkeypa
     monkeypatch.setattr(threading.Thread, "start", none_left)
     saver, done = saver_in(folder), Slow()
     done.let_go_on.set()
-    saver.start(5, {"a": done}, None, seconds=1.0)
+    saver.start(5, {"a": done}, {}, seconds=1.0)
     assert checkpoint.newest(folder.checkpoints).step == 5
     saver.wait()
 
@@ -153,9 +157,9 @@ def test_where_no_thread_can_be_had_training_waits_for_the_save(folder, monkeypa
 def test_a_save_that_is_given_up_ends_at_once_and_leaves_what_was_there(folder):
     saver, done, slow = saver_in(folder), Slow(), Slow()
     done.let_go_on.set()
-    saver.start(5, {"a": done}, None, seconds=1.0)
+    saver.start(5, {"a": done}, {}, seconds=1.0)
     saver.wait()
-    saver.start(6, {"a": slow}, None, seconds=1.0)
+    saver.start(6, {"a": slow}, {}, seconds=1.0)
     assert slow.begun.wait(10)
     saver.give_up()
     assert saver.saved_at == 5
@@ -167,10 +171,10 @@ def test_an_old_checkpoint_that_stays_is_told_when_the_save_is_done(folder):
     notes: list[str] = []
     saver, done = saver_in(folder, notes, keep=1), Slow()
     done.let_go_on.set()
-    saver.start(5, {"a": done}, None, seconds=1.0)
+    saver.start(5, {"a": done}, {}, seconds=1.0)
     saver.wait()
     (folder.checkpoints / "000005.removed").write_text("stands in the way")
-    saver.start(6, {"a": done}, None, seconds=1.0)
+    saver.start(6, {"a": done}, {}, seconds=1.0)
     saver.wait()
     (note,) = notes
     assert "000005 cannot be removed" in note

@@ -49,7 +49,7 @@ def of_saving(settings: Settings) -> Iterator[Row]:
     began = time.perf_counter()
     files = stored.files(session)
     copied = time.perf_counter()
-    saver.start(at, files, None, seconds=0.0)
+    saver.start(at, files, {}, seconds=0.0)
     beside = [seconds_a_step(step, 1, device=settings.device)]
     while saver.saved_at != at:
         saver.look()
