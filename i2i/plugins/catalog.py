@@ -42,8 +42,8 @@ class Catalog:
     # --- plug-ins -------------------------------------------------------------------------------
 
     def namespaces(self) -> list[str]:
-        """Return the namespaces that are installed and not switched off."""
-        return sorted(name for name, plugin in self._plugins.items() if not plugin.disabled)
+        """Return the namespaces that are installed and not switched off, that of what ships with i2i first."""
+        return [name for name in self._in_order() if not self._plugins[name].disabled]
 
     def record(self, namespace: str) -> Plugin | None:
         """Return what is known of a plug-in, importing nothing; None where none is installed."""
@@ -60,7 +60,11 @@ class Catalog:
 
     def load_all(self) -> list[Plugin]:
         """Return every record, loaded where it is not switched off."""
-        return [self.load(name) for name in sorted(self._plugins)]
+        return [self.load(name) for name in self._in_order()]
+
+    def _in_order(self) -> list[str]:
+        """Return all namespaces: what a newcomer knows stands first."""
+        return sorted(self._plugins, key=lambda name: (name != CORE, name))
 
     def plugin(self, namespace: str, *, wanted: str) -> Plugin:
         """Load the plug-in that `wanted` needs, or raise PluginError that says why it cannot be had."""

@@ -60,9 +60,12 @@ def test_a_recipe_that_asks_for_nothing_has_no_such_table(recipe_file):
         (
             'plugins.bots = ">=0.1"',
             "x.toml:5  requires.plugins.bots\n  this recipe needs the plug-in 'bots' >=0.1; none is installed"
-            " - did you mean 'bits'? Installed: bits, core",
+            " - did you mean 'bits'? Installed: core, bits",
         ),
-        ('plugins.zzzz = ""', "this recipe needs the plug-in 'zzzz'; none is installed. Installed: bits"),
+        (
+            'plugins.zzzz = ""',
+            "this recipe needs the plug-in 'zzzz'; none is installed. Installed: core, bits",
+        ),
     ],
 )
 def test_what_does_not_fit_is_placed_and_a_matter_of_plug_ins(told, line: str, message: str):
