@@ -141,3 +141,29 @@ def test_components_import_only_what_every_author_may(path: Path):
 
 def test_there_are_components_to_look_at():
     assert len(COMPONENTS) > 60
+
+
+def method_names() -> set[str]:
+    """Return the names of the methods that core and the packages of this tree declare."""
+    from i2i.core import COMPONENTS
+
+    declared = re.compile(r'registry\.method\(\s*"([\w-]+)"')
+    entries = [path.read_text() for path in (ROOT.parent / "plugins").glob("*/src/*/__init__.py")]
+    found = {name for name, *_ in COMPONENTS["method"]}
+    return found | {name for text in entries for name in declared.findall(text)}
+
+
+def test_no_method_is_known_by_name_outside_its_package():
+    names = method_names()
+    assert {"paired-adversarial", "cyclegan", "cut", "bridge", "flow"} <= names
+    # The kit has a recipe of its own to try other components in.
+    places = [path for path in MODULES.values() if path.parts[len(ROOT.parts)] not in ("core", "testing")]
+    for path in places:
+        constants = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        known = {name for name in names if {name, f"core/{name}"} & constants}
+        # What packages are called stands in the list of i2i's own, to warn of names that are one letter away.
+        assert known <= ({"bridge"} if path.name == "doctor.py" else set()), path

@@ -42,7 +42,7 @@ class Catalog:
     # --- plug-ins -------------------------------------------------------------------------------
 
     def namespaces(self) -> list[str]:
-        """Return the namespaces that are installed and not switched off, that of what ships with i2i first."""
+        """Return the namespaces that are installed and not switched off, first that of i2i itself."""
         return [name for name in self._in_order() if not self._plugins[name].disabled]
 
     def record(self, namespace: str) -> Plugin | None:
