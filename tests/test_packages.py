@@ -91,10 +91,10 @@ def told(python: Path, *arguments: object, cwd: Path) -> dict[str, object]:
 
 
 def namespaces(python: Path, cwd: Path) -> list[str]:
-    """Return the plug-ins of an environment, all of them ready."""
+    """Return the plug-ins of an environment, all of them ready, in the order in which they are listed."""
     plugins = told(python, "plugins", cwd=cwd)["plugins"]
     assert all(not plugin["error"] for plugin in plugins)
-    return sorted(plugin["namespace"] for plugin in plugins)
+    return [plugin["namespace"] for plugin in plugins]
 
 
 @pytest.mark.parametrize("name", PACKAGES)

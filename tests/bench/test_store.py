@@ -453,7 +453,7 @@ def test_two_benchmarks_share_a_cell_which_is_trained_once_and_scored_by_what_it
     assert len(before) == 2
     ended = i2i("bench", "wide.toml", *PSNR, "--set", "train.log_every=1")
     assert ended.code == 0, ended.err
-    assert "1 cells to train" in ended.err
+    assert "1 cell to train" in ended.err
     assert "computing psnr of plain, seed 0, from its model" in ended.err
     assert len(models(benchmarks)) == 3
     assert before.items() <= models(benchmarks).items()

@@ -433,7 +433,10 @@ def test_a_component_at_fault_is_named(local, tmp_path, setting, words):
     [
         ("losses.l1.use=local/each", r"losses\.l1: it returned what is of shape \(2,\)"),
         ("generator.use=local/detached", "what generators minimise has no gradient"),
-        ("losses.adversarial.use=local/one-sided", "'OneSided' object has no attribute 'discriminator'"),
+        (
+            "losses.adversarial.use=local/one-sided",
+            r"is no adversarial-loss: what its factory returned has no discriminator\(\)",
+        ),
         ("metrics.m.use=local/undecided", "metrics.m: its `directions` is None: map the name"),
         (
             "metrics.m.use=local/one-of-many",
