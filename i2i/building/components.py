@@ -128,7 +128,8 @@ def network_channels(recipe: Recipe, slot: Slot, spec: PairSpec) -> dict[str, An
     """Return the channels that a network's factory may ask for, on data of `spec`."""
     roles = method_slots(recipe)
     if slot.kind == "generator":
-        return dict(_generator_channels(roles, slot, spec))
+        seen = spec.seen_by(roles.generators[slot.name])
+        return {"in_channels": seen.source.channels, "out_channels": seen.target.channels}
     if slot.kind == "discriminator":
         return dict(judge_channels(roles, slot, spec))
     role, given = roles.networks[slot.name], dict[str, Any]()
@@ -175,14 +176,6 @@ def image_of(roles: MethodSlots, slot: Slot, spec: PairSpec) -> tuple[int, int, 
         raise PluginError(slot.problem(message))
     side = spec.side(reads)
     return side.channels, side.height, side.width
-
-
-def _generator_channels(roles: MethodSlots, slot: Slot, spec: PairSpec) -> dict[str, int]:
-    role = roles.generators[slot.name]
-    return {
-        "in_channels": sum(spec.side(side).channels for side in role.sides),
-        "out_channels": spec.side(role.writes).channels,
-    }
 
 
 def judge_role(roles: MethodSlots, slot: Slot) -> DiscriminatorSlot:

@@ -46,9 +46,14 @@ def channels_of_features(
     return tuple(one.shape[1] for one in found)
 
 
-def _features(slot: Slot, module: nn.Module, image: Tensor) -> Any:
+def hands_out_features(network: nn.Module) -> bool:
+    """Whether a network has a method `features`, and no part of that name."""
+    return isinstance(network, HandsOutFeatures) and not isinstance(network.features, nn.Module)
+
+
+def _features(slot: Slot, module: Any, image: Tensor) -> Any:
     """Return what a network hands out of an image; None where it hands out nothing."""
-    if isinstance(module, HandsOutFeatures) and not isinstance(module.features, nn.Module):
+    if hands_out_features(module):
         return module.features(image)
     if slot.kind == "discriminator":
         return [feature for scale in as_features(module(image)) for feature in scale]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from i2i.abilities import HandsOutFeatures
+from i2i.building.feature_channels import hands_out_features
 from i2i.runs import weights
 from i2i.seeds import seeded
 from i2i.testing import samples
@@ -112,11 +112,6 @@ def features(subject: Subject) -> None:
         all(one.requires_grad for one in found[0]),
         "its features carry no gradient: leave out detach() and no_grad(), methods say what they train",
     )
-
-
-def hands_out_features(network: nn.Module) -> bool:
-    """Whether a network has a method `features`, and no part of that name."""
-    return isinstance(network, HandsOutFeatures) and not isinstance(network.features, nn.Module)
 
 
 def _features(network: nn.Module, side: int) -> list[Tensor]:
