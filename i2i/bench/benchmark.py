@@ -143,10 +143,10 @@ class Benchmark:
 
     # --- the whole way --------------------------------------------------------------------------
 
-    def plan(self) -> list[str]:
-        """Return the commands that would train the cells that are left. Raises as `run` does."""
+    def plan(self) -> list[Job]:
+        """Return what would train the cells that are left. Raises as `run` does."""
         ready = self._prepare()
-        return [self._job(cell, ready.conditions).command() for cell in self._left(ready)]
+        return [self._job(cell, ready.conditions) for cell in self._left(ready)]
 
     def run(self) -> Answer:
         """Train what is left and write the answer.
