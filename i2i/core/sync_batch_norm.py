@@ -25,7 +25,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         """Return the images (B,C,H,W), normalised; statistics of half precision are taken in float32."""
         if not self.training or image.is_meta or _processes() == 1:
             return super().forward(image)
-        self._check_input_dim(image)  # type: ignore[no-untyped-call]
+        self._check_input_dim(image)
         wide = image.float() if image.dtype in (torch.bfloat16, torch.float16) else image
         mean, variance, count = _of_all_processes(wide)
         if self.track_running_stats:
@@ -73,10 +73,10 @@ def _of_all_processes(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, variance, count
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _sum_over_processes(tensor: Tensor) -> Tensor:
     # A compiled network is compiled in two pieces around it: torch cannot look into it.
-    total: Tensor = _SumOverProcesses.apply(tensor)  # type: ignore[no-untyped-call]
+    total: Tensor = _SumOverProcesses.apply(tensor)
     return total
 
 
@@ -90,6 +90,7 @@ class _SumOverProcesses(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(_context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
         # By itself again, so that penalties on gradients have theirs.
-        return _sum_over_processes(gradient)
+        total: Tensor = _sum_over_processes(gradient)
+        return total
