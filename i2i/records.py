@@ -344,7 +344,8 @@ class Job:
     """One cell: its recipe's file and its run folder, both absolute, and what it may use.
 
     `key` names the cell; `folder` is the working folder that relative paths of the recipe start from;
-    `plugin` is the file of a local plug-in. Plain data, so that it can be sent anywhere.
+    `plugin` is the file of a local plug-in. `threads` are those of each of the `processes` that train the
+    cell as one, on so many `nodes`. Plain data, so that it can be sent anywhere.
     """
 
     key: str
@@ -355,12 +356,25 @@ class Job:
     threads: int
     steps: int
     plugin: str | None = None
+    processes: int = 1
+    nodes: int = 1
 
     def command(self) -> str:
-        """Return the shell command that does this job alone."""
-        local = ["--plugin", self.plugin] if self.plugin else []
-        words = ["i2i", "run", self.recipe, "--out", self.out, "--device", self.device, *local]
+        """Return the shell command that does this job alone; over several nodes, the one for each process."""
+        launcher = ["torchrun", *self.torchrun_options(), "-m"] if self.processes > self.nodes == 1 else []
+        words = [*launcher, "i2i", *self.run_arguments()]
         return f"cd {shlex.quote(self.folder)} && OMP_NUM_THREADS={self.threads} {shlex.join(words)}"
+
+    def torchrun_options(self) -> list[str]:
+        """Return the options with which torchrun starts the processes of this job on one machine."""
+        return ["--standalone", f"--nproc-per-node={self.processes}"]
+
+    def run_arguments(self) -> list[str]:
+        """Return what follows `i2i` in the command of each process."""
+        local = ["--plugin", self.plugin] if self.plugin else []
+        # One process takes OMP_NUM_THREADS for what it may have at most; several could not agree on fewer.
+        threads = ["--threads", str(self.threads)] if self.processes > 1 else []
+        return ["run", self.recipe, "--out", self.out, "--device", self.device, *threads, *local]
 
 
 @dataclass(frozen=True)

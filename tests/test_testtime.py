@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from i2i import testtime
+from i2i.core.sync_batch_norm import SyncBatchNorm2d
 from i2i.errors import PluginError
 from i2i.kinds import TestSettings
 
@@ -115,7 +116,12 @@ class NormOfTorch(nn.BatchNorm2d):
         return torch.batch_norm(2 * image, *affine, *running, self.training, 0.1, self.eps, True) + image
 
 
-NORMS = {"plain": nn.BatchNorm2d, "with more": NormThenSilu, "of torch": NormOfTorch}
+NORMS = {
+    "plain": nn.BatchNorm2d,
+    "with more": NormThenSilu,
+    "of torch": NormOfTorch,
+    "of all processes": SyncBatchNorm2d,
+}
 
 
 def with_norm(norm: nn.Module) -> nn.Sequential:

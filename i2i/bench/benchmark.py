@@ -132,6 +132,7 @@ class Benchmark:
             tables,
             [definition.summary, definition.seeds, definition.metrics, definition.baseline],
             asdict(definition.budget),
+            asdict(definition.resources),
             [(plugin.namespace, plugin.distribution, plugin.version) for plugin in plugins if plugin],
             [self._device, __version__, SCHEMA],
             files_digest(table for _, table in tables),
@@ -142,10 +143,10 @@ class Benchmark:
 
     # --- the whole way --------------------------------------------------------------------------
 
-    def plan(self) -> list[str]:
-        """Return the commands that would train the cells that are left. Raises as `run` does."""
+    def plan(self) -> list[Job]:
+        """Return what would train the cells that are left. Raises as `run` does."""
         ready = self._prepare()
-        return [self._job(cell, ready.conditions).command() for cell in self._left(ready)]
+        return [self._job(cell, ready.conditions) for cell in self._left(ready)]
 
     def run(self) -> Answer:
         """Train what is left and write the answer.
@@ -156,6 +157,11 @@ class Benchmark:
         asked = self._fingerprint()
         ready = self._prepare()
         left = self._left(ready)
+        if left and self._definition.resources.nodes > 1:
+            raise RecipeError(
+                "a cell over several machines is started by Slurm: write its array with --slurm, "
+                "or leave resources.nodes out."
+            )
         with watched() as signals:
             if left:
                 self._train(ready, left, signals)
@@ -189,9 +195,12 @@ class Benchmark:
             rehearsals = self._state.rehearsals
         else:
             trials = Trials(matrix, self._observer, self._plugin)
+            if self._definition.resources.processes > 1:
+                self._observer.note("What a step costs is measured in one process that has the whole batch.")
             rehearsals = trials.rehearse(conditions)
             first = self._state.runtime is None
-            if first and self._pays(self._settled(matrix, conditions, tried, files, rehearsals)):
+            alone = self._definition.resources.processes == 1
+            if first and alone and self._pays(self._settled(matrix, conditions, tried, files, rehearsals)):
                 conditions, rehearsals = trials.with_fewer_threads(
                     conditions, rehearsals, at_once=executor.at_once
                 )
@@ -318,7 +327,8 @@ class Benchmark:
 
         # Each cell at work has its share of the cores. Kept, as other threads give other last bits.
         asked = matrix.by_name(matrix.baseline).recipe.train.threads
-        threads = asked or max(1, (os.cpu_count() or 1) // executor.at_once)
+        computing = executor.at_once * self._definition.resources.processes
+        threads = asked or max(1, (os.cpu_count() or 1) // computing)
         runtime = resolve(self._device, "auto")
         return Conditions(runtime.device, runtime.precision, threads)
 
@@ -366,6 +376,8 @@ class Benchmark:
             threads=conditions.threads,
             steps=cell.recipe.train.steps,
             plugin=self._plugin,
+            processes=self._definition.resources.processes,
+            nodes=self._definition.resources.nodes,
         )
 
     def _outcome(self, ready: _Preparation, cell: Cell) -> RunOutcome:

@@ -6,7 +6,7 @@ again whatever it is called, and one that changed is another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,13 +43,17 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a benchmark over `data`; variants that differ in nothing that is trained share a key."""
+    """One run of a benchmark over `data`; variants that differ in nothing that is trained share a key.
+
+    So many `processes` train it as one.
+    """
 
     variant: str
     seed: int
     recipe: Recipe
     key: str
     data: Marks = field(default_factory=dict)
+    processes: int = 1
 
 
 class Matrix:
@@ -110,7 +114,9 @@ class Matrix:
     def _cell(self, variant: Variant, seed: int, steps: int, precision: str, data: Marks) -> Cell:
         auto = variant.recipe.train.precision == "auto"
         recipe = self._load(variant.variation, seed, steps=steps, precision=precision if auto else None)
-        return Cell(variant.name, seed, recipe, key_of(recipe, data), data)
+        processes = self._definition.resources.processes
+        key = key_of(recipe, data, processes=processes)
+        return Cell(variant.name, seed, recipe, key, data, processes)
 
     def _checked(self, variations: Sequence[Variation]) -> list[Variant]:
         found: list[Variant] = []
@@ -125,12 +131,24 @@ class Matrix:
                     message = "minutes are other steps on every machine, and cells are compared at equal ones"
                     problem = recipe.problem("train.minutes", message, "give --steps or --seconds")
                     errors.append(RecipeError(problem))
+                errors += self._unshared(variation, recipe)
                 found.append(Variant(variation.name, variation, recipe))
         if errors:
             told: dict[Problem, None] = {problem: None for error in errors for problem in error.problems}
             kind = PluginError if all(isinstance(error, PluginError) for error in errors) else RecipeError
             raise kind(*told)
         return found
+
+    def _unshared(self, variation: Variation, recipe: Recipe) -> Iterator[RecipeError]:
+        """Yield an error where the processes of a cell cannot have equal shares of a batch."""
+        processes, batch = self._definition.resources.processes, recipe.data.settings.batch_size
+        if batch % processes:
+            message = (
+                f"variant '{variation.name}' has {batch} image{'s' if batch > 1 else ''} in a batch, which "
+                f"cannot be shared out equally among {processes} processes"
+            )
+            hint = "choose resources.processes or data.batch_size so that one divides the other"
+            yield RecipeError(recipe.problem("data.batch_size", message, hint))
 
     def _load(
         self, variation: Variation, seed: int, *, steps: int | None = None, precision: str | None = None
@@ -142,6 +160,11 @@ class Matrix:
             self._settings,
             *variation.layers,
             *([read_settings({"train.precision": precision})] if precision else []),
+            *(
+                [read_settings({"train.threads": threads})]
+                if (threads := definition.resources.threads)
+                else []
+            ),
         ]
         return load_recipe(definition.base, over=over, steps=steps, seed=seed, catalog=self._catalog)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Len, Lt
+from annotated_types import Ge, Gt, Le, Len, Lt
 
 from i2i.errors import Problem, RecipeError, did_you_mean
 from i2i.plugins.schema import Schema, schema_of
@@ -26,7 +26,7 @@ from i2i.recipe.toml_lines import KeyPath, TooDeepError, key_lines
 FORMAT = 1
 MOST_VARIANTS = 200
 LONGEST_NAME = 100  # of a variant
-TABLES = ("budget", "common", "variants", "swap", "executor")
+TABLES = ("budget", "common", "variants", "swap", "executor", "resources")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VALUE = r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,\[\]"'])+"""
@@ -84,8 +84,24 @@ class Budget:
         return {key: value for key, value in table.items() if value is not None}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What each cell is trained with; on CUDA each of its processes has a GPU of its own.
+
+    Args:
+        processes: so many processes train a cell as one; each has its share of every batch.
+        nodes: so many machines share the processes of a cell, equally many each; only Slurm starts these.
+        threads: of each process, on a CPU; without it `train.threads`, or its share of the cores.
+    """
+
+    processes: Annotated[int, Ge(1), Le(4096)] = 1
+    nodes: Annotated[int, Ge(1), Le(4096)] = 1
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
+
+
 HEAD = schema_of(HeadSettings, owner="a benchmark")
 BUDGET = schema_of(Budget, owner="[budget]")
+RESOURCES = schema_of(Resources, owner="[resources]")
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,7 @@ class Definition:
     swapped: bool = False
     executor: Mapping[str, Any] = field(default_factory=lambda: {"use": "local"})
     cells: Path | None = None
+    resources: Resources = field(default_factory=Resources)
 
 
 def is_benchmark(path: Path) -> bool:
@@ -133,6 +150,9 @@ def read_benchmark(path: Path) -> Definition:
     budget = reader.read(BUDGET, ("budget",))
     if len(budget) - list(budget.values()).count(None) > 1:
         reader.wrong(("budget",), "a budget is in one unit: steps, epochs, images or seconds")
+    resources = reader.read(RESOURCES, ("resources",))
+    if resources.get("processes", 1) % resources.get("nodes", 1):
+        reader.wrong(("resources", "nodes"), "each node has as many processes of a cell: choose a divisor")
     if head.get("benchmark", FORMAT) != FORMAT:
         reader.wrong(("benchmark",), f"there is no such format of benchmarks; write `benchmark = {FORMAT}`")
     if not _NAME.fullmatch(head.get("name", "x")):
@@ -170,6 +190,7 @@ def read_benchmark(path: Path) -> Definition:
         swapped=bool(swaps),
         executor=executor,
         cells=None if head["cells"] is None else path.parent / head["cells"],
+        resources=Resources(**resources),
     )
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from i2i.bench import launched
 from i2i.errors import EXIT_BUG, DivergedError, I2IError, Interrupted, InUseError, PluginError, exit_code_of
 from i2i.records import CellStatus, Event, Job
 from i2i.system.atomic import write_text
@@ -48,8 +49,11 @@ class Worker:
     def train(self, job: Job, report: Report) -> Event:
         """Train one cell, or go on with it, and return its last event; every error becomes a sentence in it.
 
-        `report` is called now and then with an event; what it raises ends the training at once.
+        `report` is called now and then with an event; what it raises ends the training at once. A cell that
+        several processes train as one is trained by processes that this one starts.
         """
+        if job.processes > 1:
+            return launched.train(job, report)
         from i2i.engine import loop
         from i2i.plugins.catalog import Catalog
         from i2i.recipe.recipe import load_recipe

@@ -29,14 +29,15 @@ Marks = Mapping[str, Mapping[str, Any]]
 """The fingerprint of each split, by its name (`data/fingerprint`)."""
 
 
-def key_of(recipe: Recipe, data: Marks | None = None) -> str:
+def key_of(recipe: Recipe, data: Marks | None = None, *, processes: int = 1) -> str:
     """Return the key of a cell over these data: the first 16 hexadecimal digits of a sha256.
 
     Callbacks are left out, as leaving training alone is what they promise; so is what changes no bit, and
     what changes last bits only. Test keys are left out: figures by other values are taken of the same model.
     The place of the data is left out where their fingerprints know the size of each file: ids alone, or a
     count, would not tell them from others. Where a validation decides something, as for a schedule that
-    observes, the metrics, how often they are taken and test keys stay in.
+    observes, the metrics, how often they are taken and test keys stay in. Several `processes` that train as
+    one draw other noise than one process, and have batch norms of their own, so they make another cell.
     """
     out, watching = NO_BIT | {THREADS}, {"callbacks"}
     if not _decided_by_validations(recipe):
@@ -57,6 +58,8 @@ def key_of(recipe: Recipe, data: Marks | None = None) -> str:
     about = [recipe.seed, sections, train, marks, _versions(slots)]
     if recipe.stages:
         about.append(list(recipe.table[STAGES].items()))
+    if processes > 1:
+        about.append({"processes": processes})
     return _hash(about)[:16]
 
 

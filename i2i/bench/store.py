@@ -106,28 +106,32 @@ class Store:
         which = json.dumps(data, sort_keys=True, default=str)
         if which not in self._keys:
             found: dict[str, list[tuple[str, Recipe, Marks]]] = {}
-            for name, recipe, own in self._begun:
-                found.setdefault(key_of(recipe, data), []).append((name, recipe, own))
+            for name, recipe, own, processes in self._begun:
+                key = key_of(recipe, data, processes=processes)
+                found.setdefault(key, []).append((name, recipe, own))
             self._keys[which] = found
         return self._keys[which]
 
     @cached_property
-    def _begun(self) -> list[tuple[str, Recipe, Marks]]:
-        """The cells that were here when this was first asked: what each is called, its recipe, its data."""
+    def _begun(self) -> list[tuple[str, Recipe, Marks, int]]:
+        """The cells that were here when this was first asked.
+
+        Of each, what it is called, its recipe, its data, and how many processes train it as one.
+        """
         from i2i.runs.folder import RunFolder
 
-        begun: dict[str, tuple[Path | Mapping[str, Any], Marks]] = {}
+        begun: dict[str, tuple[Path | Mapping[str, Any], Marks, int]] = {}
         for file in self.root.glob("*.json"):
             with suppress(DamagedRecordError):
                 if (record := read_record(file)) is not None:
-                    begun[file.stem] = record.recipe, record.data
+                    begun[file.stem] = record.recipe, record.data, record.trained.get("processes", 1)
         for file in self.root.glob(f"*/{RESOLVED}"):
             about = RunFolder(file.parent).sound_provenance() or {}
-            begun[file.parent.name] = file, about.get("data", {})
+            begun[file.parent.name] = file, about.get("data", {}), about.get("processes", 1)
         found = []
-        for name, (table, data) in sorted(begun.items()):
+        for name, (table, data, processes) in sorted(begun.items()):
             with suppress(I2IError):  # of a plug-in that is gone, say: it is not the cell that is wanted
-                found.append((name, load_recipe(table, catalog=self.catalog), data))
+                found.append((name, load_recipe(table, catalog=self.catalog), data, processes))
         return found
 
     def renew(self, cell: Cell, *, better: Directions) -> None:
@@ -260,7 +264,8 @@ class Store:
                 name: about[name]
                 for name in ("i2i", "torch", "device", "runtime", "plugins")
                 if name in about
-            },
+            }
+            | ({"processes": cell.processes} if cell.processes > 1 else {}),
             data=about.get("data", {}),
             scorings=[self._scoring(run, found, about, better, cell)] if done else [],
             curve=found.curve,

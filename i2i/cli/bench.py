@@ -20,12 +20,15 @@ from i2i.cli.options import (
     open_catalog,
 )
 from i2i.cli.progress import interruptible
-from i2i.cli.render import print_json
+from i2i.cli.render import print_json, print_note
 from i2i.cli.usage import examples
 from i2i.errors import RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from i2i.bench.definition import Definition
+    from i2i.bench.jobs import Job
     from i2i.plugins.catalog import Catalog
 
 EXAMPLES = examples(
@@ -81,6 +84,13 @@ def bench(
     plan: Annotated[
         bool, typer.Option("--plan", help="Print the command of each cell that is left, and train none.")
     ] = False,
+    slurm: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write an array of Slurm for the cells that are left there, and train none.",
+        ),
+    ] = None,
     plugin: PluginOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -111,17 +121,19 @@ def bench(
                     plugin=plugin,
                     command=shlex.join(["i2i", *sys.argv[1:]]),
                 )
-                answer = None if plan else benchmark.known()
+                planned = plan or slurm is not None
+                answer = None if planned else benchmark.known()
                 if answer is None:
                     import torch  # noqa: F401 - here, for an import that is interrupted may not say so
 
                     check()
-                    commands = benchmark.plan() if plan else []
-                    answer = None if plan else benchmark.run()
+                    left = benchmark.plan() if planned else []
+                    answer = None if planned else benchmark.run()
     finally:
         progress.end()
     if answer is None:
-        _print_plan(commands, json=json)
+        script = None if slurm is None or not left else _write_array(slurm, left, definition)
+        _print_plan([job.command() for job in left], script, json=json)
         return
     if json:
         print_json(answer.results.to_json())
@@ -132,10 +144,36 @@ def bench(
     raise typer.Exit(answer.code)
 
 
-def _print_plan(commands: list[str], *, json: bool) -> None:
+def _write_array(folder: Path, jobs: Sequence[Job], definition: Definition) -> Path:
+    from i2i.bench.slurm import write_array
+
+    at_once = definition.executor.get("jobs")
+    return write_array(folder, jobs, name=definition.name, at_once=at_once, collect=_collecting())
+
+
+def _collecting() -> str:
+    """Return the command that was typed, without what asks for a plan, and seen from the same folder."""
+    words = sys.argv[1:]
+    if "--slurm" in words:
+        place = words.index("--slurm")
+        del words[place : place + 2]
+    words = [word for word in words if word != "--plan" and not word.startswith("--slurm=")]
+    return f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(['i2i', *words])}"
+
+
+def _print_plan(commands: list[str], script: Path | None, *, json: bool) -> None:
+    """Print the commands of the cells that are left, or where the array of them stands."""
     if json:
-        print_json({"commands": commands})
-    for command in () if json else commands:
+        print_json({"commands": commands} | ({"script": str(script)} if script else {}))
+    elif script is not None:
+        count = f"{len(commands)} cell{'s' if len(commands) > 1 else ''}"
+        typer.echo(f"{count}: fill in account, partition and time in {script}, then")
+        typer.echo(f"  sbatch {shlex.quote(str(script))}")
+        typer.echo("and, when it has ended,")
+        typer.echo(f"  {_collecting()}")
+    elif not commands:
+        print_note("no cell is left")
+    for command in commands if script is None and not json else ():
         typer.echo(command)
 
 

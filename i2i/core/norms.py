@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
+from i2i.core.sync_batch_norm import SyncBatchNorm2d
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Norm = Literal["batch", "instance", "none"]
+Norm = Literal["batch", "sync-batch", "instance", "none"]
 
 NORMS: dict[Norm, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
+    "sync-batch": SyncBatchNorm2d,
     "instance": nn.InstanceNorm2d,
     "none": nn.Identity,
 }
@@ -20,4 +23,4 @@ NORMS: dict[Norm, Callable[[int], nn.Module]] = {
 
 def biased(norm: Norm) -> bool:
     """Whether a convolution before this norm has a bias: only a batch norm here brings its own."""
-    return norm != "batch"
+    return norm not in ("batch", "sync-batch")

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from i2i.bench.jobs import Worker
 from i2i.data.opening import open_data
 
 TIMES = (
@@ -282,6 +283,92 @@ def test_a_plan_is_commands_that_anybody_can_run(i2i, desk):
         assert i2i(*words[1:]).code == 0
     before = written(desk / "b")
     assert i2i(*SWAP, *size).code == 0
+    assert written(desk / "b") == before
+
+
+SEVERAL = """
+benchmark = 1
+name = "several"
+base = "desk.toml"
+seeds = 1
+
+[budget]
+steps = 4
+
+[resources]
+processes = 2
+threads = 1
+
+[swap]
+"losses.l1.use" = ["l1", "l2"]
+"""
+
+
+def test_cells_of_several_processes_are_planned_with_a_launcher_and_are_other_cells(i2i, desk):
+    (desk / "several.toml").write_text(SEVERAL)
+    plan = i2i("bench", "several.toml", "--plan")
+    assert plan.code == 0, plan.err
+    commands = plan.out.strip().splitlines()
+    assert len(commands) == 2
+    for command in commands:
+        assert " && OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node=2 -m i2i run /" in command
+        assert command.endswith(" --device cpu --threads 1")
+    (desk / "one.toml").write_text(SEVERAL.replace("processes = 2", ""))
+    alone = i2i("bench", "one.toml", "--plan", "--out", "runs/one").out
+    keys = [
+        {Path(word).stem for word in shlex.split(text) if "/cells/" in word} for text in (plan.out, alone)
+    ]
+    assert not keys[0] & keys[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "processes = 2",
+            "processes = 3",
+            "variant 'l1' has 2 images in a batch, which cannot be shared out",
+        ),
+        (
+            '"losses.l1.use" = ["l1", "l2"]',
+            '"data.batch_size" = [2, 3]',
+            "variant 'batch_size=3' has 3 images in a batch, which cannot be shared out equally among 2 proc",
+        ),
+        ("processes = 2", "processes = 2\nnodes = 2", "a cell over several machines is started by Slurm"),
+    ],
+)
+def test_what_a_cell_cannot_have_is_said_before_anything_is_tried(i2i, desk, old, new, message):
+    (desk / "several.toml").write_text(SEVERAL.replace(old, new))
+    ended = i2i("bench", "several.toml")
+    assert ended.code == 2
+    assert message in ended.err
+    assert not list(desk.glob("runs/*/cells/*/resolved.toml"))
+
+
+def test_cells_of_several_processes_are_recorded_once_and_compared(i2i, desk, monkeypatch):
+    class Here:
+        """Trains in this process what asks for no more, and starts the processes of what does."""
+
+        at_once = 1
+
+        def run(self, jobs, *, report, stopped):
+            for job in jobs:
+                report(Worker().train(job, report))
+
+    # One process in place of two: what counts here is what is made of its run.
+    alone = lambda job: [sys.executable, "-m", "i2i", *job.run_arguments(), "--json"]  # noqa: E731
+    monkeypatch.setattr("i2i.bench.launched.torchrun", alone)
+    monkeypatch.setattr("i2i.bench.benchmark.build_executor", lambda *_: Here())
+    (desk / "several.toml").write_text(SEVERAL)
+    ended = i2i("bench", "several.toml", "--out", "b")
+    assert ended.code == 0, ended.err
+    assert "one process that has the whole batch" in ended.err
+    assert [each["status"] for each in results(desk / "b")["cells"]] == ["done", "done"]
+    records = sorted((desk / "b" / "cells").glob("*.json"))
+    assert [json.loads(path.read_text())["trained"]["processes"] for path in records] == [2, 2]
+    (desk / "b" / "results.json").unlink()
+    before = written(desk / "b")
+    assert i2i("bench", "several.toml", "--out", "b").code == 0
     assert written(desk / "b") == before
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i.bench.definition import combinations, read_benchmark, read_swap, seeds_of, swapped
+from i2i.bench.definition import Resources, combinations, read_benchmark, read_swap, seeds_of, swapped
 from i2i.errors import RecipeError
 from i2i.recipe.layers import Layer
 
@@ -163,3 +163,23 @@ def test_a_number_of_seeds_counts_from_zero_and_none_is_counted_twice():
     assert seeds_of([4, 7]) == (4, 7)
     with pytest.raises(RecipeError, match="twice"):
         seeds_of([4, 4])
+
+
+def test_what_a_cell_takes_is_said_for_all_cells_alike(write):
+    assert read_benchmark(write()).resources == Resources(processes=1, nodes=1, threads=None)
+    path = write(("[budget]", "[resources]\nprocesses = 4\nnodes = 2\nthreads = 3\n\n[budget]"))
+    assert read_benchmark(path).resources == Resources(processes=4, nodes=2, threads=3)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("processes = 0", r"judges.toml:\d+  resources.processes\n .+1"),
+        ("threads = 1.5", r"resources.threads"),
+        ("proceses = 2", r"unknown key 'proceses' for \[resources\] - did you mean 'processes'"),
+        ("processes = 4\nnodes = 3", r"resources.nodes\n  each node has as many processes of a cell"),
+    ],
+)
+def test_mistakes_in_what_a_cell_takes_are_told_with_their_line(write, table, told):
+    with pytest.raises(RecipeError, match=told):
+        read_benchmark(write(("[budget]", f"[resources]\n{table}\n\n[budget]")))

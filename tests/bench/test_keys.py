@@ -156,3 +156,10 @@ def test_a_network_that_a_method_can_do_without_has_no_test_keys(tmp_path, monke
     spare = {"spare": NetworkSlot(required=False)}
     monkeypatch.setattr(recipe.method.factory, "slots", replace(roles, networks=spare, translates_with=held))
     assert values_at_test(recipe) == alone
+
+
+def test_several_processes_make_another_cell_and_one_the_same_as_ever(key):
+    recipe = load_recipe("small.toml")
+    alone, two, four = (key_of(recipe, MARKS, processes=count) for count in (1, 2, 4))
+    assert alone == key()
+    assert len({alone, two, four}) == 3

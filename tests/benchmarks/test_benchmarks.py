@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -120,3 +121,28 @@ def test_the_loop_by_hand_takes_the_engines_steps(monkeypatch, variant, precisio
         engines = logs["adversarial"] + 100 * logs["l1"]
         assert float(of_generator) == pytest.approx(float(engines), rel=tolerance)
     assert all(parameter.requires_grad for parameter in loop.judge.parameters())
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("i2i.processes") is None, reason="this engine trains in one process alone"
+)
+@pytest.mark.slow
+def test_two_processes_are_measured_beside_one(tmp_path: Path):
+    out = tmp_path / "rows.json"
+    sizes = ("--only", "tiny-32-batch-2", "--rounds", "1", "--steps", "3", "--sync-batch")
+    done = script("two_processes.py", *sizes, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["contender"] for row in rows] == [
+        "one process, two threads",
+        "two processes",
+        "two processes, sync-batch",
+    ]
+    for row in rows:
+        assert row["efficiency"] == pytest.approx(rows[0]["seconds_a_step"] / row["seconds_a_step"])
+
+
+def test_a_batch_of_one_is_not_measured_in_two_processes():
+    done = script("two_processes.py", "--only", "paper-256-batch-1")
+    assert done.returncode == 2
+    assert "cannot be shared out to two processes" in done.stderr

@@ -26,7 +26,8 @@ class Image(nn.Module):
     Args:
         width: channels of the first layer; they double with each layer up to 8 times as many.
         layers: convolutions of stride 2 before the pooling.
-        norm: normalisation after every convolution but the first and the last.
+        norm: normalisation after every convolution but the first and the last; "sync-batch" is
+            "batch" over the shares of all processes that train as one.
         spectral: divide each layer's weight by its largest singular value.
     """
 

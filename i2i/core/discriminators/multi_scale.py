@@ -29,7 +29,8 @@ class MultiScale(nn.Module):
         layers: convolutions of stride 2 in each; left out, it follows from the receptive field.
         receptive_field: side of the patch that one logit judges, in pixels of its own scale, 70 if
             neither is given; 16 is one strided layer, 34 two, 70 three, 142 four, 286 five.
-        norm: normalisation after every convolution but the first and the last.
+        norm: normalisation after every convolution but the first and the last; "sync-batch" is
+            "batch" over the shares of all processes that train as one.
         spectral: divide each convolution's weight by its largest singular value.
     """
 

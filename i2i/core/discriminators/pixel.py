@@ -22,7 +22,8 @@ class Pixel(nn.Module):
 
     Args:
         width: channels of the first layer; the second has twice as many.
-        norm: normalisation after the second convolution.
+        norm: normalisation after the second convolution; "sync-batch" is
+            "batch" over the shares of all processes that train as one.
         spectral: divide each convolution's weight by its largest singular value.
     """
 

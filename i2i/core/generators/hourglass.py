@@ -25,7 +25,8 @@ class Hourglass(nn.Module):
     Args:
         depth: how often the size is halved; 8 brings 256 pixels down to 1.
         width: channels of the first layer; they double with each layer up to 8 times as many.
-        norm: normalisation after every convolution but the first, the innermost and the last.
+        norm: normalisation after every convolution but the first, the innermost and the last; "sync-batch" is
+            "batch" over the shares of all processes that train as one.
         dropout: probability of zeroing a value in the decoder's inner layers; the network's only noise.
         dropout_placement: "paper" puts dropout on the three innermost decoder layers, though never on the
             last; "pytorch" on those after the innermost that keep the full 8 times width.

@@ -26,7 +26,8 @@ class ResNet(nn.Module):
     Args:
         blocks: residual blocks; the papers use 6 at 128 pixels and 9 from 256 up.
         width: channels of the first layer; the blocks have four times as many.
-        norm: normalisation after every convolution but the last.
+        norm: normalisation after every convolution but the last; "sync-batch" is
+            "batch" over the shares of all processes that train as one.
         dropout: probability of zeroing a value between the two convolutions of a block.
         upsample: how the size is doubled: by "transposed" convolutions, which can leave a
             checkerboard, or by a "resize" to the nearest pixel and a 3x3 convolution.

@@ -23,6 +23,7 @@ def i2i_register(registry):
     registry.paired_loss("faulty", "i2i_raylab.parts:Faulty", "raises an error")
     registry.callback("death", "i2i_raylab.parts:Death", "kills its process")
     registry.callback("meeting", "i2i_raylab.parts:Meeting", "waits for another process")
+    registry.callback("nap", "i2i_raylab.parts:Nap", "hangs once")
     registry.callback("place", "i2i_raylab.parts:Place", "notes where it is trained")
 """
 
@@ -86,6 +87,22 @@ class Death:
                 time.sleep(0.01)
             count.write_text("x" * (died + 1))
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Nap:
+    """Hangs at a step, the first time that its job gets there, as on a file system that answers no more."""
+
+    def __init__(self, *, at: int, saved: int) -> None:
+        self._at, self._saved = at, saved
+
+    def step_end(self, run, logs):
+        mark = Path(f"napped-{run.folder.name}")
+        saved = run.folder / "checkpoints" / f"{self._saved:06d}"
+        if run.step == self._at and not mark.exists():
+            while not saved.exists():
+                time.sleep(0.01)
+            mark.touch()
+            time.sleep(3600)
 
 
 class Meeting:

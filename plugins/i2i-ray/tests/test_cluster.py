@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -207,3 +211,102 @@ def test_more_than_any_node_has_is_refused_in_a_sentence(two_nodes, lab) -> None
     with pytest.raises(ResourceError, match=r"no node .* takes \(3 CPUs, 1 of fast\): lower cpus"):
         train(executor, lab("a"))
     assert not ray.is_initialized()
+
+
+def test_a_process_that_stands_still_is_given_up_and_its_job_tried_again(two_nodes, lab, monkeypatch) -> None:
+    class Still(Trainer):
+        """Says nothing more of one job, and the first time of another."""
+
+        def train(self, attempt, job):
+            if job.key == "still" or attempt == 1:
+                time.sleep(3600)
+            return Event(job.key, "done", job.steps)
+
+    monkeypatch.setattr("i2i_ray.shift.Trainer", Still)
+    executor = Cluster(address=two_nodes.address, jobs=1, patience=3.0)
+    events = train(executor, lab("a"), lab("still"))
+    assert last(events, "a") == Event("a", "done", 12)
+    ended = last(events, "still")
+    assert (ended.status, ended.code) == ("failed", 4)
+    assert ended.error == f"its process stood still (no step in 3 s) 2 times, on {platform.node()}"
+
+
+@pytest.mark.slow
+def test_a_training_that_hangs_goes_on_elsewhere_from_its_checkpoint_and_no_step_counts_twice(
+    two_nodes, lab
+) -> None:
+    nap = {"more": '[callbacks.nap]\nuse = "raylab/nap"\nat = 8\nsaved = 6\n'}
+    job = lab("a", **nap)
+    assert last(train(Cluster(address=two_nodes.address, jobs=1, patience=40.0), job), "a").status == "done"
+    before, after = places(job)
+    assert (before["step"], after["step"]) == (0, 6)
+    assert before["pid"] != after["pid"]
+    assert logged(job) == list(range(1, 13))
+    same = lab("a", **nap, under="here")
+    train(Local(), same)
+    assert bits(same) == bits(job)
+
+
+DRIVER = """
+import sys
+from i2i.bench.jobs import Job
+from i2i_ray.cluster import Cluster
+
+job = {job!r}
+Cluster(address={address!r}).run([job], report=lambda event: print(event, flush=True), stopped=lambda: False)
+"""
+
+
+@pytest.mark.slow
+def test_after_the_head_died_the_same_jobs_go_on_with_another_head(lab, monkeypatch) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")  # a minute, if nothing is said
+    from ray.cluster_utils import Cluster as Nodes
+
+    job = lab("a", steps=3000, more="[train]\nsave_every = 100\neval_every = 1000000\nlog_every = 100")
+    head = {"num_cpus": 1, "include_dashboard": False}
+    nodes = Nodes(initialize_head=True, head_node_args=head)
+    nodes.add_node(num_cpus=1)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER.format(job=job, address=nodes.address)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        checkpoints = Path(job.out) / "checkpoints"
+        until = time.monotonic() + 120
+        while not (checkpoints.is_dir() and len(list(checkpoints.glob("[0-9]*"))) > 1):
+            assert time.monotonic() < until
+            assert driver.poll() is None
+            time.sleep(0.05)
+        nodes.remove_node(nodes.head_node, allow_graceful=False)
+        assert driver.wait(120) != 0
+    finally:
+        driver.kill()
+        driver.wait()
+        nodes.shutdown()
+    nodes = Nodes(initialize_head=True, head_node_args=head)
+    try:
+        assert last(train(Cluster(address=nodes.address), job), "a") == Event("a", "done", 3000)
+    finally:
+        nodes.shutdown()
+    first, *_, second = places(job)
+    assert first["step"] == 0 < second["step"]
+    assert logged(job) == [1, *range(100, 3001, 100)]
+
+
+def test_a_job_of_several_processes_takes_the_room_of_all_of_them() -> None:
+    job = Job("a", "a.toml", "a", ".", "cuda", 3, 12, processes=4)
+    seen = []
+
+    class Asked(Cluster):
+        def _room(self, needs):
+            seen.append(needs)
+            raise ResourceError("enough is known")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("i2i_ray.cluster.connected", lambda address: contextlib.nullcontext())
+        for executor in (Asked(), Asked(cpus=2, gpus=0.5)):
+            with pytest.raises(ResourceError, match="enough"):
+                train(executor, job)
+    assert [(needs.cpus, needs.gpus) for needs in seen] == [(12, 4), (2, 0.5)]

@@ -27,12 +27,15 @@ class Cluster:
         address: "auto" for the cluster of this machine or of RAY_ADDRESS, HOST:PORT or "ray://HOST:PORT" for
             another, "local" for one of this machine alone that ends with the benchmark.
         jobs: how many cells are trained at the same time; without it, as many as there is room for.
-        cpus: that a job takes; without it, as many as it has threads.
-        gpus: that a job takes; without it, one where it is trained on CUDA, or else none.
+        cpus: that a job takes; without it, as many as it has threads in all of its processes.
+        gpus: that a job takes; without it, one for each of its processes where it is trained on CUDA, or
+            else none.
         memory: in GB, that is put aside for a job; without it, none is.
         resources: of the cluster's own naming that a job takes, such as {fast = 1.0}.
         variables: names of environment variables to pass on, beside PYTHONPATH and all of I2I_.
         grows: the cluster adds nodes on demand, so that a job that fits none waits for one; needs `jobs`.
+        patience: seconds after which a job that makes no step counts as lost, as one whose node died; more
+            than a validation takes.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Cluster:
         resources: dict[str, Annotated[float, Gt(0)]] = {},  # noqa: B006
         variables: tuple[str, ...] = (),
         grows: bool = False,
+        patience: Annotated[float, Gt(0)] = 7200.0,
     ) -> None:
         if grows and jobs is None:
             raise RecipeError(
@@ -54,6 +58,7 @@ class Cluster:
         self._address, self._jobs, self._grows = address, jobs, grows
         self._cpus, self._gpus, self._memory = cpus, gpus, memory
         self._resources, self._variables = dict(resources), variables
+        self._patience = patience
 
     @cached_property
     def at_once(self) -> int:
@@ -61,7 +66,7 @@ class Cluster:
         if self._jobs is not None:
             return self._jobs
         with connected(self._address):
-            return self._room(self._needs(threads=1, cuda=False))
+            return self._room(self._needs(cpus=1, gpus=0))
 
     def run(
         self, jobs: Sequence[Job], *, report: Callable[[Event], None], stopped: Callable[[], bool]
@@ -72,8 +77,8 @@ class Cluster:
         if not jobs:
             return
         needs = self._needs(
-            threads=max(job.threads for job in jobs),
-            cuda=any(job.device.startswith("cuda") for job in jobs),
+            cpus=max(job.threads * job.processes for job in jobs),
+            gpus=max(job.processes if job.device.startswith("cuda") else 0 for job in jobs),
         )
         with connected(self._address):
             room = self._room(needs)
@@ -83,6 +88,7 @@ class Cluster:
                 seats=min(self._jobs or room, len(jobs)),
                 needs=needs,
                 grows=self._grows,
+                patience=self._patience,
                 environment=self._environment(max(job.threads for job in jobs)),
             )
             try:
@@ -96,10 +102,10 @@ class Cluster:
             finally:
                 shift.close()
 
-    def _needs(self, *, threads: int, cuda: bool) -> Needs:
+    def _needs(self, *, cpus: int, gpus: int) -> Needs:
         return Needs(
-            cpus=threads if self._cpus is None else self._cpus,
-            gpus=float(cuda) if self._gpus is None else self._gpus,
+            cpus=cpus if self._cpus is None else self._cpus,
+            gpus=gpus if self._gpus is None else self._gpus,
             memory=self._memory,
             resources=self._resources,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ TRIES = 2
 class _Seat:
     """An actor; it is opening until it has a `place`, then idle or at a job, whose end `answer` tells.
 
-    `begun` says that the attempt at the job has been heard of.
+    `begun` says that the attempt at the job has been heard of, `step` how far it was, and `moved` when it
+    last got further, by this machine's clock.
     """
 
     actor: Any
@@ -36,6 +38,8 @@ class _Seat:
     job: Job | None = None
     attempt: int = 0
     begun: bool = False
+    step: int = 0
+    moved: float = 0.0
 
 
 class Shift:
@@ -53,11 +57,12 @@ class Shift:
         seats: int,
         needs: Needs,
         grows: bool,
+        patience: float,
         environment: Mapping[str, str],
     ) -> None:
         self._waiting, self._report = deque(jobs), report
         self._limit, self._chances = seats, seats * TRIES
-        self._needs, self._grows = needs, grows
+        self._needs, self._grows, self._patience = needs, grows, patience
         self._seats: list[_Seat] = []
         self._tries, self._attempts = Counter[str](), itertools.count(1)
         self._places: dict[str, list[str]] = {}
@@ -118,6 +123,7 @@ class Shift:
                 self._opened(seat)
             else:
                 self._ended(seat, seat.job)
+        self._give_up_silent()
         if not self._grows and not any(seat.place for seat in self._seats):
             self._check_room()
 
@@ -164,7 +170,15 @@ class Shift:
         self._tries[job.key] += 1
         self._places.setdefault(job.key, []).append(seat.place)
         seat.job, seat.attempt, seat.begun = job, next(self._attempts), False
+        seat.step, seat.moved = 0, time.monotonic()
         seat.answer = seat.actor.train.remote(seat.attempt, job)
+
+    def _give_up_silent(self) -> None:
+        """End actors whose job has made no step for too long: they hang, or their node no longer answers."""
+        for seat in list(self._seats):
+            if seat.job is not None and time.monotonic() - seat.moved > self._patience:
+                self._give_up(seat)
+                self._lost(seat.job, f"stood still (no step in {self._patience:g} s)")
 
     def _read_board(self) -> None:
         """Pass on how far jobs are; what is left of an attempt that has ended is not counted."""
@@ -175,6 +189,8 @@ class Shift:
         for seat in self._seats:
             if seat.job is not None and seat.attempt in events:
                 seat.begun = True
+                if events[seat.attempt].step != seat.step:
+                    seat.step, seat.moved = events[seat.attempt].step, time.monotonic()
                 self._report(events[seat.attempt])
 
     def _ended(self, seat: _Seat, job: Job) -> None:
@@ -193,14 +209,14 @@ class Shift:
         else:
             self._report(event)
 
-    def _lost(self, job: Job) -> None:
+    def _lost(self, job: Job, how: str = "died") -> None:
         if self._stopping:
-            self._interrupted(job, "its process died")
+            self._interrupted(job, f"its process {how}")
         elif self._tries[job.key] < TRIES:
             self._waiting.append(job)
         else:
             places = " and ".join(dict.fromkeys(self._places[job.key]))
-            error = f"its process died {TRIES} times, on {places}"
+            error = f"its process {how} {TRIES} times, on {places}"
             self._report(Event(job.key, "failed", error=error, code=EXIT_RESOURCES))
 
     def _interrupted(self, job: Job, why: str) -> None:
