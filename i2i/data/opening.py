@@ -6,7 +6,7 @@ What to do about items that cannot be used is the recipe's choice: refuse them, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,7 +23,9 @@ from i2i.data.values import check_values, parts_fault
 from i2i.data.views import Blamed, Cached, Usable, bytes_of
 from i2i.errors import DataError, PluginError, shortened
 from i2i.kinds import Data
-from i2i.recipe.recipe import Recipe
+from i2i.plugins.catalog import Catalog
+from i2i.recipe.layers import FORMAT
+from i2i.recipe.recipe import Recipe, load_sections
 from i2i.records import ImageSpec, PairSpec, Side, Split
 from i2i.slot_keys import DataSettings
 from i2i.system.facts import free_memory
@@ -65,6 +67,30 @@ def open_as_it_is(recipe: Recipe, split: Split) -> Data:
                 message = f"{recipe.data.entry.ref}: its spec has a {side} with {fault}"
                 raise PluginError(recipe.data.problem(message))
         return Blamed(data, Suspect.of(recipe.data))
+
+
+def open_split(
+    source: str | Path | Mapping[str, Any],
+    split: Split,
+    *,
+    set: Sequence[str] = (),  # noqa: A002 - of recipes
+) -> Data:
+    """Return one split of a recipe's data as it is: for programs that read pairs and train nothing.
+
+    What cannot be used is in its `problems`, where it is known without opening a pair, or a DataError of the
+    item. The transforms of the recipe are not applied.
+
+    Args:
+        source: the recipe, of which only `[data]` is read: a file, or a name; or the table `[data]` itself.
+        split: "train", "val" or "test".
+        set: keys to set on top, as ``"data.size=[64,64]"`` texts.
+
+    Raises RecipeError or PluginError for what the table says, DataError where there are no such data,
+    MissingSplitError where there is no such split.
+    """
+    whole = {"recipe": FORMAT, "name": "data", "data": source} if isinstance(source, Mapping) else source
+    recipe = load_sections(whole, ["data"], shown="the data", set=set, catalog=Catalog.installed())
+    return open_as_it_is(recipe, split)
 
 
 def spec_of(recipe: Recipe) -> PairSpec:
