@@ -7,7 +7,8 @@ objects, is refused. Not tried against the hub itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -50,26 +51,51 @@ def fetched(path: str, *, revision: str | None, config: str | None, cache: Path)
     `path` is a name on the hub, or a folder on this machine that is as one there. Raises ResourceError where
     it cannot be had, DataError where its files are not Parquet or Arrow.
     """
-    from datasets import disable_progress_bars, load_dataset_builder
+    from datasets import load_dataset_builder
     from datasets.packaged_modules.arrow.arrow import Arrow
     from datasets.packaged_modules.parquet.parquet import Parquet
 
-    disable_progress_bars()
-    try:
+    with _had(path):
         builder = load_dataset_builder(path, config, revision=revision, cache_dir=str(cache))
-    except Exception as error:  # the library's, its client's, or that of what they speak through
-        raise ResourceError(f"{path} cannot be had: {in_a_line(error)}") from error
     if not isinstance(builder, (Parquet, Arrow)):
-        stored = builder.builder_name or type(builder).__name__
         raise DataError(
-            f"{path} is stored as {stored}, and only Parquet and Arrow files are read: its commits under "
+            f"{path} is not stored as Parquet or Arrow files, and no others are read: its commits under "
             "refs/convert/parquet may have these."
         )
-    try:
+    if revision is not None:
+        _check_files(builder, path, revision)
+    with _had(path):
         builder.download_and_prepare()
-    except Exception as error:
-        raise ResourceError(f"{path} cannot be had: {in_a_line(error)}") from error
     return builder
+
+
+@contextmanager
+def _had(path: str) -> Iterator[None]:
+    """Say in a sentence why a data set cannot be had; the library draws no bars of its own meanwhile."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    drawn = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    except Exception as error:  # the library's, its client's, or that of what they speak through
+        raise ResourceError(f"{path} cannot be had: {in_a_line(error)}") from error
+    finally:
+        if drawn:
+            enable_progress_bars()
+
+
+def _check_files(builder: Any, name: str, revision: str) -> None:
+    """Raise DataError where a data set is of other files than those of its commit.
+
+    The page of a data set may name files of anywhere, and the library takes a folder of that name on this
+    machine for it.
+    """
+    own = f"hf://datasets/{name}@{revision}/"
+    files = [str(file) for each in (builder.config.data_files or {}).values() for file in each]
+    strange = next((file for file in files if not file.startswith(own)), None)
+    if strange is not None or not files:
+        raise DataError(f"{name} is of files that are not its own at this commit, such as {strange}.")
 
 
 def opener(
