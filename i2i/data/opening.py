@@ -195,15 +195,18 @@ def usable(data: Data, *, on_bad: Literal["refuse", "skip"], split: str, note: N
         if known:
             raise DataError(*shortened(known, rest=REST))
         return data
-    findings = list(inspect(data))
-    good = [finding.index for finding in findings if not finding.problems]
-    problems = [*known, *(problem for finding in findings for problem in finding.problems)]
+    good: list[int] = []
+    problems = list(known)
+    for finding in inspect(data):  # none is kept: of many items they would take more than the items
+        if not finding.problems:
+            good.append(finding.index)
+        problems += finding.problems
     if not good:
         raise DataError(*shortened(problems, rest=REST), f"nothing in the split '{split}' can be used.")
     if problems:
         told = "\n".join(problem.render() for problem in shortened(problems, rest=REST))
         note(f"The split '{split}' goes on with {len(good):,} pairs, and without these:\n{told}")
-    return data if len(good) == len(findings) and not hasattr(data, "draw") else Usable(data, good)
+    return data if len(good) == len(data) and not hasattr(data, "draw") else Usable(data, good)
 
 
 def check_alike(spec: PairSpec, other: PairSpec, *, split: str) -> None:

@@ -13,12 +13,14 @@ import torch
 
 from i2i import open_split
 from i2i.building.blame import Suspect
+from i2i.data import opening
 from i2i.data.inspection import WORTH_A_PROCESS, inspect
 from i2i.data.opening import check_alike, usable
 from i2i.data.stream import as_pair
 from i2i.data.views import OPTIONAL, Blamed, Cached, First, Usable, View
 from i2i.errors import MOST_TOLD, DataError, PluginError, Problem, RecipeError
 from i2i.kinds import ImageSpec, PairSpec
+from i2i.slot_keys import DataSettings
 
 SPEC = PairSpec(ImageSpec(1, 2, 2), ImageSpec(3, 2, 2))
 
@@ -182,6 +184,15 @@ def test_what_a_data_set_raises_is_its_fault_but_for_its_end_and_for_memory():
         data[2]
     with pytest.raises(IndexError):
         data[len(data)]
+
+
+def test_the_cache_counts_what_small_items_take_beside_their_pixels(monkeypatch):
+    count, pixels = 1000, 2 * 2 * (1 + 3)
+    settings = DataSettings(cache="auto")
+    monkeypatch.setattr(opening, "free_memory", lambda: 4 * count * pixels * 10)
+    assert not isinstance(opening.cached(Numbers(count), settings, opening.quiet), Cached)
+    monkeypatch.setattr(opening, "free_memory", lambda: 4 * count * 2000)
+    assert isinstance(opening.cached(Numbers(count), settings, opening.quiet), Cached)
 
 
 def test_nothing_left_is_an_error():
