@@ -12,17 +12,19 @@ from i2i._version import __version__
 from i2i.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from i2i.data.opening import open_split
     from i2i.engine.loop import run
     from i2i.models.translate import load_generator
     from i2i.models.translator import Translator
     from i2i.recipe.recipe import load_recipe
 
-__all__ = ["Translator", "__version__", "hookimpl", "load_generator", "load_recipe", "run"]
+__all__ = ["Translator", "__version__", "hookimpl", "load_generator", "load_recipe", "open_split", "run"]
 
 _WHERE = {
     "Translator": "i2i.models.translator",
     "load_generator": "i2i.models.translate",
     "load_recipe": "i2i.recipe.recipe",
+    "open_split": "i2i.data.opening",
     "run": "i2i.engine.loop",
 }
 

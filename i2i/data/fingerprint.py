@@ -72,5 +72,7 @@ def _differ(before: str | None, now: str | None) -> bool:
 
 def _digest(values: Iterable[object]) -> str:
     """Return a digest of a sequence of values, each ended by what no text holds."""
-    text = "".join(f"{value}\0" for value in values)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(f"{value}\0".encode(errors="surrogatepass"))
+    return digest.hexdigest()

@@ -6,7 +6,7 @@ What to do about items that cannot be used is the recipe's choice: refuse them, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,7 +23,9 @@ from i2i.data.values import check_values, parts_fault
 from i2i.data.views import Blamed, Cached, Usable, bytes_of
 from i2i.errors import DataError, PluginError, shortened
 from i2i.kinds import Data
-from i2i.recipe.recipe import Recipe
+from i2i.plugins.catalog import Catalog
+from i2i.recipe.layers import FORMAT
+from i2i.recipe.recipe import Recipe, load_sections
 from i2i.records import ImageSpec, PairSpec, Side, Split
 from i2i.slot_keys import DataSettings
 from i2i.system.facts import free_memory
@@ -65,6 +67,30 @@ def open_as_it_is(recipe: Recipe, split: Split) -> Data:
                 message = f"{recipe.data.entry.ref}: its spec has a {side} with {fault}"
                 raise PluginError(recipe.data.problem(message))
         return Blamed(data, Suspect.of(recipe.data))
+
+
+def open_split(
+    source: str | Path | Mapping[str, Any],
+    split: Split,
+    *,
+    set: Sequence[str] = (),  # noqa: A002 - of recipes
+) -> Data:
+    """Return one split of a recipe's data as it is: for programs that read pairs and train nothing.
+
+    What cannot be used is in its `problems`, where it is known without opening a pair, or a DataError of the
+    item. The transforms of the recipe are not applied.
+
+    Args:
+        source: the recipe, of which only `[data]` is read: a file, or a name; or the table `[data]` itself.
+        split: "train", "val" or "test".
+        set: keys to set on top, as ``"data.size=[64,64]"`` texts.
+
+    Raises RecipeError or PluginError for what the table says, DataError where there are no such data,
+    MissingSplitError where there is no such split.
+    """
+    whole = {"recipe": FORMAT, "name": "data", "data": source} if isinstance(source, Mapping) else source
+    recipe = load_sections(whole, ["data"], shown="the data", set=set, catalog=Catalog.installed())
+    return open_as_it_is(recipe, split)
 
 
 def spec_of(recipe: Recipe) -> PairSpec:
@@ -169,15 +195,18 @@ def usable(data: Data, *, on_bad: Literal["refuse", "skip"], split: str, note: N
         if known:
             raise DataError(*shortened(known, rest=REST))
         return data
-    findings = list(inspect(data))
-    good = [finding.index for finding in findings if not finding.problems]
-    problems = [*known, *(problem for finding in findings for problem in finding.problems)]
+    good: list[int] = []
+    problems = list(known)
+    for finding in inspect(data):  # none is kept: of many items they would take more than the items
+        if not finding.problems:
+            good.append(finding.index)
+        problems += finding.problems
     if not good:
         raise DataError(*shortened(problems, rest=REST), f"nothing in the split '{split}' can be used.")
     if problems:
         told = "\n".join(problem.render() for problem in shortened(problems, rest=REST))
         note(f"The split '{split}' goes on with {len(good):,} pairs, and without these:\n{told}")
-    return data if len(good) == len(findings) and not hasattr(data, "draw") else Usable(data, good)
+    return data if len(good) == len(data) and not hasattr(data, "draw") else Usable(data, good)
 
 
 def check_alike(spec: PairSpec, other: PairSpec, *, split: str) -> None:

@@ -36,9 +36,13 @@ OF_EACH = ("file_sizes", "ids")
 """Those of them that have a value for each item."""
 
 
+BESIDE_PIXELS = 1400
+"""Bytes that an item takes beside its pixels: two tensors, a mapping and a name."""
+
+
 def bytes_of(item: Mapping[str, Any]) -> int:
-    """Return what the tensors of an item take in memory."""
-    return sum(value.nbytes for value in item.values() if isinstance(value, torch.Tensor))
+    """Return about what an item takes in memory."""
+    return BESIDE_PIXELS + sum(value.nbytes for value in item.values() if isinstance(value, torch.Tensor))
 
 
 class View:

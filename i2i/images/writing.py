@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from i2i.errors import DataError, Problem
 from i2i.images import deep_png, npy, tiff
 from i2i.images.formats import FORMATS, Format, format_for, index_depth
 from i2i.images.metadata import NOTHING, Beside
-from i2i.images.reading import DTYPES
+from i2i.images.reading import DEPTHS, DTYPES
 from i2i.images.values import quantise
 from i2i.records import Colour, ImageSpec
 from i2i.system.atomic import write_bytes
@@ -64,10 +63,15 @@ def to_pillow(image: Tensor, spec: ImageSpec) -> Image.Image:
 
 
 def png_bytes(image: Tensor) -> bytes:
-    """Return `image`, uint8 (C,H,W) with 1, 3 or 4 channels, as the bytes of a PNG file."""
+    """Return `image`, uint8 or uint16 (C,H,W) with 1, 3 or 4 channels, as the bytes of a PNG file.
+
+    `decode` gives the same values back.
+    """
     png = FORMATS[".png"]
-    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] not in png.holds["uint8"]:
-        raise ValueError(f"a PNG needs uint8 (1, 3 or 4, H, W), not {image.dtype} {tuple(image.shape)}")
+    depth = DEPTHS.get(image.dtype)
+    if depth is None or image.ndim != 3 or image.shape[0] not in png.holds.get(depth, ()):
+        told = f"{image.dtype} {tuple(image.shape)}"
+        raise ValueError(f"a PNG needs uint8 or uint16 (1, 3 or 4, H, W), not {told}")
     return _encode(image, png)
 
 

@@ -35,6 +35,7 @@ from i2i.system.facts import cache_folder, usable_cores
 OWN = {
     "bridge": "i2i-bridge",
     "core": "i2i-toolkit",
+    "datasets": "i2i-datasets",
     "kornia": "i2i-kornia",
     "openmoji": "i2i-openmoji",
     "ray": "i2i-ray",

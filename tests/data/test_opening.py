@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from i2i import open_split
 from i2i.building.blame import Suspect
+from i2i.data import opening
 from i2i.data.inspection import WORTH_A_PROCESS, inspect
 from i2i.data.opening import check_alike, usable
 from i2i.data.stream import as_pair
 from i2i.data.views import OPTIONAL, Blamed, Cached, First, Usable, View
-from i2i.errors import MOST_TOLD, DataError, PluginError, Problem
+from i2i.errors import MOST_TOLD, DataError, PluginError, Problem, RecipeError
 from i2i.kinds import ImageSpec, PairSpec
+from i2i.slot_keys import DataSettings
 
 SPEC = PairSpec(ImageSpec(1, 2, 2), ImageSpec(3, 2, 2))
 
@@ -75,6 +78,27 @@ def ids(data) -> list[str]:
 def use(data, on_bad: str):
     notes: list[str] = []
     return usable(data, on_bad=on_bad, split="train", note=notes.append), notes
+
+
+def test_programs_open_a_split_by_a_recipe_or_by_its_table(tmp_path):
+    table = {"use": "shapes", "size": [8, 8], "count": 20}
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('recipe = 1\nname = "mine"\n[data]\nuse = "shapes"\nsize = [8, 8]\ncount = 3\n')
+    by_table, by_file = open_split(table, "val"), open_split(recipe, "val", set=["data.count=20"])
+    assert len(by_table) == len(by_file) == 2
+    assert by_table.spec == by_file.spec
+    assert torch.equal(by_table[1]["target"], by_file[1]["target"])
+    with pytest.raises(IndexError):
+        by_table[2]
+
+
+def test_what_cannot_be_opened_is_told_to_programs_as_to_people(tmp_path):
+    with pytest.raises(RecipeError, match=r"did you mean 'size'"):
+        open_split({"use": "shapes", "sise": 8}, "train")
+    with pytest.raises(RecipeError, match="here only data can be changed"):
+        open_split({"use": "shapes"}, "train", set=["train.steps=8"])
+    with pytest.raises(DataError, match="there is no folder or manifest"):
+        open_split({"use": "paired-images", "root": str(tmp_path / "nowhere")}, "train")
 
 
 def test_sound_data_comes_back_as_it_is():
@@ -160,6 +184,15 @@ def test_what_a_data_set_raises_is_its_fault_but_for_its_end_and_for_memory():
         data[2]
     with pytest.raises(IndexError):
         data[len(data)]
+
+
+def test_the_cache_counts_what_small_items_take_beside_their_pixels(monkeypatch):
+    count, pixels = 1000, 2 * 2 * (1 + 3)
+    settings = DataSettings(cache="auto")
+    monkeypatch.setattr(opening, "free_memory", lambda: 4 * count * pixels * 10)
+    assert not isinstance(opening.cached(Numbers(count), settings, opening.quiet), Cached)
+    monkeypatch.setattr(opening, "free_memory", lambda: 4 * count * 2000)
+    assert isinstance(opening.cached(Numbers(count), settings, opening.quiet), Cached)
 
 
 def test_nothing_left_is_an_error():

@@ -306,6 +306,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 def test_png_bytes_read_back(channels: int) -> None:
     image = noise(channels, 3, 5)
     assert torch.equal(decode(png_bytes(image), name="memory"), image)
+    deep = image.to(torch.int32).mul(257).sub(1).clamp(min=0).to(torch.uint16)
+    assert torch.equal(decode(png_bytes(deep), name="memory"), deep)
 
 
 def test_png_bytes_take_nothing_else() -> None:
