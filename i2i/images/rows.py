@@ -37,7 +37,7 @@ def pixels_of(path: Path) -> tuple[int, int] | None:
     try:
         if tiff.is_tiff(path):
             with tifffile.TiffFile(path) as opened:
-                return tiff.upright_size(opened.pages.first)
+                return tiff.upright_size(opened)
         with pillow_without_its_own(), Image.open(path) as image:
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             return (image.width, image.height) if turned else (image.height, image.width)

@@ -76,8 +76,11 @@ def is_tiff(path: Path) -> bool:
         return file.read(4).startswith(MAGIC)
 
 
-def upright_size(page: tifffile.TiffPage) -> tuple[int, int]:
-    """Return the height and width of a page, turned as it says."""
+def upright_size(file: tifffile.TiffFile) -> tuple[int, int] | None:
+    """Return the height and width of an image, turned as it says; None where it lies in several pages."""
+    page = file.pages.first
+    if len(file.series[0].pages) != 1:
+        return None
     tag = page.tags.get(_ORIENTATION)
     size = page.imagelength, page.imagewidth
     return size[::-1] if tag and int(tag.value) in (5, 6, 7, 8) else size

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.overrides import TorchFunctionMode
 
-from i2i.models.reach import Probe
+from i2i.models.reach import SHORT, Probe
 
 BESIDE = 1.5
 """How many times the values between a network's layers are taken for what all of it takes.
@@ -26,31 +25,31 @@ def bytes_per_pixel(module: nn.Module, *, channels: int, device: str) -> float:
     Its inputs have so many `channels`. What it holds while it does nothing is not among them.
     """
     probe = Probe(module, channels, device)
-    image = probe.image(probe.short)
+    image = probe.image(probe.length(SHORT))
     with torch.autocast(torch.device(device).type, enabled=False), _Counted() as counted:
         probe.answer(image)
     return float(BESIDE * counted.most / image[0, 0].numel())
 
 
-class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of all tensors that are made meanwhile and that somebody still holds."""
+class _Counted(TorchFunctionMode):
+    """Counts the bytes of all tensors that functions return meanwhile and that somebody still holds.
+
+    A mode of what torch dispatches to would see more of them, and takes seconds to import.
+    """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._held: dict[int, int] = {}
         self.most = 0
 
-    def __torch_dispatch__(
+    def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         made = func(*args, **(kwargs or {}))
-        given = {
-            id(one.untyped_storage()) for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)
-        }
-        for one in tree_leaves(made):
+        for one in made if isinstance(made, (tuple, list)) else (made,):
             if isinstance(one, torch.Tensor):
                 storage = one.untyped_storage()
-                if id(storage) not in self._held and id(storage) not in given:
+                if id(storage) not in self._held:
                     self._held[id(storage)] = storage.nbytes()
                     weakref.finalize(storage, self._held.pop, id(storage), 0)
         self.most = max(self.most, sum(self._held.values()))

@@ -2,8 +2,7 @@
 
 What is done to one row of an input shows in the answer as far as the network reaches. The row is first
 filled with NaN, which passes through everything that computes with it, whatever the weights are; then with
-other numbers, for a network that lets no NaN through. Inputs are long and narrow, so that this stays quick,
-and grow until both ends of an answer are free of it.
+other numbers, for a network that lets no NaN through. Inputs are long and narrow, so that this stays quick.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from i2i.errors import ran_out_of_memory
 from i2i.seeds import seeded
 
 NARROW, SHORT = 64, 256
-"""Pixels that inputs are wide and, at first, long; or the next multiples of what the network takes."""
+"""Pixels that inputs are wide, and long at least; or the next multiples of what the network takes."""
 
 CHANGED = 1e-6
 """How much an answer in [-1,1] must change to show that a row is seen."""
@@ -53,7 +52,7 @@ def measured_reach(module: nn.Module, *, channels: int, device: str, far: int) -
     """
     probe = Probe(module, channels, device)
     with torch.autocast(torch.device(device).type, enabled=False):
-        image = probe.image(probe.short)
+        image = probe.image(probe.length(SHORT))
         draws = not torch.equal(probe.answer(image), probe.answer(image, seed=1))
         pixels = 0
         for across in (False, True):
@@ -71,8 +70,11 @@ class Probe:
     def __init__(self, module: nn.Module, channels: int, device: str) -> None:
         self._module, self._channels, self._device = module, channels, device
         self.multiple = int(getattr(module, "size_multiple", 1))
-        self._narrow = -(-NARROW // self.multiple) * self.multiple
-        self.short = -(-SHORT // (2 * self.multiple)) * 2 * self.multiple
+        self._narrow = self.length(NARROW)
+
+    def length(self, least: int) -> int:
+        """Return the next length from `least` on that the network takes."""
+        return -(-least // self.multiple) * self.multiple
 
     def image(self, length: int) -> Tensor:
         """Return an input (1,C,L,W) in [-1,1]."""
@@ -97,38 +99,26 @@ class Probe:
 
 
 def _one_way(probe: Probe, far: int, *, across: bool) -> int | None:
-    """Return how far a network looks along one side; None where that may be further than `far`."""
-    length = probe.short
-    longest = max(length, -(-2 * (far + probe.multiple) // probe.multiple) * probe.multiple)
-    while (found := _within(probe, length, across=across)) is None and length < longest:
-        length = min(2 * length, longest)
-    return found
-
-
-def _within(probe: Probe, length: int, *, across: bool) -> int | None:
-    """Return how far a network looks along inputs of a length; None where that is to one of their ends."""
+    """Return how far a network looks along one side; None where that is further than `far`."""
+    length = probe.length(max(SHORT, 2 * (far + probe.multiple)))
     first = length // 2 // probe.multiple * probe.multiple
     rows = sorted({first, first + probe.multiple // 2, first + probe.multiple - 1})
     image = probe.image(length)
-    reach, unseen = 0, list[int]()
+    reach, hidden = 0, list[int]()
     for row in rows:
         answer = probe.answer_to_nan(_with(image, row, torch.tensor(torch.nan)), across=across)
-        seen = None if answer is None else _span(answer.isnan())
+        seen = None if answer is None else _how_far(row, answer.isnan())
         if seen is None:
-            unseen.append(row)
-        elif seen[0] == 0 or seen[1] == length - 1:
-            return None
+            hidden.append(row)
         else:
-            reach = max(reach, row - seen[0], seen[1] - row)
+            reach = max(reach, seen)
+        if reach > far:
+            return None
     before = probe.answer(image, across=across)
-    for row in unseen or rows[-1:]:
+    for row in hidden or rows[-1:]:
         answer = probe.answer(_with(image, row, 1 - 3 * image[:, :, row]), across=across)
-        seen = _span((answer - before).abs() > CHANGED)
-        if seen is not None:
-            if seen[0] == 0 or seen[1] == length - 1:
-                return None
-            reach = max(reach, row - seen[0], seen[1] - row)
-    return reach
+        reach = max(reach, _how_far(row, (answer - before).abs() > CHANGED) or 0)
+    return None if reach > far else reach
 
 
 def _with(image: Tensor, row: int, values: Tensor) -> Tensor:
@@ -138,16 +128,16 @@ def _with(image: Tensor, row: int, values: Tensor) -> Tensor:
     return changed
 
 
-def _span(marked: Tensor) -> tuple[int, int] | None:
-    """Return the first and the last row of answers (1,C,L,W) that have a mark, if any has."""
+def _how_far(row: int, marked: Tensor) -> int | None:
+    """Return how far from a row answers (1,C,L,W) have marks, at most; None where they have none."""
     rows = marked.any(dim=3).any(dim=1)[0].nonzero()
-    return (int(rows[0]), int(rows[-1])) if len(rows) else None
+    return max(row - int(rows[0]), int(rows[-1]) - row) if len(rows) else None
 
 
 def _moves(probe: Probe, reach: int) -> bool:
     """Whether a part of an input has that part of its answer, but for what lies within reach of the ends."""
     shift = probe.multiple
-    length = -(-(2 * reach + shift + probe.short) // shift) * shift
+    length = probe.length(2 * reach + shift + SHORT)
     image = probe.image(length)
     for across in (False, True):
         whole = probe.answer(image, across=across)[:, :, shift + reach : length - reach]

@@ -39,7 +39,7 @@ LONGEST = 1024
 """Pixels that a tile's side has at most, unless somebody asks for more: rows of tiles are held as well."""
 
 FADED = 16
-"""Pixels of an overlap, at least, in which one tile fades into the next, where a network's reach is known."""
+"""Pixels in which one tile fades into the next, where what a network looks at leaves room for that."""
 
 WHOLE = 0
 """What is asked for where no picture is to be cut."""
@@ -132,11 +132,11 @@ class Tiling:
         reach, multiple = self.reach, self.multiple
         if reach.pixels is not None and reach.moves:
             needed = 2 * reach.pixels
-            wanted = needed + FADED if self.overlap is None else self.overlap
-            overlap = _up(wanted, multiple)
+            wanted = (needed + FADED, needed) if self.overlap is None else (self.overlap,)
             room = self.side // 2 if self.overlap is None else self.side - 1
-            if needed <= wanted and overlap <= room:
-                return Cut(self.side, overlap, reach.pixels, multiple, step=multiple)
+            for overlap in (_up(pixels, multiple) for pixels in wanted if pixels >= needed):
+                if overlap <= room:
+                    return Cut(self.side, overlap, reach.pixels, multiple, step=multiple)
         overlap = self.side // 4 if self.overlap is None else self.overlap
         self._check(overlap)
         return Cut(self.side, overlap, overlap // 4, multiple)

@@ -63,7 +63,7 @@ def draw(path: Path, *, size: int) -> Path:
 
 
 def measure(model: Path, source: Path, target: Path, options: Sequence[str]) -> dict[str, Any]:
-    """Translate one picture in a process of its own; return its seconds, peak memory in MiB, and what it said.
+    """Translate one picture in a process of its own; return its seconds, its memory in MiB, what it said.
 
     The memory is that of this very process: the system's own count of it, taken as it ends.
     """
