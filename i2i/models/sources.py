@@ -33,6 +33,10 @@ Files = Path | tuple[Path, ...]
 """One image file, or one for each of the parts that a side has."""
 
 
+AT_ONCE = 64
+"""Rows of a large image that become a source's values at once."""
+
+
 @dataclass(frozen=True)
 class SourceRows:
     """A source of `height` x `width` pixels; `read(first, end)` returns rows of it, (1,C,n,W) in [-1,1]."""
@@ -77,15 +81,21 @@ def opened_source(files: Files, spec: ImageSpec) -> Iterator[SourceRows]:
             message = f"the images of one source have different sizes: {told}."
             raise DataError(Problem(message, file=str(opened[0][0])))
 
-        def read(first: int, end: int) -> Tensor:
-            made = []
-            for path, file, rows in opened:
-                with naming(path):
-                    lossy = path.suffix.lower() in LOSSY_SUFFIXES
-                    made.append(source_of(rows.read(first, end), file, lossy=lossy))
-            return torch.cat(made)[None] if len(made) > 1 else made[0][None]
+        height, width = sizes.pop()
 
-        yield SourceRows(*sizes.pop(), read)
+        def read(first: int, end: int) -> Tensor:
+            whole = torch.empty(1, spec.channels, end - first, width)
+            for top in range(first, end, AT_ONCE):  # arithmetic on all rows would take them several times
+                stop = min(top + AT_ONCE, end)
+                made = []
+                for path, file, rows in opened:
+                    with naming(path):
+                        lossy = path.suffix.lower() in LOSSY_SUFFIXES
+                        made.append(source_of(rows.read(top, stop), file, lossy=lossy))
+                torch.cat(made, out=whole[0, :, top - first : stop - first])
+            return whole
+
+        yield SourceRows(height, width, read)
 
 
 def stacked_source(parts: Sequence[Tensor]) -> Tensor:

@@ -21,6 +21,10 @@ Answer = Callable[[Tensor], Tensor]
 """Returns the answers to tiles (B,C,H,W), whose sides are multiples of the network's, on the CPU."""
 
 
+MOST_ROWS = 64
+"""Rows that a band of an answer has at most: who takes it may make several copies of it."""
+
+
 @dataclass(frozen=True)
 class Cut:
     """How pictures are cut, in pixels: the side of a tile, and what neighbours share at least.
@@ -140,7 +144,7 @@ def blended(rows: Rows, answer: Answer, layout: Layout) -> Iterator[Tensor]:
             band[..., : waiting.shape[-2], :] += waiting
         last = number == len(down.starts) - 1
         done = (down.size if last else down.kept(number + 1)[0]) - first
-        yield band[..., :done, :]
+        yield from band[..., :done, :].split(MOST_ROWS, dim=-2)
         waiting = band[..., done:, :].clone()
 
 

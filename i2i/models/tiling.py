@@ -139,7 +139,9 @@ class Tiling:
                     return Cut(self.side, overlap, reach.pixels, multiple, step=multiple)
         overlap = self.side // 4 if self.overlap is None else self.overlap
         self._check(overlap)
-        return Cut(self.side, overlap, overlap // 4, multiple)
+        if _up(overlap, multiple) < self.side:  # even so, a network sees things where it would in the whole
+            return Cut(self.side, _up(overlap, multiple), overlap // 4, multiple, step=multiple)
+        return Cut(self.side, overlap, overlap // 4, multiple, step=math.gcd(multiple, self.side - overlap))
 
     @property
     def covered(self) -> bool:
@@ -212,13 +214,15 @@ class Tiling:
         return measured_reach(self._network, channels=channels, device=self.device, far=far)
 
     def _on_a_part(self, rows: Rows, layout: Layout) -> Apart | None:
-        """Return how far two tiles in the middle are from one; None where one would take too much memory."""
+        """Return how far tiles in the middle are from one; None where one would take too much memory.
+
+        They are two along a side that is cut, and two along the other as far as there is memory for that.
+        """
         windows = (layout.down, layout.across)
         long, short = sorted(range(2), key=lambda side: len(windows[side].starts) == 1)
-        extent = [window.size for window in windows]
-        extent[long] = min(extent[long], 2 * self.side - self.cut.overlap)
+        extent = [min(window.size, 2 * self.side - self.cut.overlap) for window in windows]
         room = int(MOST_BYTES / self.bytes_per_pixel / extent[long]) // self.multiple * self.multiple
-        extent[short] = min(extent[short], self.side, room)
+        extent[short] = min(extent[short], room)
         if not extent[short]:
             return None
         height, width = extent

@@ -85,13 +85,27 @@ def test_a_network_that_looks_too_far_for_its_tiles_is_told_how_far_they_are_fro
     source = picture(100, 200)
     answer = translate(model, source)
     apart = model.tiling.apart
-    assert (apart.height, apart.width) == (100, 64)
+    assert (apart.height, apart.width) == (100, 112)
     assert 0 < apart.mean < apart.most < 100
     assert not torch.allclose(answer, translate(unet(), source), atol=1e-4)
     first, second = model.tiling.notes()
-    assert "its network looks 19 px far, for which they overlap too little: on a part of 100x64 px" in first
+    assert "its network looks 19 px far, for which they overlap too little: on a part of 100x112 px" in first
     assert f"at most {apart.most:.0f} and on average {apart.mean:.2f} of 255 levels from the whole" in first
     assert second == "--overlap 40 is enough for that."
+
+
+@pytest.mark.parametrize(
+    ("tile", "overlap", "cut"),
+    [
+        (64, 12, (64, 16, 8)),  # no less than was asked for, and in step with the network
+        (64, None, (64, 16, 8)),  # a quarter where the reach would take more than half
+        (8, 4, (8, 4, 4)),  # no room for a multiple: as near to one as can be
+        (112, None, (112, 56, 8)),
+    ],
+)
+def test_tiles_begin_where_the_network_begins_anew_in_the_whole_picture(tile, overlap, cut):
+    found = unet().answering(tile=tile, overlap=overlap).tiling.cut
+    assert (found.side, found.overlap, found.step) == cut
 
 
 def test_what_is_said_to_be_enough_is_enough():
