@@ -18,10 +18,13 @@ from i2i.cli.options import (
     ModelArgument,
     NormOption,
     OtherRecipeOption,
+    OverlapOption,
     PluginOption,
     QuietOption,
     SetOption,
     TestOption,
+    TileOption,
+    TtaOption,
     UnsetOption,
     data_settings,
     open_catalog,
@@ -58,6 +61,9 @@ def evaluate(
     test: TestOption = None,
     dropout: DropoutOption = None,
     norm: NormOption = None,
+    tile: TileOption = "auto",
+    overlap: OverlapOption = None,
+    tta: TtaOption = False,
     draws: Annotated[
         int | None, typer.Option(min=1, help="Answers drawn for each image, whatever the recipe says.")
     ] = None,
@@ -81,6 +87,7 @@ def evaluate(
         watching(quiet=quiet) as watch,
     ):
         from i2i.models.evaluation import evaluate_trained
+        from i2i.models.tiling import asked_tile
         from i2i.models.trained import find_trained
         from i2i.system.memory import keep_freed_memory
 
@@ -108,6 +115,9 @@ def evaluate(
             test=test_values(test),
             norm=norm,
             dropout=dropout,
+            tile=asked_tile(tile),
+            overlap=overlap,
+            tta=tta,
             note=tell,
             watch=watch,
         )
@@ -171,6 +181,7 @@ def _print(found: Evaluation, files: Sequence[Path]) -> None:
         ("images", f"{len(found.scores.ids):,} of the split '{found.split}', {size}, as saved"),
         ("resized", found.record()["resize"]),
         *([("test keys", ", ".join(f"{k} = {v}" for k, v in found.test.items()))] if found.test else []),
+        *([("passes", ", ".join(f"{k} = {v}" for k, v in found.passes.items()))] if found.passes else []),
         *([("data", found.credit)] if found.credit else []),
         ("written", ", ".join(map(str, files))),
     ]

@@ -75,6 +75,24 @@ NormOption = Annotated[
         "model file says (test_norm)."
     ),
 ]
+TileOption = Annotated[
+    str,
+    typer.Option(
+        "--tile",
+        metavar="PIXELS|none|auto",
+        help="Cut pictures into tiles of this side; auto does so where a network would take more than 1 GiB.",
+    ),
+]
+OverlapOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="PIXELS", help="What tiles share at least; by default, what the network looks at."
+    ),
+]
+TtaOption = Annotated[
+    bool,
+    typer.Option("--tta", help="Average 8 passes: pictures and their mirror images, at all quarter turns."),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 

@@ -15,9 +15,12 @@ from i2i.cli.options import (
     JsonOption,
     ModelArgument,
     NormOption,
+    OverlapOption,
     PluginOption,
     QuietOption,
     TestOption,
+    TileOption,
+    TtaOption,
     open_catalog,
     test_values,
 )
@@ -37,6 +40,7 @@ PRECISION = (
 EXAMPLES = examples(
     "i2i translate runs/mine my-drawings coloured",
     "i2i translate model.safetensors drawing.png coloured.png --samples 4",
+    "i2i translate calibrated.safetensors map.tif photo.tif --size native --tile 512",
 )
 
 
@@ -60,6 +64,9 @@ def translate(
             "bring the answers back; by default at the scale of the training.",
         ),
     ] = None,
+    tile: TileOption = "auto",
+    overlap: OverlapOption = None,
+    tta: TtaOption = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that are there; they are kept without it.")
     ] = False,
@@ -74,6 +81,10 @@ def translate(
     A model whose training brought pictures to a size translates them at that scale, and brings the answer
     back to the picture's own size; one trained on windows of pictures takes them as they are.
 
+    Pictures that would take more memory than 1 GiB at that size are cut into tiles. These overlap by what the
+    network looks at, as far as that can be, and fade into each other; where they cannot be what the whole
+    picture is, it is said by how much they differ. A TIFF is read and written row by row.
+
     Where sides have several files, IN is a folder with a folder for each part of the source, of its name, and
     OUT gets one for each part of the target: OUT/depth/NAME.png. Where OUT is a file, they are written beside
     each other, as NAME.depth.png.
@@ -87,13 +98,14 @@ def translate(
         from i2i.models.files import Done, translate_all
         from i2i.models.planning import plan
         from i2i.models.sizing import asked_size
+        from i2i.models.tiling import asked_tile
         from i2i.models.translate import load_model
         from i2i.system.device import find_device
         from i2i.system.memory import keep_freed_memory
 
         check()
         keep_freed_memory()
-        asked = None if size is None else asked_size(size)
+        asked, side = None if size is None else asked_size(size), asked_tile(tile)
         catalog = open_catalog(plugin)
         loaded = load_model(
             model,
@@ -103,7 +115,7 @@ def translate(
             dropout=dropout,
             generator=generator,
             test=test_values(test),
-        )
+        ).answering(tile=side, overlap=overlap, tta=tta)
         sizing, done = loaded.sizing(asked), Done()
         planned = plan(source, target, loaded.files, samples=samples, overwrite=overwrite)
         for note in loaded.notes:
@@ -123,7 +135,8 @@ def translate(
                     pass
         finally:
             count = done.written
-            for note in (*sizing.notes(), *done.notes):
+            tiles = loaded.tiling.notes() if loaded.tiling else []
+            for note in (*sizing.notes(), *tiles, *done.notes):
                 tell(note)
             if done.dropped:
                 told = ", ".join(f"{what} of {number:,}" for what, number in done.dropped.items())

@@ -57,8 +57,8 @@ def read_image(path: Path, *, indices: bool = False, nan: bool = False) -> Tenso
 
 def decode(data: bytes, *, name: str, indices: bool = False, nan: bool = False) -> Tensor:
     """Return the image in the bytes of a file, as `read_image` does; errors say `name`."""
-    with _decoding(name):
-        return _as_stored(_planes(data, name, indices), name, indices, nan)
+    with decoding(name):
+        return stored_tensor(_planes(data, name, indices), name, indices, nan)
 
 
 def from_pillow(picture: Image.Image, *, name: str, indices: bool = False) -> Tensor:
@@ -66,12 +66,12 @@ def from_pillow(picture: Image.Image, *, name: str, indices: bool = False) -> Te
 
     Raises DataError where it cannot be decoded, and where Pillow would drop half of its 16 bits.
     """
-    with _decoding(name):
+    with decoding(name):
         if _deep_channels(picture, name):
             message = "of a picture with 16 bits for each of several channels, Pillow keeps 8."
             hint = "give an array of uint16, or the file to `i2i translate`"
             raise DataError(Problem(message, file=name, hint=hint))
-        return _as_stored(_of_pillow(picture, indices), name, indices)
+        return stored_tensor(_of_pillow(picture, indices), name, indices)
 
 
 def from_array(array: np.ndarray[Any, Any], *, name: str) -> Tensor:
@@ -87,11 +87,11 @@ def from_array(array: np.ndarray[Any, Any], *, name: str) -> Tensor:
     ):
         message = f"an array of {kind} with the shape {array.shape} is no picture."
         raise DataError(Problem(message, file=name, hint="(H,W) or (H,W,C) of uint8, uint16 or floats"))
-    return _as_stored(array[None] if array.ndim == 2 else array.transpose(2, 0, 1), name, indices=False)
+    return stored_tensor(array[None] if array.ndim == 2 else array.transpose(2, 0, 1), name, indices=False)
 
 
 @contextmanager
-def _decoding(name: str) -> Iterator[None]:
+def decoding(name: str) -> Iterator[None]:
     """Turn what a decoder raises into a DataError about the file or picture `name`."""
     try:
         yield
@@ -109,7 +109,7 @@ def _decoding(name: str) -> Iterator[None]:
         raise DataError(Problem(message, file=name, hint=hint)) from error
 
 
-def _as_stored(planes: np.ndarray[Any, Any], name: str, indices: bool, nan: bool = False) -> Tensor:
+def stored_tensor(planes: np.ndarray[Any, Any], name: str, indices: bool, nan: bool = False) -> Tensor:
     """Return (C,H,W) at one of the three depths, as a tensor of its own."""
     return torch.from_numpy(np.array(_stored(planes, name, indices, nan), order="C"))
 

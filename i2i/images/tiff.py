@@ -9,9 +9,11 @@ keeps every bit; where it would not, the file is refused.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
@@ -38,6 +40,9 @@ _CONVERTED: Mapping[int, int] = {
 _LOSSY = (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)
 _PILLOW_DECODES = frozenset(TiffImagePlugin.COMPRESSION_INFO) - {tifffile.COMPRESSION.WEBP}
 """Compressions that every build of Pillow decodes; WebP inside a TIFF is left out of most."""
+_PLAIN = (tifffile.COMPRESSION.NONE, tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE)
+_STRIP, _MOST = 2**18, 2**32 - 2**25
+"""Bytes of a strip before it is compressed, and of an image that takes no BigTIFF; as tifffile has them."""
 _SAVED_ANEW = "save it at 8, 16 or 32 bits, without compression or by deflate, and without a predictor"
 
 
@@ -65,6 +70,53 @@ def decode(data: bytes, *, name: str) -> tuple[np.ndarray[Any, Any], int] | None
     raise DataError(Problem(message, file=name, hint=hint))
 
 
+def is_tiff(path: Path) -> bool:
+    """Whether a file says that it is one; raises OSError where it cannot be opened."""
+    with path.open("rb") as file:
+        return file.read(4).startswith(MAGIC)
+
+
+def upright_size(file: tifffile.TiffFile) -> tuple[int, int] | None:
+    """Return the height and width of an image, turned as it says; None where it lies in several pages."""
+    page = file.pages.first
+    if len(file.series[0].pages) != 1:
+        return None
+    tag = page.tags.get(_ORIENTATION)
+    size = page.imagelength, page.imagewidth
+    return size[::-1] if tag and int(tag.value) in (5, 6, 7, 8) else size
+
+
+def page_of_pieces(file: tifffile.TiffFile) -> tifffile.TiffPage | None:
+    """Return the only page of a file whose strips or tiles hold the rows of its image, one after the other.
+
+    None for any other, of which `decode` makes what can be made. Its pieces are interleaved, upright, and
+    need nothing to be decoded that Python does not have.
+    """
+    series, page = file.series[0], file.pages.first
+    _check_alone(file, str(file.filehandle.path))
+    tag = page.tags.get(_ORIENTATION)
+    plain = (
+        len(series.pages) == 1
+        and series.axes in ("YX", "YXS")
+        and series.shape[:2] == (page.imagelength, page.imagewidth)
+        and _as_stored(page)
+        and page.compression in _PLAIN
+        and page.predictor == 1
+        and page.dtype is not None
+        and page.bitspersample == 8 * page.dtype.itemsize
+        and (page.planarconfig == tifffile.PLANARCONFIG.CONTIG or page.samplesperpixel == 1)
+        and (tag is None or int(tag.value) == 1)
+    )
+    return page if plain else None
+
+
+def check_piece(data: bytes, page: tifffile.TiffPage, name: str) -> None:
+    """Refuse a compressed strip or tile that becomes far more than it may hold."""
+    kind = _EXPANDING.get(page.compression)
+    if kind is not None:
+        check_expansion(iter([data]), kind, _bytes_of_a_piece(page), name)
+
+
 def encode(
     array: np.ndarray[Any, Any],
     *,
@@ -77,24 +129,74 @@ def encode(
     `resolution` is that across and down with TIFF's number for its unit, `profile` an ICC profile, and
     `tags` are further ones: code, type, count, value, and that the first page has it.
     """
-    channels = 1 if array.ndim == 2 else array.shape[2]
-    colour = channels in (3, 4) and array.dtype != np.float32
     buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        array,
-        photometric="rgb" if colour else "minisblack",
-        planarconfig="contig" if channels > 1 else None,
-        extrasamples=("unassalpha",) if colour and channels == 4 else None,
-        compression="zlib",
-        metadata=None,
-        software=False,
-        resolution=resolution[:2] if resolution else None,
-        resolutionunit=resolution[2] if resolution else None,
-        iccprofile=profile or None,
-        extratags=list(tags),
-    )
+    channels = 1 if array.ndim == 2 else array.shape[2]
+    about = _about(channels, array.dtype, resolution, profile, tags)
+    tifffile.imwrite(buffer, array, **about)
     return buffer.getvalue()
+
+
+def write_bands(
+    file: BinaryIO,
+    bands: Iterable[np.ndarray[Any, Any]],
+    *,
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    resolution: tuple[float, float, int] | None = None,
+    profile: bytes = b"",
+    tags: Sequence[tuple[int, Any, int, Any, bool]] = (),
+) -> None:
+    """Write an image of the `shape` (H,W,C) that comes in bands (h,W,C), from the top; as `encode` would.
+
+    It is a BigTIFF where the image has more bytes than others can hold.
+    """
+    height, width, channels = shape
+    row = width * channels * dtype.itemsize
+    rows = min(height, max(1, _STRIP // row))
+    with tifffile.TiffWriter(file, bigtiff=height * row > _MOST) as writer:
+        writer.write(
+            (zlib.compress(np.ascontiguousarray(strip).tobytes()) for strip in _strips(bands, rows)),
+            shape=(height, width) if channels == 1 else shape,
+            dtype=dtype,
+            rowsperstrip=rows,
+            **_about(channels, dtype, resolution, profile, tags),
+        )
+
+
+def _strips(bands: Iterable[np.ndarray[Any, Any]], rows: int) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield bands anew, each of so many rows but the last."""
+    rest: np.ndarray[Any, Any] | None = None
+    for band in bands:
+        whole = band if rest is None else np.concatenate([rest, band])
+        full = len(whole) // rows * rows
+        for first in range(0, full, rows):
+            yield whole[first : first + rows]
+        rest = whole[full:]
+    if rest is not None and len(rest):
+        yield rest
+
+
+def _about(
+    channels: int,
+    dtype: np.dtype[Any],
+    resolution: tuple[float, float, int] | None,
+    profile: bytes,
+    tags: Sequence[tuple[int, Any, int, Any, bool]],
+) -> dict[str, Any]:
+    """Return how tifffile is told to write an image."""
+    colour = channels in (3, 4) and dtype != np.float32
+    return {
+        "photometric": "rgb" if colour else "minisblack",
+        "planarconfig": "contig" if channels > 1 else None,
+        "extrasamples": ("unassalpha",) if colour and channels == 4 else None,
+        "compression": "zlib",
+        "metadata": None,
+        "software": False,
+        "resolution": resolution[:2] if resolution else None,
+        "resolutionunit": resolution[2] if resolution else None,
+        "iccprofile": profile or None,
+        "extratags": list(tags),
+    }
 
 
 def _array(series: tifffile.TiffPageSeries) -> np.ndarray[Any, Any] | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -19,7 +21,7 @@ from i2i.images.metadata import NOTHING, Beside
 from i2i.images.reading import DEPTHS, DTYPES
 from i2i.images.values import quantise
 from i2i.records import Colour, ImageSpec
-from i2i.system.atomic import write_bytes
+from i2i.system.atomic import write_bytes, write_with
 
 _CHANNELS = (3, 4)
 """How many channels Pillow's pictures of several have here: colours, with or without alpha."""
@@ -39,6 +41,70 @@ def write_image(path: Path, image: Tensor, *, spec: ImageSpec, beside: Beside = 
     stored = as_stored(image, spec)
     beside = replace(beside, profile=beside.profile_for(spec))
     write_bytes(path, _encode(stored, form, spec.palette, beside))
+
+
+def write_bands(
+    files: Sequence[tuple[Path, ImageSpec]],
+    bands: Iterable[Tensor],
+    *,
+    size: tuple[int, int],
+    beside: Beside = NOTHING,
+) -> None:
+    """Write an answer that comes in bands (C,h,W) in [-1,1], from the top, of a height and width of `size`.
+
+    It becomes what `write_image` would make of the whole, in one step: one file, or one for each of the parts
+    of a side, whose channels follow each other. A TIFF alone is written as the bands come, and only the
+    last ones are in memory; of any other format the image is, with its values as stored.
+    Raises as `write_image` does.
+    """
+    channels = [spec.channels for _, spec in files]
+    forms = [format_for(path, spec) for path, spec in files]
+    stored = (_bands_stored(band, files, channels) for band in bands)
+    if len(files) == 1 and forms[0].name == "TIFF":
+        (path, spec), (first, later) = files[0], _peeked(pieces[0] for pieces in stored)
+        shape = (*size, first.shape[2])
+        about: dict[str, Any] = {
+            "resolution": beside.resolution,
+            "profile": beside.profile_for(spec),
+            "tags": beside.tags,
+        }
+
+        def fill(file: BinaryIO) -> None:
+            tiff.write_bands(file, later, shape=shape, dtype=first.dtype, **about)
+
+        write_with(path, fill, needed=math.prod(shape) * first.dtype.itemsize)
+        return
+    wholes: list[np.ndarray[Any, Any]] = []
+    top = 0
+    for pieces in stored:
+        wholes = wholes or [np.empty((*size, piece.shape[2]), piece.dtype) for piece in pieces]
+        for whole, piece in zip(wholes, pieces, strict=True):
+            whole[top : top + len(piece)] = piece
+        top += len(pieces[0])
+    for (path, spec), form, whole in zip(files, forms, wholes, strict=True):
+        array = whole[..., 0] if whole.shape[2] == 1 else whole
+        kept = replace(beside, profile=beside.profile_for(spec))
+        write_bytes(path, _encode_array(array, form, spec.palette, kept))
+
+
+def _bands_stored(
+    band: Tensor, files: Sequence[tuple[Path, ImageSpec]], channels: Sequence[int]
+) -> list[np.ndarray[Any, Any]]:
+    """Return a band (C,h,W) in [-1,1] as each of the files holds its part of it, (h,W,C)."""
+    made = []
+    for (path, spec), piece in zip(files, torch.split(band, list(channels)), strict=True):
+        if not piece.isfinite().all():
+            raise DataError(Problem("the image has values that are not finite: not written.", file=str(path)))
+        made.append(as_stored(piece, spec).numpy().transpose(1, 2, 0))
+    return made
+
+
+def _peeked(
+    bands: Iterator[np.ndarray[Any, Any]],
+) -> tuple[np.ndarray[Any, Any], Iterator[np.ndarray[Any, Any]]]:
+    """Return the first band, and all of them."""
+    first = next(bands)
+    return first, chain([first], bands)
 
 
 def as_stored(image: Tensor, spec: ImageSpec) -> Tensor:
@@ -76,7 +142,12 @@ def png_bytes(image: Tensor) -> bytes:
 
 
 def _encode(image: Tensor, form: Format, palette: Sequence[Colour] = (), beside: Beside = NOTHING) -> bytes:
-    array = _array(image)
+    return _encode_array(_array(image), form, palette, beside)
+
+
+def _encode_array(
+    array: np.ndarray[Any, Any], form: Format, palette: Sequence[Colour], beside: Beside
+) -> bytes:
     if form.name == "TIFF":
         return tiff.encode(array, resolution=beside.resolution, profile=beside.profile, tags=beside.tags)
     if form.name == "NPY":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,7 @@ from i2i.errors import RecipeError, ran_out_of_memory
 from i2i.images import quantise
 from i2i.models.noise import OwnNoise
 from i2i.models.sizing import Size
+from i2i.models.tiles import Layout, Rows
 from i2i.models.translate import Model, translate_at
 from i2i.records import ImageSpec
 from i2i.seeds import seed_for, seeded
@@ -85,12 +86,20 @@ class Drawer:
         else:
             answers = self._drawn(sources, samples, halved=self._halved)
         if samples > 1 and any(map(torch.equal, answers[0], answers[1])):
-            raise RecipeError(
-                f"this model draws nothing at random, so {samples} samples would be equal; "
-                "leave --samples out, or turn on what draws: dropout by --dropout, a sampler by its test "
-                "key, --test KEY=VALUE."
-            )
+            raise equal_samples(samples)
         return answers
+
+    def bands(self, rows: Rows, layout: Layout, name: str, *, number: int = 0) -> Iterator[Tensor]:
+        """Yield the sample `number` of the answer to a large picture in bands (C,h,W), from the top.
+
+        `rows` returns any of its rows, (1,C,h,W). It is the answer that a call gives to the whole picture at
+        its own size, where the model's tiling cuts it as `layout` says.
+        """
+        assert self._model.tiling is not None
+        stream = ("translate", name, *([number] if number else []))
+        with torch.inference_mode(), seeded(self._seed, *stream), self._precision(self._halved):
+            for band in self._model.tiling.bands(rows, layout):
+                yield band[0]
 
     def _decide(self, sources: Sources, samples: int) -> list[Tensor]:
         """Draw in both precisions, choose the one for all that follow, and return the answers in float32."""
@@ -152,8 +161,7 @@ class Drawer:
         model, images, size = self._model, sources.images, sources.size
         streams = [("translate", name, *([number] if number else [])) for name in sources.names]
         seeds = [seed_for(self._seed, *stream) for stream in streams]
-        kind = torch.device(model.device).type
-        with seeded(self._seed, *streams[0]), torch.autocast(kind, torch.bfloat16, enabled=halved):
+        with seeded(self._seed, *streams[0]), self._precision(halved):
             if len(seeds) == 1:
                 answers, others_drew = translate_at(model, images, size), False
             else:
@@ -162,6 +170,18 @@ class Drawer:
                 others_drew = noise.others_drew
         self._seconds = clock() - began
         return answers, others_drew
+
+    def _precision(self, halved: bool) -> torch.autocast:
+        return torch.autocast(torch.device(self._model.device).type, torch.bfloat16, enabled=halved)
+
+
+def equal_samples(samples: int) -> RecipeError:
+    """Return the error for samples of a model that draws nothing."""
+    return RecipeError(
+        f"this model draws nothing at random, so {samples} samples would be equal; "
+        "leave --samples out, or turn on what draws: dropout by --dropout, a sampler by its test "
+        "key, --test KEY=VALUE."
+    )
 
 
 def _may_be_halved(model: Model) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import stdev
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from i2i.engine.scoring import Scorer, Scores, definition, directions
 from i2i.errors import DataError, MissingSplitError, RecipeError
 from i2i.images import resizing
 from i2i.kinds import Batch, Data, Direction, ImageSpec, Scale, Side, Split
+from i2i.models.averaging import PASSES
 from i2i.models.trained import Trained
 from i2i.models.translate import Model, load_model, translate
 from i2i.pages.numbers import Against, against_copying
@@ -61,7 +62,7 @@ class Evaluation:
 
     `generator` is the name of what was scored, `test` has the test keys that were chosen in place of the
     file's. At the `scale` "own" pairs were scored whole, at their own size, and otherwise at that of the
-    data.
+    data. `passes` says how pictures went through the network where that was otherwise than as a whole, once.
     """
 
     model: str
@@ -79,6 +80,7 @@ class Evaluation:
     copied: Scores
     credit: str
     notes: tuple[str, ...]
+    passes: Mapping[str, int] = field(default_factory=dict)
 
     def csv(self) -> str:
         """Return a row for each image: its figures, then how each of them stands to copying its input."""
@@ -107,6 +109,7 @@ class Evaluation:
             "seed": self.seed,
             "precision": self.precision,
             "draws": dict(self.draws),
+            **({"passes": dict(self.passes)} if self.passes else {}),
             "figures": {
                 name: {key: _json(value) for key, value in asdict(figure).items()}
                 for name, figure in self.figures.items()
@@ -127,14 +130,18 @@ def evaluate_trained(
     test: Mapping[str, Any] = {},
     norm: Literal["batch", "running"] | None = None,
     dropout: bool | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+    tta: bool = False,
     note: Note = quiet,
     watch: Watch = lambda batches, count, what: batches,
 ) -> Evaluation:
     """Score a trained model on one split with the metrics of its recipe; `draws` overrides theirs.
 
     It is scored on the side that its generator writes. `test`, `norm` and `dropout` are those of
-    `load_generator`. With the `precision` "bf16" the model computes in half the bits wherever torch's
-    autocast does so, and a note says so: such figures are compared with others of the kind.
+    `load_generator`, `tile`, `overlap` and `tta` those of `Model.answering`. With the `precision` "bf16" the
+    model computes in half the bits wherever torch's autocast does so, and a note says so: such figures are
+    compared with others of the kind.
 
     Raises RecipeError when there is no metric, DataError when the data does not fit the model or is too few
     images for a metric, PluginError when a metric or the data set fails.
@@ -166,6 +173,7 @@ def evaluate_trained(
         raise RecipeError(*unmet)
     with runtime.active(), components_blamed(recipe):
         model = load_model(trained.path, device=runtime.device, catalog=catalog, test=test, **short)
+        model = model.answering(tile=tile, overlap=overlap, tta=tta)
         check_fit(model, data, trained)
         others = _other_data(trained, split, data)
         drawn = {slot.name: draws or slot.settings.draws for slot in slots}
@@ -193,6 +201,8 @@ def evaluate_trained(
                 return translate(model, source)
 
         scores = scorer.score(answer, batches("translating"))
+    tiling = model.tiling
+    assert tiling is not None
     return Evaluation(
         model=str(trained.path),
         generator=trained.header.name,
@@ -208,7 +218,15 @@ def evaluate_trained(
         scores=scores,
         copied=copied,
         credit=getattr(data, "credit", ""),
-        notes=(*model.notes, *others, *_left_out(paired), *([HALVED] if precision == "bf16" else [])),
+        notes=(
+            *model.notes,
+            *tiling.notes(),
+            *others,
+            *_left_out(paired),
+            *([HALVED] if precision == "bf16" else []),
+        ),
+        passes=({"tta": PASSES} if tta else {})
+        | ({"tile": tiling.side, "overlap": tiling.cut.overlap} if tiling.pictures else {}),
     )
 
 

@@ -15,10 +15,12 @@ from i2i.errors import DataError, Problem
 from i2i.images import by_file, write_image
 from i2i.images.formats import format_for
 from i2i.images.metadata import NOTHING, Beside, read_beside
-from i2i.models.drawing import Drawer, Precision, Sources
+from i2i.images.rows import pixels_of
+from i2i.images.writing import write_bands
+from i2i.models.drawing import Drawer, Precision, Sources, equal_samples
 from i2i.models.planning import written
 from i2i.models.sizing import Size, Sizing
-from i2i.models.sources import Files, read_source
+from i2i.models.sources import Files, opened_source, read_source
 from i2i.models.translate import Model
 from i2i.records import ImageSpec
 from i2i.system.beside import helper, made_ahead
@@ -69,8 +71,8 @@ def translate_all(
     drawer = Drawer(model, seed=seed, precision=precision)
     done.notes = drawer.notes
     with helper() as reader, helper() as writer:
-        begun = _Begun(drawer, writer, model.spec.target, samples, done)
-        for number, picture in enumerate(_read_ahead(reader, work, model)):
+        begun = _Begun(model, drawer, writer, samples, done)
+        for number, picture in enumerate(_read_ahead(reader, work, model, sizing)):
             begun.take(picture, sizing, left=len(work) - number)
             yield from begun.finished()
         begun.draw()
@@ -83,7 +85,8 @@ def translate_all(
 class _Picture:
     """A picture's file, where its answers go, and how far it has come.
 
-    `source` (C,H,W) is in [-1,1], to be translated at `size`; `problems` say why there is none.
+    `source` (C,H,W) is in [-1,1], to be translated at `size`; `problems` say why there is none. Of one that
+    may have to be cut into tiles there are the `files`, and nothing is read yet.
     """
 
     first: Path
@@ -93,16 +96,17 @@ class _Picture:
     problems: Sequence[Problem] = ()
     size: Size = (0, 0)
     writing: Future[None] | None = None
+    files: Files | None = None
 
 
 class _Begun:
     """The pictures that were read and are not done with, in order: they are drawn, written and told."""
 
     def __init__(
-        self, drawer: Drawer, writer: ThreadPoolExecutor, spec: ImageSpec, samples: int, done: Done
+        self, model: Model, drawer: Drawer, writer: ThreadPoolExecutor, samples: int, done: Done
     ) -> None:
-        self._drawer, self._writer = drawer, writer
-        self._spec, self._samples, self._done = spec, samples, done
+        self._model, self._drawer, self._writer = model, drawer, writer
+        self._spec, self._samples, self._done = model.spec.target, samples, done
         self._pictures = deque[_Picture]()
         self._batch: list[_Picture] = []
         self._left = 0
@@ -112,6 +116,8 @@ class _Begun:
     def take(self, picture: _Picture, sizing: Sizing, *, left: int) -> None:
         """Take the next picture, with which `left` are to come; draw those before it if it is unlike them."""
         self._pictures.append(picture)
+        if picture.files is not None:
+            self._open(picture, picture.files, sizing)
         if picture.source is not None:
             height, width = picture.source.shape[-2:]
             picture.size = sizing.size((height, width), str(picture.first))
@@ -121,6 +127,30 @@ class _Begun:
             self._left = left + len(self._batch) - 1
             if len(self._batch) == most_together(picture.source, picture.size):
                 self.draw()
+
+    def _open(self, picture: _Picture, files: Files, sizing: Sizing) -> None:
+        """Translate a large picture row by row where it is cut into tiles; else read it as a whole."""
+        try:
+            with opened_source(files, self._model.files.source) as rows:
+                size, tiling = (rows.height, rows.width), self._model.tiling
+                layout = None if tiling is None else tiling.layout(size)
+                if tiling is None or layout is None:
+                    picture.source = rows.read(0, rows.height)[0]
+                    return
+                self.draw()
+                sizing.size(size, str(picture.first))
+                if self._samples > 1 and not tiling.reach.draws:
+                    raise equal_samples(self._samples)
+                for number, paths in enumerate(written(picture.target, self._samples)):
+                    bands = self._drawer.bands(rows.read, layout, picture.first.name, number=number)
+                    answers = list(zip(paths, self._spec.files, strict=True))
+                    write_bands(answers, bands, size=size, beside=picture.beside)
+        except DataError as error:
+            picture.problems = error.problems
+            return
+        self._finish(picture)
+        picture.writing = Future()
+        picture.writing.set_result(None)
 
     def draw(self) -> None:
         """Draw the answers to the pictures that wait for that, and let them be written."""
@@ -159,6 +189,9 @@ class _Begun:
         for paths, answer in zip(written(picture.target, self._samples), answers, strict=True):
             for path, (file, piece) in zip(paths, by_file(answer, self._spec), strict=True):
                 write_image(path, piece, spec=file, beside=picture.beside)
+        self._finish(picture)
+
+    def _finish(self, picture: _Picture) -> None:
         self._done.dropped.update(_dropped(picture, self._spec))
         self._done.written += 1
 
@@ -182,7 +215,7 @@ def _shapes(picture: _Picture) -> tuple[Size, Size] | None:
 
 
 def _read_ahead(
-    reader: ThreadPoolExecutor, work: Sequence[tuple[Files, Files]], model: Model
+    reader: ThreadPoolExecutor, work: Sequence[tuple[Files, Files]], model: Model, sizing: Sizing
 ) -> Iterator[_Picture]:
     """Yield the pictures of `work`, in order; meanwhile the next ones are read, large ones one by one."""
 
@@ -192,13 +225,23 @@ def _read_ahead(
         height, width = last.source.shape[-2:]
         return most_together(last.source, (height, width)) + 1
 
-    return made_ahead(reader, lambda item: _read(*item, model), work, most=most)
+    return made_ahead(reader, lambda item: _read(*item, model, sizing), work, most=most)
 
 
-def _read(files: Files, target: Files, model: Model) -> _Picture:
+def _read(files: Files, target: Files, model: Model, sizing: Sizing) -> _Picture:
     first = files if isinstance(files, Path) else files[0]
     try:
+        if _may_be_cut(first, model, sizing):
+            return _Picture(first, target, files=files, beside=read_beside(first))
         source = model.source(read_source(files, model.files.source), first.stem)
         return _Picture(first, target, source, read_beside(first))
     except DataError as error:
         return _Picture(first, target, problems=error.problems)
+
+
+def _may_be_cut(first: Path, model: Model, sizing: Sizing) -> bool:
+    """Whether a picture is large enough for tiles, as its file holds it and the model reads it."""
+    if model.tiling is None or model.changes is not None:
+        return False
+    size = pixels_of(first)
+    return size is not None and model.tiling.may_cut(size) and sizing.wanted(size) == size

@@ -63,18 +63,26 @@ class Sizing:
 
     def size(self, own: Size, name: str) -> Size:
         """Return the size that a picture called `name`, of the size `own`, is translated at."""
-        if self.asked == "native" or (self.asked is None and self.scale != "shrunk"):
-            if not self._near(own):
-                self.far.append(name)
-            return own
-        if self.asked is None:
-            size = self._of_training(own)
-        elif isinstance(self.asked, int):
-            size = _scaled(own, self.asked / min(own))
-        else:
-            size = self.asked
+        size = self.wanted(own)
+        if self._as_they_are and not self._near(own):
+            self.far.append(name)
         self.brought += size != own
         return size
+
+    def wanted(self, own: Size) -> Size:
+        """Return the size that a picture of the size `own` is translated at, and remember nothing."""
+        if self._as_they_are:
+            return own
+        if self.asked is None:
+            return self._of_training(own)
+        if isinstance(self.asked, int):
+            return _scaled(own, self.asked / min(own))
+        assert self.asked != "native"
+        return self.asked
+
+    @property
+    def _as_they_are(self) -> bool:
+        return self.asked == "native" or (self.asked is None and self.scale != "shrunk")
 
     def notes(self) -> list[str]:
         """Return what to tell a person once, when all pictures are done."""

@@ -6,7 +6,9 @@ of an image mean is never guessed: integers stand for no floating-point values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,10 +26,25 @@ from i2i.images import (
     to_channels,
 )
 from i2i.images.listing import by_stem
+from i2i.images.rows import opened_rows
 from i2i.kinds import ImageSpec
 
 Files = Path | tuple[Path, ...]
 """One image file, or one for each of the parts that a side has."""
+
+
+AT_ONCE = 64
+"""Rows of a large image that become a source's values at once."""
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """A source of `height` x `width` pixels; `read(first, end)` returns rows of it, (1,C,n,W) in [-1,1]."""
+
+    height: int
+    width: int
+    read: Callable[[int, int], Tensor]
+
 
 ROUNDING = 1e-5
 """How far a share may lie beside its range, as pictures of other programs do after arithmetic."""
@@ -44,6 +61,41 @@ def read_source(files: Files, spec: ImageSpec) -> Tensor:
             return source_of(image, spec, lossy=files.suffix.lower() in LOSSY_SUFFIXES)
     with naming(files[0]):
         return stacked_source([read_source(*each) for each in zip(files, spec.files, strict=True)])
+
+
+@contextmanager
+def opened_source(files: Files, spec: ImageSpec) -> Iterator[SourceRows]:
+    """Open an image, or the parts of one, for reading its rows as a source of `spec`, of its own size.
+
+    Raises DataError, naming the file, where it cannot be that; while it is read, too.
+    """
+    each = [(files, spec)] if isinstance(files, Path) else list(zip(files, spec.files, strict=True))
+    with ExitStack() as stack:
+        opened = [
+            (path, file, stack.enter_context(opened_rows(path, indices=takes_indices(file))))
+            for path, file in each
+        ]
+        sizes = {(rows.height, rows.width) for _, _, rows in opened}
+        if len(sizes) > 1:
+            told = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
+            message = f"the images of one source have different sizes: {told}."
+            raise DataError(Problem(message, file=str(opened[0][0])))
+
+        height, width = sizes.pop()
+
+        def read(first: int, end: int) -> Tensor:
+            whole = torch.empty(1, spec.channels, end - first, width)
+            for top in range(first, end, AT_ONCE):  # arithmetic on all rows would take them several times
+                stop = min(top + AT_ONCE, end)
+                made = []
+                for path, file, rows in opened:
+                    with naming(path):
+                        lossy = path.suffix.lower() in LOSSY_SUFFIXES
+                        made.append(source_of(rows.read(top, stop), file, lossy=lossy))
+                torch.cat(made, out=whole[0, :, top - first : stop - first])
+            return whole
+
+        yield SourceRows(height, width, read)
 
 
 def stacked_source(parts: Sequence[Tensor]) -> Tensor:

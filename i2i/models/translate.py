@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,9 @@ from i2i.data.scale import scale_of
 from i2i.errors import I2IError, Problem, RecipeError
 from i2i.images.resizing import padded, resize_side
 from i2i.kinds import PairSpec, Scale
+from i2i.models.averaging import TOLD, Averaged
 from i2i.models.sizing import Asked, Sizing
+from i2i.models.tiling import Tiling
 from i2i.models.trained import reading_of
 from i2i.plugins.catalog import Catalog, split_ref
 from i2i.plugins.versions import RESOLVED, version_skew
@@ -40,6 +42,7 @@ class Model:
     """A trained generator in test mode, and the images that it reads and writes.
 
     Where transforms are part of reading, `changes` make its source of the `sides` of a pair as files hold it.
+    With a `tiling`, pictures that are too large are translated in tiles.
     """
 
     module: nn.Module
@@ -50,6 +53,7 @@ class Model:
     pictures: Pictures | None = None
     changes: Changes | None = None
     sides: tuple[Side, ...] = ("source",)
+    tiling: Tiling | None = None
 
     @property
     def files(self) -> PairSpec:
@@ -66,6 +70,16 @@ class Model:
         pieces = torch.split(picture, [plain.side(side).channels for side in self.sides])
         made = [self.changes.side(side, piece, name) for side, piece in zip(self.sides, pieces, strict=True)]
         return torch.cat(made)
+
+    def answering(self, *, tile: int | None = None, overlap: int | None = None, tta: bool = False) -> Model:
+        """Return the model as it answers to pictures of any size.
+
+        Large ones go in tiles, by default where memory asks for it (see `Tiling`). With `tta` it answers with
+        the mean of several passes (see `Averaged`), and says so.
+        """
+        module = Averaged(self.module) if tta else self.module
+        tiling = Tiling(module, self.spec, self.device, tile, overlap, network=self.module)
+        return replace(self, module=module, tiling=tiling, notes=(*self.notes, *([TOLD] if tta else [])))
 
     def sizing(self, asked: Asked | None = None) -> Sizing:
         """Return how pictures are brought to the scale of the training, or to what was `asked` for."""
@@ -180,10 +194,14 @@ def _component(path: Path, catalog: Catalog, kind: str, made: Made) -> Entry:
 def translate(model: Model, source: Tensor) -> Tensor:
     """Translate one image (C,H,W) in [-1,1] of any size: padded to what the generator needs, then cut.
 
-    A batch (B,C,H,W) will do too.
+    A batch (B,C,H,W) will do too. It goes in tiles where the model's tiling says so.
     """
     height, width = source.shape[-2:]
     images = source if source.dim() == 4 else source[None]
+    if model.tiling is not None and (layout := model.tiling.layout((height, width))) is not None:
+        bands = model.tiling.bands(lambda first, end: images[..., first:end, :], layout)
+        tiled = torch.cat(list(bands), dim=-2)
+        return tiled if source.dim() == 4 else tiled[0]
     fitting = padded(images.to(model.device), getattr(model.module, "size_multiple", 1))
     output: Tensor = model.module(fitting)[..., :height, :width].float().cpu()
     return output if source.dim() == 4 else output[0]

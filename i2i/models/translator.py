@@ -72,10 +72,14 @@ class Translator:
         precision: "fp32" computes as in training, "bf16" in half the bits wherever torch's autocast does so.
             "auto" tries both once, on pictures of a long list with answers of 8 bits, and takes bf16 where it
             is faster on this machine and differs by at most 2 levels of 255; `notes` say so.
+        tile: the side of the tiles that pictures are cut into, in pixels; None cuts those that would take
+            more memory than 1 GiB, 0 none. `notes` say so, and how far that is from the whole.
+        overlap: the pixels that tiles share; None for what the network looks at.
+        tta: whether an answer is the mean of 8 passes: the picture and its mirror image, turned by quarters.
 
     Raises DataError for a file that is no model, PluginError where its component is not installed,
-    RecipeError for another `norm` or `size`, a generator or a test key that is not there, ResourceError for a
-    device that is not there.
+    RecipeError for another `norm` or `size`, tiles that the network cannot take, a generator or a test key
+    that is not there, ResourceError for a device that is not there.
     """
 
     def __init__(
@@ -91,6 +95,9 @@ class Translator:
         precision: Precision = "fp32",
         generator: str | None = None,
         test: Mapping[str, Any] = {},
+        tile: int | None = None,
+        overlap: int | None = None,
+        tta: bool = False,
     ) -> None:
         text = "x".join(map(str, size)) if isinstance(size, (tuple, list)) else str(size)
         self._asked = None if size is None else asked_size(text)
@@ -108,14 +115,15 @@ class Translator:
             dropout=dropout,
             generator=generator,
             test=test,
-        )
+        ).answering(tile=tile, overlap=overlap, tta=tta)
         self._drawer = Drawer(self._model, seed=seed, precision=precision)
         self._sizing = self._model.sizing(self._asked)
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of the last call, such as that pictures were resized for it."""
-        return [*self._model.notes, *self._sizing.notes(), *self._drawer.notes]
+        tiles = self._model.tiling.notes() if self._model.tiling else []
+        return [*self._model.notes, *self._sizing.notes(), *tiles, *self._drawer.notes]
 
     @overload
     def __call__(self, picture: Picture, *, name: str | None = None) -> Picture: ...
@@ -153,6 +161,8 @@ class Translator:
     def _answers(self, pictures: Sequence[Any], names: Sequence[str | None], count: int) -> list[list[Any]]:
         """Return the answers to each picture: those of one size that follow each other go together."""
         self._sizing = self._model.sizing(self._asked)
+        if self._model.tiling is not None:
+            self._model.tiling.begin()
         found: list[list[Any]] = []
         batch: list[_Given] = []
         for number, (picture, name) in enumerate(zip(pictures, names, strict=True), start=1):

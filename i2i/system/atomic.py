@@ -33,7 +33,10 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def write_with(path: Path, fill: Callable[[BinaryIO], object], *, needed: int, durable: bool = False) -> None:
-    """Replace `path` in one step with what `fill` writes, which are so many bytes; as `write_bytes`."""
+    """Replace `path` in one step with what `fill` writes, which are so many bytes; as `write_bytes`.
+
+    Where that ends by anything else, an interruption too, what was begun is removed.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
@@ -41,7 +44,7 @@ def write_with(path: Path, fill: Callable[[BinaryIO], object], *, needed: int, d
     except OSError as error:
         raise cannot_write(path, error, needed=needed) from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "wb", opener=lambda *_: handle) as file:  # it knows its name
             fill(file)
             if durable:
                 file.flush()
@@ -52,6 +55,9 @@ def write_with(path: Path, fill: Callable[[BinaryIO], object], *, needed: int, d
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise cannot_write(path, error, needed=needed) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
