@@ -54,3 +54,10 @@ def test_another_size_is_refused():
     assert network().size_multiple == 4
     with pytest.raises(ValueError, match="have to be multiples of 4, and are 16 x 18"):
         network()(torch.rand(1, 3, 16, 18), torch.rand(1))
+
+
+def test_each_parameter_is_in_one_of_its_groups():
+    net = network(attention=1)
+    parts = [name for names in net.groups.values() for name in names]
+    assert sorted(parts) == sorted(name for name, _ in net.named_children())
+    assert len(parts) == len({*parts})

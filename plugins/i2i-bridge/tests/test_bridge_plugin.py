@@ -11,6 +11,7 @@ from pathlib import Path
 
 import i2i_bridge
 import pytest
+import torch
 from PIL import Image
 
 from i2i.cli import main
@@ -74,6 +75,13 @@ def test_other_paired_losses_train_it_too(name):
         steps=2,
     )
     assert {"l2", "l1", "edges"} == run.losses[-1].keys()
+
+
+def test_its_network_keeps_groups_of_its_parts_as_they_are():
+    keys = (*TINY, 'generator.frozen=["encoder","time"]', "train.ema=0")
+    before, after = (run_tiny(*keys, recipe="bridge/bridge", steps=steps).weights for steps in (1, 3))
+    moved = {name.split(".")[2] for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert moved == {"enlarge", "up", "last"}
 
 
 @pytest.mark.parametrize(

@@ -336,6 +336,12 @@ def test_networks_of_the_papers_have_as_many_parameters(pictures):
     }
 
 
+def test_a_single_patch_which_is_told_from_nothing_is_refused():
+    pytest.importorskip("i2i_openmoji")
+    with pytest.raises(RecipeError, match="'patches' cannot be 1: it should be greater than or equal to 2"):
+        load_recipe("unpaired/fastcut", set=["method.patches=1"])
+
+
 @pytest.mark.parametrize("name", ["cyclegan", "fastcut", "horse2zebra"])
 def test_its_recipes_are_sound_and_take_no_pairs(name):
     pytest.importorskip("i2i_openmoji")

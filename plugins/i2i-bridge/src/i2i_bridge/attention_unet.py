@@ -7,7 +7,7 @@ scales and shifts each block, as in Dhariwal and Nichol (2021, arXiv 2105.05233)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -30,7 +30,8 @@ class AttentionUNet(nn.Module):
 
     (B,in_channels,H,W) and times (B,) from 0 to 1 -> (B,out_channels,H,W), without bounds; height and width
     are multiples of `size_multiple`. It has no dropout and no batch norm: what it gives depends on its inputs
-    alone.
+    alone. Its parts are the groups `time`, `encoder` (with the coarsest scale) and `decoder`. Its first
+    weights are torch's own, which the key `init` leaves as they are.
 
     Args:
         width: channels at the full size; the next scale has twice, all coarser ones four times as many.
@@ -40,6 +41,11 @@ class AttentionUNet(nn.Module):
     """
 
     keep_init = True
+    groups: ClassVar[Mapping[str, Sequence[str]]] = {
+        "time": ("time",),
+        "encoder": ("first", "down", "halve"),
+        "decoder": ("enlarge", "up", "last"),
+    }
     small: ClassVar[Mapping[str, Any]] = {"width": 8, "depth": 1, "blocks": 1}
 
     def __init__(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import torch
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from i2i import testtime
@@ -23,7 +23,7 @@ from i2i.kinds import (
 )
 from i2i.networks import Losses, Networks
 from i2i.seeds import generator_for
-from i2i.slot_keys import AtTest, Count
+from i2i.slot_keys import AtTest
 from i2i_unpaired.game import Game
 from i2i_unpaired.patch_nce import patch_nce
 
@@ -43,7 +43,8 @@ class CUT:
         nce: weight of the contrastive loss.
         identity: also compare targets with their own translations, and take the mean of both.
         temperature: similarities are divided by it: smaller minds the most similar patches more.
-        patches: at most so many places of each feature are compared.
+        patches: at most so many places of each feature are compared, with each other: one alone would be told
+            from nothing.
         flip: one step in two translate the mirrored source, which is to resemble the source all the same.
         test_dropout: keep dropout on when translating.
         test_norm: normalise with each image's own statistics ("batch") or with the running averages, where
@@ -68,7 +69,7 @@ class CUT:
         nce: Annotated[float, Gt(0)] = 1.0,
         identity: bool = True,
         temperature: Annotated[float, Gt(0)] = 0.07,
-        patches: Count = 256,
+        patches: Annotated[int, Ge(2)] = 256,
         flip: bool = False,
         test_dropout: Annotated[bool, AtTest()] = False,
         test_norm: Annotated[Literal["batch", "running"], AtTest()] = "running",
