@@ -138,7 +138,7 @@ def test_of_pairs_that_are_there_many_times_the_first_few_are_told_and_the_rest_
             picture(tmp_path / f"pairs/train{side}/{number:02d}.png", seed=str(number % 10))
     ended = i2i("data", "check", str(tmp_path / "pairs"), "--data", "splits=[1, 0, 0]")
     assert ended.code == 0
-    told = [line for line in ended.out.splitlines() if "value by value" in line]
+    told = [line for line in ended.out.splitlines() if "the same pair, value by value" in line]
     assert len(told) == 4
     first = ", ".join(f"{number:02d} (train)" for number in range(0, 60, 10))
     assert told[0] == f"note: the same pair, value by value: {first} and 1 more"
