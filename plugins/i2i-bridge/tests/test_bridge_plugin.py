@@ -152,3 +152,12 @@ def test_unpaired_data_are_refused(name, tmp_path, capsys):
         main(["run", f"bridge/{name}", *options, "--out", str(tmp_path / "run")])
     assert ended.value.code == 2
     assert "and the data has no pairs" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("name", ["bridge", "flow"])
+def test_the_objective_says_what_the_losses_compare(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["recipe", "check", f"bridge/{name}", "--build", "--set", "data.use=shapes"])
+    assert ended.value.code == 0
+    told = f"objective: G minimises 1 l2 (the target guessed at a time of the {name})\n"
+    assert told in capsys.readouterr().out
