@@ -309,6 +309,19 @@ class LossSlot:
 
 
 @dataclass(frozen=True)
+class OwnTerm:
+    """What a method adds to what is minimised, or how it applies losses of the recipe, to be told to people.
+
+    `what` says it in a few words. `weight` is that of a term which the method adds itself, None of a loss,
+    whose table has it. `of` are the sections, or paths, of the networks that minimise a term of its own.
+    """
+
+    what: str = ""
+    weight: float | None = None
+    of: tuple[str, ...] = ("generators",)
+
+
+@dataclass(frozen=True)
 class MethodSlots:
     """What a method is assembled from; read before anything is built.
 

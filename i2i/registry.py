@@ -19,6 +19,7 @@ from typing import Any
 
 from i2i.errors import PluginError, in_a_line
 from i2i.kinds import KINDS, LOSS_KINDS
+from i2i.layouts import Layout
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -44,17 +45,49 @@ class Entry:
 
     def load(self) -> Any:
         """Import and return the factory; raise PluginError when that fails."""
-        module, _, attribute = self.target.partition(":")
-        try:
-            with redirect_stdout(sys.stderr):  # stdout may be somebody's JSON
-                return getattr(import_module(module), attribute)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # pytest.skip raises one that is no Exception, and so does sys.exit
+        return _imported(self)
+
+
+@dataclass(frozen=True)
+class LayoutEntry:
+    """One layout of weights as its plug-in declared it; `load` imports it."""
+
+    namespace: str
+    name: str
+    target: str
+    summary: str
+    distribution: str
+    version: str
+
+    @property
+    def ref(self) -> str:
+        """The name by which `i2i import --layout` finds it: ``namespace/name``."""
+        return f"{self.namespace}/{self.name}"
+
+    def load(self) -> Layout:
+        """Import and return the layout; raise PluginError when that fails, or it is something else."""
+        found = _imported(self)
+        if not isinstance(found, Layout):
             raise PluginError(
-                f"{self.ref} ({self.distribution} {self.version}) could not be loaded from "
-                f"'{self.target}': {in_a_line(error)}"
-            ) from error
+                f"the layout {self.ref} ({self.distribution} {self.version}) is of type "
+                f"{type(found).__name__}: '{self.target}' has to name an `i2i.layouts.Layout`"
+            )
+        return found
+
+
+def _imported(entry: Entry | LayoutEntry) -> Any:
+    """Import what an entry's target names; raise PluginError when that fails."""
+    module, _, attribute = entry.target.partition(":")
+    try:
+        with redirect_stdout(sys.stderr):  # stdout may be somebody's JSON
+            return getattr(import_module(module), attribute)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # pytest.skip raises one that is no Exception, and so does sys.exit
+        raise PluginError(
+            f"{entry.ref} ({entry.distribution} {entry.version}) could not be loaded from "
+            f"'{entry.target}': {in_a_line(error)}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -109,7 +142,7 @@ class RecipeEntry:
 
 
 class Registrar:
-    """What `i2i_register` is given: one method for each kind, and `recipe`.
+    """What `i2i_register` is given: one method for each kind, and `recipe`, `benchmark` and `layout`.
 
     Each component method takes a name, a target ``"module:Name"``, a summary in one line, and the
     revision `rev`, which goes up when old weights no longer mean the same.
@@ -120,6 +153,7 @@ class Registrar:
         self.entries: list[Entry] = []
         self.recipes: list[RecipeEntry] = []
         self.benchmarks: list[RecipeEntry] = []
+        self.layouts: list[LayoutEntry] = []
         self._module = module
         self._distribution = distribution
         self._version = version
@@ -133,13 +167,7 @@ class Registrar:
         """
         if kind not in KINDS:
             raise PluginError(f"there is no kind '{kind}' of component; there are {', '.join(KINDS)}")
-        _check_texts(kind, name, target)
-        _check_summary(kind, name, summary)
-        target = f"{self._module}{target}" if target.startswith(":") else target
-        if not NAME.fullmatch(name):
-            raise PluginError(f"{kind} '{name}': a name is lower-case words joined by '-', like 'my-unet'")
-        if not _TARGET.fullmatch(target):
-            raise PluginError(f"{kind} '{name}': the target '{target}' is not of the form 'module:Name'")
+        target = self._target(kind, name, target, summary)
         if type(rev) is not int:
             raise PluginError(f"{kind} '{name}': a revision is a whole number, and {rev!r} is none")
         rivals = LOSS_KINDS if kind in LOSS_KINDS else (kind,)
@@ -183,6 +211,29 @@ class Registrar:
         """Declare a benchmark's file, ``"package:path/inside.toml"``, that `i2i bench` finds by name."""
         _check_summary("benchmark", name, summary)
         self._file("benchmark", self.benchmarks, name, resource, summary)
+
+    def layout(self, name: str, target: str, summary: str) -> None:
+        """Declare a layout of weights, ``"module:LAYOUT"``, by which `i2i import` knows a network's files.
+
+        The target names an `i2i.layouts.Layout`. Raises PluginError as for a component.
+        """
+        target = self._target("layout", name, target, summary)
+        if any(other.name == name for other in self.layouts):
+            raise PluginError(f"layout '{name}' is declared twice")
+        self.layouts.append(
+            LayoutEntry(self.namespace, name, target, summary, self._distribution, self._version)
+        )
+
+    def _target(self, what: str, name: str, target: str, summary: str) -> str:
+        """Return a target with its module, or raise PluginError for texts that are not as they should be."""
+        _check_texts(what, name, target)
+        _check_summary(what, name, summary)
+        target = f"{self._module}{target}" if target.startswith(":") else target
+        if not NAME.fullmatch(name):
+            raise PluginError(f"{what} '{name}': a name is lower-case words joined by '-', like 'my-unet'")
+        if not _TARGET.fullmatch(target):
+            raise PluginError(f"{what} '{name}': the target '{target}' is not of the form 'module:Name'")
+        return target
 
     def _file(
         self, what: str, known: list[RecipeEntry], name: str, resource: str, summary: str | None

@@ -20,6 +20,7 @@ from i2i.building.components import (
 )
 from i2i.building.data_needs import unmet_by_data
 from i2i.building.needs import beside, check_needs, lacking
+from i2i.building.own_terms import own_terms
 from i2i.building.parts import part_problem, sides_with_part, written_sides
 from i2i.errors import Problem, RecipeError
 from i2i.maps import as_features, as_maps
@@ -61,8 +62,10 @@ def probe(
     """Build every network without memory (the meta device) and check each shape.
 
     `spec` is what the training split says of itself, `extra` the further fields that it has, `start` that of
-    `build_networks`. Raises RecipeError with all problems.
+    `build_networks`. Raises RecipeError with all problems, PluginError where the method cannot say what it
+    adds to the objective.
     """
+    own_terms(recipe.method)
     with torch.device("meta"):
         networks = build_networks(recipe, spec, start=start)
     facts, problems = _of_networks(recipe, networks, spec)

@@ -21,18 +21,25 @@ from i2i.plugins.catalog import CORE, split_ref
 if TYPE_CHECKING:
     from i2i.plugins.catalog import Catalog
     from i2i.plugins.schema import Parameter, Schema
-    from i2i.registry import Entry
+    from i2i.registry import Entry, LayoutEntry
 
 app = typer.Typer(
     help="List components, or show the keys of one.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
+LAYOUT = "layout"
+"""Listed like a kind, though no recipe names one: what `i2i import` knows."""
+
+
 @app.command("list", epilog=examples("i2i components list generator", "i2i components list --like edge"))
 def list_components(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="[KIND]", help="A kind, like generator, or a section, like losses."),
+        typer.Argument(
+            metavar="[KIND]",
+            help="A kind, like generator, a section, like losses, or layout, for `i2i import`.",
+        ),
     ] = None,
     like: Annotated[
         str | None,
@@ -43,8 +50,11 @@ def list_components(
 ) -> None:
     """List what `use` can name, kind by kind."""
     catalog = open_catalog(plugin)
-    kinds = _kinds(kind)
     words = (like or "").casefold().split()
+    if kind == LAYOUT:
+        _list_layouts(catalog, words, json=json)
+        return
+    kinds = _kinds(kind)
     known = catalog.entries()
     found = [entry for entry in known if entry.kind in kinds and _matches(entry, words)]
     tell_broken(catalog)
@@ -59,7 +69,19 @@ def list_components(
         print_table(("use", "kind", "summary"), rows)
 
 
-def _matches(entry: Entry, words: Sequence[str]) -> bool:
+def _list_layouts(catalog: Catalog, words: Sequence[str], *, json: bool) -> None:
+    """List the weights from elsewhere that `i2i import` knows."""
+    found = [entry for entry in catalog.layouts() if _matches(entry, words)]
+    tell_broken(catalog)
+    if json:
+        print_json({"layouts": [{"ref": entry.ref, **asdict(entry)} for entry in found]})
+    elif not found:
+        print(f"no layout is like '{' '.join(words)}'" if words else "no layout is installed")
+    else:
+        print_table(("layout", "summary"), [(entry.ref, entry.summary) for entry in found])
+
+
+def _matches(entry: Entry | LayoutEntry, words: Sequence[str]) -> bool:
     """Whether all `words` stand in a component's name or summary, be it as parts of others."""
     text = f"{entry.ref} {entry.summary}".casefold()
     return all(word in text for word in words)
@@ -116,7 +138,7 @@ def _kinds(wanted: str | None) -> tuple[str, ...]:
         return tuple(KINDS)
     kinds = (wanted,) if wanted in KINDS else kinds_of(wanted)
     if not kinds:
-        known = [*KINDS, *(kind.section for kind in KINDS.values())]
+        known = [*KINDS, *(kind.section for kind in KINDS.values()), LAYOUT]
         raise RecipeError(
             f"there is no kind '{wanted}'{did_you_mean(wanted, known)}; kinds: {', '.join(KINDS)}"
         )

@@ -70,7 +70,7 @@ def check(
         raise typer.Exit(EXIT_DATA)
 
 
-@app.command("get", epilog=examples("i2i data get facades"))
+@app.command("get", epilog=examples("i2i data get facades", "i2i data get horse2zebra"))
 def get(
     name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(SETS)}.")],
     out: Annotated[Path, typer.Option(help="The folder to put the data set's own folder into.")] = Path(
@@ -82,7 +82,7 @@ def get(
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Download one of the pix2pix paper's data sets, gone on with where a download was cut short.
+    """Download a data set of the pix2pix or CycleGAN paper, gone on with where a download was cut short.
 
     Nobody publishes checksums of them: what came the first time is written down, and must come again.
     """
@@ -104,7 +104,7 @@ def get(
         return
     print(f"{folder}: {fetched.size:,} bytes from {fetched.url}")
     print(f"sha256 {fetched.sha256}")
-    print(f'In a recipe: use = "paired-images", root = "{folder}"')
+    print(f'In a recipe: use = "{SETS[name].use}", root = "{folder}"')
 
 
 def _progress(*, quiet: bool) -> Progress:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from i2i.cli.options import JsonOption, open_catalog
-from i2i.cli.render import print_json
+from i2i.cli.options import JsonOption, PluginOption, open_catalog, tell_broken
+from i2i.cli.render import print_json, print_note
 from i2i.cli.usage import examples
 
 EXAMPLES = examples("i2i import latest_net_G.pth --out mine.safetensors")
@@ -19,19 +19,28 @@ def import_weights(
         Path, typer.Argument(metavar="PTH", help="latest_net_G.pth or latest_net_D.pth of a training.")
     ],
     out: Annotated[Path, typer.Option(help="The weights file to write, such as model.safetensors.")],
+    layout: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Go by this layout, where several know the file."),
+    ] = None,
+    plugin: PluginOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Turn weights of the pix2pix authors' PyTorch implementation into a weights file.
+    """Turn weights of another implementation into a weights file.
 
-    A generator can then be used with `i2i translate`; both kinds serve as `init_from` in a recipe.
+    `i2i components list layout` says which are known: the networks of the pix2pix and CycleGAN authors, and
+    those of plug-ins. A generator then serves `i2i translate`; all serve as `init_from` in a recipe.
     """
     from i2i.models.importing import import_weights as convert
 
-    found = convert(source, out, catalog=open_catalog())
+    catalog = open_catalog(plugin)
+    tell_broken(catalog)
+    found = convert(source, out, catalog=catalog, layout=layout)
+    for note in found.notes:
+        print_note(note)
     if json:
-        print_json(
-            {"out": out, "ref": found.entry.ref, "parameters": found.parameters, "keys": dict(found.table)}
-        )
+        facts = {"out": out, "ref": found.entry.ref, "layout": found.layout}
+        print_json({**facts, "parameters": found.parameters, "keys": dict(found.table)})
         return
     made_of = ", ".join(f"{key} = {value}" for key, value in found.table.items())
     typer.echo(f"{source} is {found.entry.ref} with {made_of}: {found.parameters:,} parameters")

@@ -23,6 +23,7 @@ def show_plugins(plugin: PluginOption = None, json: JsonOption = False) -> None:
                 "plugins": [
                     {key: getattr(record, key) for key in keys}
                     | {"components": len(record.entries), "recipes": len(record.recipes)}
+                    | {"layouts": len(record.layouts)}
                     | {"error": record.error or None}
                     for record in records
                 ]
@@ -36,8 +37,9 @@ def show_plugins(plugin: PluginOption = None, json: JsonOption = False) -> None:
             record.version,
             "" if record.api is None else str(record.api),
             str(len(record.entries)),
+            str(len(record.layouts)),
             record.error or ("switched off by I2I_DISABLE" if record.disabled else "ready"),
         )
         for record in records
     ]
-    print_table(("plug-in", "distribution", "version", "api", "components", "state"), rows)
+    print_table(("plug-in", "distribution", "version", "api", "components", "layouts", "state"), rows)

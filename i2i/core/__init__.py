@@ -145,6 +145,14 @@ COMPONENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
 }
 """By the registrar's method, each component's name, its target in this package, and what it is."""
 
+LAYOUTS = (
+    ("pix2pix-unet", "UNET", "U-Net generators of the pix2pix authors' PyTorch code"),
+    ("pix2pix-resnet", "RESNET", "ResNet generators of the same code, CycleGAN's among them"),
+    ("pix2pix-patch", "PATCH", "its patch discriminators, conditional or not"),
+    ("pix2pix-pixel", "PIXEL", "its discriminators of single pixels"),
+)
+"""By name, what `i2i import` knows of weights from elsewhere, in ``pix2pix_layouts``."""
+
 RECIPES = (
     ("", "recipes", ("pix2pix", "l1-only", "shapes", "edges", "facades-128")),
     (
@@ -205,6 +213,8 @@ def i2i_register(registry: Registrar) -> None:
         declare = getattr(registry, method)
         for name, target, summary in components:
             declare(name, f"{__name__}.{target}", summary)
+    for name, target, summary in LAYOUTS:
+        registry.layout(name, f"{__name__}.pix2pix_layouts:{target}", summary)
     for prefix, folder, names in RECIPES:
         for name in names:
             registry.recipe(f"{prefix}{name}", f"i2i:{folder}/{name}.toml")

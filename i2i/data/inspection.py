@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from i2i.data.arrival import Failed, arrive, failed
+from i2i.data.belonging import Edges, edges, is_compared
 from i2i.data.duplicates import look
 from i2i.data.extra import extra_of
 from i2i.data.stream import check_item
@@ -56,15 +57,17 @@ class ImageFacts:
 class Finding:
     """One item: its id and both of its images, or the problems for which it cannot be used.
 
-    Items with the same `digest` are the same, value by value; `looks` are those of source and target.
+    Items with the same `digests` of source and target are the same, value by value; `looks` and `edges` are
+    those of source and target, the latter of some items only.
     """
 
     index: int
     id: str = ""
     source: ImageFacts | None = None
     target: ImageFacts | None = None
-    digest: bytes = b""
+    digests: tuple[bytes, bytes] = (b"", b"")
     looks: tuple[int, int] = (0, 0)
+    edges: tuple[Edges, Edges] | None = None
     problems: tuple[Problem, ...] = ()
 
 
@@ -103,14 +106,17 @@ class _Findings(Dataset[Finding | Failed]):
         except PluginError as error:
             return failed(error)
         source, target = item["source"], item["target"]
-        digest = hashlib.blake2b(digest_size=16)
-        for image in (source, target):
-            digest.update(repr(tuple(image.shape)).encode())
-            digest.update(image.contiguous().numpy().data)
         looks = (look(source), look(target))
+        both = (edges(source), edges(target)) if is_compared(index, len(self)) else None
         spec = self._data.spec
         facts = facts_of(source, spec.source), facts_of(target, spec.target)
-        return Finding(index, item["id"], *facts, digest.digest(), looks)
+        return Finding(index, item["id"], *facts, (_digest(source), _digest(target)), looks, both)
+
+
+def _digest(image: Tensor) -> bytes:
+    digest = hashlib.blake2b(repr(tuple(image.shape)).encode(), digest_size=16)
+    digest.update(image.contiguous().numpy().data)
+    return digest.digest()
 
 
 def facts_of(image: Tensor, spec: ImageSpec) -> ImageFacts:

@@ -69,14 +69,15 @@ def _fetched(
     """Download the archive at `address`, in the work folder, and unpack it to `folder`."""
     work = _work(folder)
     # By address, so that what came from one is never taken for what another has.
-    archive = work / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.tar.gz"
+    suffix = ".zip" if address.lower().endswith(".zip") else ".tar.gz"  # for people: its first bytes count
+    archive = work / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}{suffix}"
     fetched = fetch(address, archive, watch=watch, pauses=pauses)
     beside = {RECORD: json.dumps(asdict(fetched), indent=2)}
     try:
         unpack(archive, folder, beside=beside, watch=unpacking, scratch=work)
     except DataError as error:
         forget(address)  # such as the page of a network that asks for a login: no data set to compare with
-        refused = archive.with_name(archive.name.replace(".tar.gz", REFUSED))
+        refused = archive.with_name(archive.name.replace(suffix, REFUSED))
         archive.replace(refused)
         hint = "it was set aside, so the same command downloads it again; --url names another address"
         raise DataError(*(replace(p, file=str(refused), hint=hint) for p in error.problems)) from error

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from i2i.building.blame import components_blamed
 from i2i.data.advice import size_problem, value_remark
+from i2i.data.belonging import Belonging
 from i2i.data.duplicates import Doubles
 from i2i.data.extra import extra_of
 from i2i.data.inspection import Finding, ImageFacts, inspect
@@ -173,7 +174,7 @@ def _read(
 ) -> SplitReport:
     sides: tuple[Side, Side] = get_args(Side)
     found = SplitReport(len(data), {side: SideReport.of(data.spec.side(side)) for side in sides})
-    sizes = set()
+    sizes, belonging = set(), Belonging(data.spec.aligned)
     for finding in findings:
         report.add(split, finding.problems)
         if finding.source and finding.target:
@@ -181,7 +182,9 @@ def _read(
             found.sides["source"].add(finding.source)
             found.sides["target"].add(finding.target)
             sizes.add((finding.source.size, finding.target.size))
-            doubles.add(split, finding.id, finding.digest, finding.looks)
+            doubles.add(split, finding.id, b"".join(finding.digests), finding.looks)
+            belonging.add(finding.digests, finding.edges)
+    report.remarks += [f"{split}: {remark}" for remark in belonging.remarks()]
     if problem := size_problem(recipe, data.spec, sizes):
         report.add(split, [problem])
         report.trainable = False

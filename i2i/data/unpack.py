@@ -1,7 +1,6 @@
 """Unpacking an archive from elsewhere: plain files and folders below one folder, and nothing else.
 
-What an archive may ask for is bounded: how many members it has, how deep its folders are, how long one of its
-headers is, and how much it unpacks to for its size.
+What an archive may ask for is bounded (`archive_bounds`), and how long a header in it is.
 """
 
 from __future__ import annotations
@@ -14,18 +13,17 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable, Mapping
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any
 
-from i2i.errors import DataError, Problem, ResourceError
+from i2i.data.archive_bounds import MOST_MEMBERS, check_total, refused, refused_path
+from i2i.data.unzip import DAMAGED as DAMAGED_ZIP
+from i2i.data.unzip import MAGIC as ZIP
+from i2i.data.unzip import extract_zip
+from i2i.errors import ResourceError
 
-MOST_MEMBERS = 2_000_000
-DEEPEST = 32  # folders inside each other
-LONGEST_PATH = 1024  # characters
 LONGEST_HEADER = 1 << 20  # bytes, of one member
-LARGEST_RATIO = 100  # bytes unpacked for each of the archive; images hardly shrink
-ALWAYS_ALLOWED = 64 << 20  # bytes unpacked, whatever the ratio
 
 UNPACKING = ".unpacking-"
 """How the name of a folder begins that is being unpacked to."""
@@ -35,9 +33,9 @@ _OPENERS: Mapping[bytes, Callable[[Path], Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-"""How archives are opened, by their first bytes; others are not compressed."""
+"""How tar files are opened, by their first bytes; others are not compressed."""
 
-_DAMAGED = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+_DAMAGED = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, *DAMAGED_ZIP)
 
 
 def unpack(
@@ -48,13 +46,13 @@ def unpack(
     watch: Callable[[int], None] = lambda count: None,
     scratch: Path | None = None,
 ) -> int:
-    """Unpack a tar file to the new folder `target` in one step, and return how many files there are.
+    """Unpack an archive to the new folder `target` in one step, and return how many files there are.
 
-    Where everything in the archive is inside one folder, that becomes `target`. `beside` are the names and
-    texts of files that are put into it too; `scratch` is a folder on the same disk, that of `target` without
-    it. Raises DataError for an archive that is damaged, that holds anything but files and folders of its
-    own, or that goes beyond the bounds, and ResourceError when the disk is full; either way nothing is left
-    behind.
+    Whether it is a tar or a zip file is told by its first bytes. Where everything in the archive is inside
+    one folder, that becomes `target`. `beside` are the names and texts of files that are put into it too;
+    `scratch` is a folder on the same disk, that of `target` without it. Raises DataError for an archive that
+    is damaged, that holds anything but files and folders of its own, or that goes beyond the bounds, and
+    ResourceError when the disk is full; either way nothing is left behind.
     """
     try:
         folder = Path(tempfile.mkdtemp(dir=scratch or target.parent, prefix=UNPACKING))
@@ -62,6 +60,8 @@ def unpack(
         raise ResourceError(f"{target} cannot be written: {error.strerror}.") from error
     try:
         count = _extract(archive, folder, watch)
+        if not count:
+            raise refused(archive, "the archive holds no file.")
         inside = list(folder.iterdir())
         whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
         for name, text in beside.items():
@@ -71,9 +71,9 @@ def unpack(
     except _DAMAGED as error:
         reason = str(error).partition("\n")[0].rstrip(".:")  # tarfile goes on with a line for each format
         message = f"the archive cannot be unpacked: {reason or type(error).__name__}."
-        raise _refused(archive, message) from error
+        raise refused(archive, message) from error
     except RecursionError as error:
-        raise _refused(archive, "the archive has headers of headers without end.") from error
+        raise refused(archive, "the archive has headers of headers without end.") from error
     except OSError as error:
         raise ResourceError(f"{target} cannot be written: {error.strerror or error}.") from error
     finally:
@@ -82,6 +82,12 @@ def unpack(
 
 
 def _extract(archive: Path, folder: Path, watch: Callable[[int], None]) -> int:
+    with archive.open("rb") as file:
+        is_zip = file.read(8).startswith(ZIP)
+    return (extract_zip if is_zip else _extract_tar)(archive, folder, watch)
+
+
+def _extract_tar(archive: Path, folder: Path, watch: Callable[[int], None]) -> int:
     free = shutil.disk_usage(folder).free
     count = members = total = 0
     with _opened(archive) as raw:
@@ -98,11 +104,9 @@ def _extract(archive: Path, folder: Path, watch: Callable[[int], None]) -> int:
                 file.extract(member, folder, filter="data")
                 watch(count)
             if bounded.last.strip(b"\0"):  # tarfile takes what is no header for the end
-                raise _refused(archive, "the archive cannot be unpacked: it is damaged in its midst.")
+                raise refused(archive, "the archive cannot be unpacked: it is damaged in its midst.")
             while bounded.read(1 << 16):
                 pass  # to the very end, where the checksum of the compression is
-    if not count:
-        raise _refused(archive, "the archive holds no file.")
     return count
 
 
@@ -125,13 +129,12 @@ class _Bounded:
     def __init__(self, stream: IO[bytes], archive: Path) -> None:
         self._stream, self._archive = stream, archive
         self.last = b""
-        self._end = max(archive.stat().st_size * LARGEST_RATIO, ALWAYS_ALLOWED)
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes, or those that are left."""
         if size > LONGEST_HEADER:  # files are read in small pieces, so this is a header
             message = f"the archive has a header of {size:,} bytes, and {LONGEST_HEADER:,} are the most."
-            raise _refused(self._archive, message)
+            raise refused(self._archive, message)
         self._check(self._stream.tell() + size)
         self.last = self._stream.read(size)
         return self.last
@@ -146,26 +149,9 @@ class _Bounded:
         return self._stream.tell()
 
     def _check(self, place: int) -> None:
-        if place > self._end:
-            size = self._archive.stat().st_size
-            message = f"the archive unpacks to more than {self._end:,} bytes, and has {size:,} itself."
-            raise _refused(self._archive, message)
+        check_total(place, self._archive)
 
 
 def _check_member(member: tarfile.TarInfo, archive: Path) -> None:
-    """Refuse what could reach outside of the folder, rather than mend it: no data set needs any of it."""
-    path = PureWindowsPath(member.name)  # the strictest: both slashes separate, drives are seen
-    outside = bool(path.anchor) or ".." in path.parts
-    if outside or not (member.isfile() or member.isdir()):
-        what = "a path outside of it" if outside else "a link or a device"
-        raise _refused(archive, f"the archive holds {what}, {member.name!r}: nothing of it was unpacked.")
-    if len(path.parts) > DEEPEST or len(member.name) > LONGEST_PATH:
-        message = (
-            f"the archive holds a path of {len(path.parts):,} parts and {len(member.name):,} characters, "
-            f"{member.name[:40]!r}…: {DEEPEST} and {LONGEST_PATH:,} are the most."
-        )
-        raise _refused(archive, message)
-
-
-def _refused(archive: Path, message: str) -> DataError:
-    return DataError(Problem(message, file=str(archive)))
+    if problem := refused_path(member.name, plain=member.isfile() or member.isdir()):
+        raise refused(archive, problem)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from i2i.building.objective import objective
 from i2i.building.probe import NetworkFacts
+from i2i.building.stages_told import stages_told
 from i2i.engine.cost import Cost
 from i2i.engine.next_commands import as_typed, next_commands
 from i2i.engine.observer import Observer, RunStart, Status
@@ -61,6 +62,7 @@ class Recorder:
             command=as_typed(about["command"]) if about.get("command") else "",
             started=about.get("started", ""),
             objective=objective(self._recipe),
+            stages=stages_told(self._recipe, session.total_steps),
             aligned=session.spec.aligned,
         )
         self._command: list[str] = about.get("command", [])
@@ -100,6 +102,8 @@ class Recorder:
                 f"{fact.ref}, {fact.parameters:,} parameters"
             )
         lines["objective"] = objective(self._recipe)
+        if self._recipe.stages:
+            lines["stages"] = stages_told(self._recipe, session.total_steps)
         threads = f"{runtime.threads} thread{'' if runtime.threads == 1 else 's'}"
         lines["device"] = f"{runtime.device}, {runtime.precision}, {threads}"
         if cost is not None:

@@ -99,10 +99,13 @@ def by_stem(folder: Path) -> tuple[dict[str, str], dict[str, Problem]]:
 
 
 def no_images(folder: Path) -> DataError:
-    """Return the error for a folder in which no image is found."""
+    """Return the error for a folder in which no image is found: it is empty, or holds other things."""
     inside, files = entries(folder)
-    below = f"the folder(s) {', '.join(inside[:4])} and " if inside else ""
-    message = f"there are no images in {folder}, only {below}{len(files)} file(s) of other kinds."
+    told = [f"the folder{'s' if len(inside) > 1 else ''} {', '.join(inside[:4])}"] if inside else []
+    told += [other_kinds_told(other_kinds(files))] if other_kinds(files) else []
+    if not told:
+        return DataError(f"there are no images in {folder}: it is empty.")
+    message = f"there are no images in {folder}, only {' and '.join(told)}."
     return DataError(Problem(message, hint=f"looked for {', '.join(READABLE_SUFFIXES)}"))
 
 

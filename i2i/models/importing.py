@@ -1,112 +1,88 @@
-"""Weights of the pix2pix authors' PyTorch implementation, made into weights files that say what they are.
+"""Weights from elsewhere, made into weights files that say what they are.
 
-Which network a ``.pth`` file holds, and of which make, is told by the names and shapes of its tensors alone;
-`LAYOUTS` lists the networks that are known. Dropout leaves no tensors in a U-Net, so it is put where that
-implementation puts it by default; test settings are its defaults too.
+Which network a ``.pth`` file holds is told by the names and shapes of its tensors alone, which the installed
+layouts (`i2i.layouts`) are asked about.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from i2i.errors import DataError, RecipeError
-from i2i.kinds import ImageSpec, PairSpec, TestSettings
+from i2i.errors import DataError, I2IError, PluginError, RecipeError, in_a_line, ran_out_of_memory
+from i2i.kinds import ImageSpec, PairSpec
+from i2i.layouts import Layout, Make, Shapes
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.schema import bind
-from i2i.registry import Entry
+from i2i.registry import Entry, LayoutEntry
 from i2i.runs import weights
 from i2i.runs.header import ModelHeader
 from i2i.torch_files import read_tensors
 
-Shapes = Mapping[str, tuple[int, ...]]
-
 WRAPPERS = ("module.", "_orig_mod.")
 """What names begin with when a network was saved inside torch's own wrappers."""
-
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-
-
-@dataclass(frozen=True)
-class Make:
-    """What the tensors tell about one network: its slot's keys, its channels, the size it was made for.
-
-    `rename` gives the file's name for one of our parameters; `biases` are those that stand in every file,
-    whatever the norm.
-    """
-
-    table: Mapping[str, Any]
-    channels: Mapping[str, int]
-    size: int
-    rename: Callable[[str], str]
-    biases: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One network of that implementation, the component that it is here, and a pattern that gives it away."""
-
-    title: str
-    kind: Literal["generator", "discriminator"]
-    component: str
-    sign: re.Pattern[str]
-    make: Callable[[Shapes], Make]
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What was found in a file and written: the component, the keys of its slot, how many parameters."""
+    """What was found in a file and written: the component, the keys of its slot, how many parameters.
+
+    `layout` is the reference of the one that knew the file; `notes` say which others could not be asked.
+    """
 
     entry: Entry
     table: Mapping[str, Any]
     parameters: int
+    layout: str
+    notes: tuple[str, ...] = ()
 
 
-def import_weights(source: Path, target: Path, *, catalog: Catalog) -> Imported:
+def import_weights(source: Path, target: Path, *, catalog: Catalog, layout: str | None = None) -> Imported:
     """Read the network in the ``.pth`` file `source` and write it to `target` as a weights file.
 
-    Raises DataError when the file holds none of the known networks, naming the tensor that does not fit
-    where it nearly does; RecipeError when `target` is the file itself.
+    `layout` is the reference of the one to go by, where several know the file. Raises DataError when none
+    does, or the network nearly is one, naming the tensor that does not fit; RecipeError when several know it,
+    and when `target` is the file itself; PluginError for a layout whose own code fails.
     """
     if source.exists() and target.exists() and target.samefile(source):
         raise RecipeError(f"{source} would be overwritten by its own import; choose another --out.")
+    entries = catalog.layouts() if layout is None else [catalog.layout(layout)]
     tensors = {_unwrapped(name): tensor for name, tensor in read_tensors(source).items()}
-    layout = _recognise(source, tensors)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    claim, notes = _recognise(source, shapes, entries, chosen=layout is not None)
+    known = claim.layout
     try:
-        make = layout.make({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        with _at_fault(claim.entry):
+            make = known.make(shapes)
     except LookupError as error:
         missing = f"'{error.args[0]}' is missing or of another shape"
-        raise DataError(f"{source} looks like a {layout.title}, but {missing}.") from None
-    entry = catalog.get((layout.kind,), layout.component)
-    bound = bind(entry, make.table)
-    if bound.errors:
-        reason = next(iter(bound.errors.values()))
-        raise DataError(f"{source} looks like a {layout.title}, but {entry.ref} cannot be one: {reason}.")
-    with torch.device("meta"):
-        module: nn.Module = bound.call(**make.channels)
-    fitted = _fitted(source, tensors, module, make, ref=entry.ref)
+        raise DataError(f"{source} looks like a {known.title}, but {missing}.") from None
+    entry = catalog.get((known.kind,), known.component)
+    module, toml = _module(source, known, make, entry)
+    with _at_fault(claim.entry, LookupError):
+        fitted = _fitted(source, tensors, module, make, ref=entry.ref)
     header = ModelHeader(
         component=entry.ref,
         rev=entry.rev,
         distribution=entry.distribution,
         version=entry.version,
-        slot={"use": layout.component, **bound.toml},
+        slot={"use": known.component, **toml},
         provenance={"imported": source.name, "sha256": _checksum(source), "torch": torch.__version__},
     )
-    if layout.kind == "generator":
+    if known.kind == "generator":
         sides = (make.channels["in_channels"], make.channels["out_channels"])
         read, written = (ImageSpec(count, make.size, make.size) for count in sides)
-        spec = PairSpec(read, written)
-        header = replace(header, pair_spec=spec, test=TestSettings(dropout=True, norm="batch"))
+        header = replace(header, pair_spec=PairSpec(read, written), test=make.test)
     weights.write(target, fitted, header.entries())
-    return Imported(entry, make.table, sum(parameter.numel() for parameter in module.parameters()))
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return Imported(entry, make.table, parameters, claim.entry.ref, notes)
 
 
 def _checksum(path: Path) -> str:
@@ -120,15 +96,74 @@ def _unwrapped(name: str) -> str:
     return name
 
 
-def _recognise(source: Path, tensors: Mapping[str, Tensor]) -> Layout:
-    for layout in LAYOUTS:
-        if any(layout.sign.match(name) for name in tensors):
-            return layout
-    known = ", ".join(layout.title for layout in LAYOUTS)
+@dataclass(frozen=True)
+class _Claim:
+    entry: LayoutEntry
+    layout: Layout
+
+
+def _recognise(
+    source: Path, shapes: Shapes, entries: list[LayoutEntry], *, chosen: bool
+) -> tuple[_Claim, tuple[str, ...]]:
+    """Return the one layout that claims a file, and a sentence for each that could not be asked."""
+    claims: list[_Claim] = []
+    notes: list[str] = []
+    for entry in entries:
+        try:
+            layout = entry.load()
+            with _at_fault(entry, LookupError):
+                claimed = layout.claims(shapes)
+        except PluginError as error:
+            if chosen:
+                raise
+            notes.append(error.problems[0].message)
+        else:
+            claims += [_Claim(entry, layout)] if claimed else []
+    if len(claims) > 1:
+        rivals = " and ".join(f"{claim.entry.ref} (a {claim.layout.title})" for claim in claims)
+        raise RecipeError(
+            f"{source} is known to several layouts, {rivals}: say which one it is, with "
+            f"--layout {claims[0].entry.ref}."
+        )
+    if claims:
+        return claims[0], tuple(notes)
+    known = ", ".join(entry.ref for entry in entries) or "there are none"
+    which = f"the layout {known}" if chosen else f"the layouts that are installed ({known})"
+    unasked = f" Not asked: {'; '.join(notes)}." if notes else ""
     raise DataError(
-        f"{source} holds no network that can be imported, which are those of the pix2pix authors' PyTorch "
-        f"implementation ({known}): its first tensor is '{next(iter(tensors))}'."
+        f"{source} holds no network that can be imported by {which}: its first tensor is "
+        f"'{next(iter(shapes))}'.{unasked}"
     )
+
+
+@contextmanager
+def _at_fault(entry: LayoutEntry, *also: type[Exception]) -> Iterator[None]:
+    """Name the layout in whose code something is raised; a LookupError passes, unless it is in `also`."""
+    try:
+        yield
+    except I2IError:
+        raise
+    except Exception as error:
+        if ran_out_of_memory(error) or (isinstance(error, LookupError) and LookupError not in also):
+            raise
+        title = f"the layout {entry.ref} ({entry.distribution} {entry.version})"
+        raise PluginError(f"{title} raised {in_a_line(error)}.") from error
+
+
+def _module(source: Path, layout: Layout, make: Make, entry: Entry) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the component without weights, and its keys as TOML holds them."""
+    bound = bind(entry, make.table)
+    if bound.unknown:
+        raise PluginError(f"a layout gives {entry.ref} the key '{bound.unknown[0]}', which it does not have.")
+    refused = f"{source} looks like a {layout.title}, but {entry.ref} cannot be one"
+    if bound.errors:
+        raise DataError(f"{refused}: {next(iter(bound.errors.values()))}.")
+    try:
+        with torch.device("meta"):
+            module: nn.Module = bound.call(**make.channels)
+    except ValueError as error:
+        raise DataError(f"{refused}: {in_a_line(error)}.") from error
+    return module, bound.toml
 
 
 def _fitted(
@@ -144,7 +179,7 @@ def _fitted(
         used.add(theirs)
         if theirs in tensors:
             tensor = tensors[theirs]
-        elif _implied(theirs, make):
+        elif make.zero is not None and make.zero(theirs):
             tensor = torch.zeros(own.shape, dtype=own.dtype)
         else:
             raise DataError(f"{title}, but '{theirs}' is missing.")
@@ -155,126 +190,10 @@ def _fitted(
             raise DataError(f"{title}, but '{theirs}' holds {tensor.dtype} and not {own.dtype}.")
         fitted[name] = tensor.to(own.dtype)
     for name in tensors:
-        # Early files carry the averages of instance norms, which were never used.
-        idle = make.table["norm"] == "instance" and name.endswith(STATISTICS)
-        if name not in used and not idle:
+        if name not in used and not (make.unused is not None and make.unused(name)):
             raise DataError(f"{title}, which has no place for '{name}'.")
     return fitted
 
 
-def _implied(name: str, make: Make) -> bool:
-    """Whether a tensor that a file lacks is zero by the rules of that implementation.
-
-    Without any norm it leaves out biases that ours have; early files have no counters in batch norms.
-    """
-    if make.table["norm"] == "none":
-        return name.endswith(".bias") and name not in make.biases
-    return name.endswith(".num_batches_tracked")
-
-
 def _by(shape: torch.Size) -> str:
     return "x".join(map(str, shape)) or "a single number"
-
-
-# --- the known networks ---------------------------------------------------------------------------
-
-
-def _size(shapes: Shapes, name: str, axis: int) -> int:
-    """Return a tensor's length along an axis; LookupError when it is not there."""
-    shape = shapes.get(name, ())
-    if len(shape) != 4:
-        raise LookupError(name)
-    return shape[axis]
-
-
-def _norm(shapes: Shapes, *, norm: str, conv: str) -> str:
-    """Tell the norm from one place: a batch norm has weights, and before an instance norm there is a bias."""
-    if f"{norm}.weight" in shapes or f"{norm}.bias" in shapes:
-        return "batch"
-    return "instance" if f"{conv}.bias" in shapes else "none"
-
-
-def _numbers(shapes: Shapes, pattern: str) -> set[int]:
-    """Return the numbers in the names that match."""
-    return {int(match[1]) for match in (re.match(pattern, name) for name in shapes) if match}
-
-
-def _unet(shapes: Shapes) -> Make:
-    # Each block holds the next smaller one: model.model, then .1.model in it, then .3.model again and again.
-    depth = max(2, *(name.split(".").count("model") - 1 for name in shapes))
-    blocks = ["model.model", *("model.model.1.model" + ".3.model" * level for level in range(depth - 1))]
-
-    def rename(ours: str) -> str:
-        half, number, layer, parameter = ours.split(".")
-        level = int(number) if half == "encoder" else depth - 1 - int(number)
-        if half == "encoder":
-            place = {"conv": 0 if level == 0 else 1, "norm": 2}[layer]
-        else:
-            # The outermost block has no norms, the innermost holds no other block and so has fewer parts.
-            place = {"conv": 3 if level in (0, depth - 1) else 5, "norm": 4 if level == depth - 1 else 6}[
-                layer
-            ]
-        return f"{blocks[level]}.{place}.{parameter}"
-
-    table = {
-        "depth": depth,
-        "width": _size(shapes, "model.model.0.weight", 0),
-        "norm": _norm(shapes, norm=f"{blocks[1]}.2", conv=f"{blocks[1]}.1"),
-        "dropout": 0.5,
-        "dropout_placement": "pytorch",
-    }
-    channels = {
-        "in_channels": _size(shapes, "model.model.0.weight", 1),
-        "out_channels": _size(shapes, "model.model.3.weight", 1),
-    }
-    return Make(table, channels, 2**depth, rename, frozenset({"model.model.3.bias"}))
-
-
-def _resnet(shapes: Shapes) -> Make:
-    blocks = len(_numbers(shapes, r"model\.(\d{1,3})\.conv_block\."))
-    # Dropout has no tensors, but stands between a block's convolutions and moves the second one on.
-    dropout = not any(re.match(r"model\.\d+\.conv_block\.5\.", name) for name in shapes)
-    table = {
-        "blocks": blocks,
-        "width": _size(shapes, "model.1.weight", 0),
-        "norm": _norm(shapes, norm="model.2", conv="model.1"),
-        "dropout": 0.5 if dropout else 0.0,
-    }
-    channels = {
-        "in_channels": _size(shapes, "model.1.weight", 1),
-        "out_channels": _size(shapes, f"model.{17 + blocks}.weight", 0),
-    }
-    return Make(table, channels, 256, str, frozenset({f"model.{17 + blocks}.bias"}))
-
-
-def _patch(shapes: Shapes) -> Make:
-    last = max(_numbers(shapes, r"model\.(\d{1,3})\."))
-    table = {
-        "layers": (last - 2) // 3,
-        "width": _size(shapes, "model.0.weight", 0),
-        "norm": _norm(shapes, norm="model.3", conv="model.2"),
-    }
-    channels = {"in_channels": _size(shapes, "model.0.weight", 1)}
-    return Make(table, channels, 256, str, frozenset({"model.0.bias", f"model.{last}.bias"}))
-
-
-def _pixel(shapes: Shapes) -> Make:
-    table = {
-        "width": _size(shapes, "net.0.weight", 0),
-        "norm": _norm(shapes, norm="net.3", conv="net.2"),
-    }
-    channels = {"in_channels": _size(shapes, "net.0.weight", 1)}
-
-    def rename(ours: str) -> str:
-        return ours.replace("model.", "net.", 1)
-
-    return Make(table, channels, 256, rename, frozenset({"net.0.bias"}))
-
-
-LAYOUTS = (
-    Layout("U-Net", "generator", "unet", re.compile(r"model\.model\."), _unet),
-    Layout("ResNet", "generator", "resnet", re.compile(r"model\.\d{1,3}\.conv_block\."), _resnet),
-    Layout("pixel discriminator", "discriminator", "pixel", re.compile(r"net\.\d+\."), _pixel),
-    Layout("patch discriminator", "discriminator", "patch", re.compile(r"model\.\d{1,3}\."), _patch),
-)
-"""Every network that can be imported, the most telling sign first."""

@@ -66,6 +66,7 @@ class Report:
         command: str = "",
         started: str = "",
         objective: str = "",
+        stages: str = "",
         aligned: bool = True,
     ) -> None:
         self._path = path
@@ -79,6 +80,7 @@ class Report:
             "command": command,
             "started": started,
             "objective": objective,
+            "stages": stages,
             "aligned": aligned,
         }
         self._status, self._facts, self._ended = "running", dict[str, str](), ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from i2i.errors import PluginError, RecipeError, did_you_mean, with_article
 from i2i.kinds import KINDS
 from i2i.plugins.discovery import LOCAL, Plugin, discover, load
-from i2i.registry import Entry, RecipeEntry
+from i2i.registry import Entry, LayoutEntry, RecipeEntry
 
 CORE = "core"
 
@@ -145,3 +145,19 @@ class Catalog:
     def benchmarks(self) -> list[RecipeEntry]:
         """Return every shipped benchmark."""
         return [entry for plugin in self.load_all() for entry in plugin.benchmarks]
+
+    def layouts(self) -> list[LayoutEntry]:
+        """Return every layout of weights that is declared, of `core` first."""
+        return [entry for plugin in self.load_all() for entry in plugin.layouts]
+
+    def layout(self, ref: str) -> LayoutEntry:
+        """Return the layout `ref`; raise RecipeError or PluginError when there is none."""
+        namespace, name = split_ref(ref)
+        known = self.plugin(namespace, wanted=ref).layouts
+        for entry in known:
+            if entry.name == name:
+                return entry
+        close = did_you_mean(name, [entry.name for entry in known])
+        raise RecipeError(
+            f"no layout '{name}' in plug-in '{namespace}'{close or '; see `i2i components list layout`'}"
+        )

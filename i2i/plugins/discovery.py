@@ -22,7 +22,7 @@ import pluggy
 from i2i import hookspecs
 from i2i.errors import I2IError, PluginError, RecipeError, did_you_mean, in_a_line
 from i2i.plugins.entry_points import entry_points_in, name_and_version
-from i2i.registry import Entry, RecipeEntry, Registrar
+from i2i.registry import Entry, LayoutEntry, RecipeEntry, Registrar
 
 GROUP = "i2i"
 LOCAL = "local"
@@ -47,6 +47,7 @@ class Plugin:
     entries: tuple[Entry, ...] = ()
     recipes: tuple[RecipeEntry, ...] = ()
     benchmarks: tuple[RecipeEntry, ...] = ()
+    layouts: tuple[LayoutEntry, ...] = ()
     error: str = ""
 
     @property
@@ -150,6 +151,7 @@ def load(record: Plugin) -> Plugin:
         entries=tuple(registrar.entries),
         recipes=tuple(registrar.recipes),
         benchmarks=tuple(registrar.benchmarks),
+        layouts=tuple(registrar.layouts),
     )
 
 

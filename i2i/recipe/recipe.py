@@ -13,12 +13,13 @@ from typing import Any
 
 import tomli_w
 
-from i2i.errors import Problem
+from i2i.errors import Problem, RecipeError
 from i2i.kinds import NETWORK_SECTIONS
 from i2i.plugins.catalog import CORE, Catalog
 from i2i.recipe.crosschecks import cross_check, slot_for
 from i2i.recipe.layers import FORMAT, Layer, from_table, read_file, read_settings
 from i2i.recipe.merge import Draft, read_draft
+from i2i.recipe.network_needs import unmet
 from i2i.recipe.origins import Findings, Origin, dotted
 from i2i.recipe.resolve import resolve
 from i2i.recipe.slots import LENGTHS, Slot, StageSettings, TrainSettings
@@ -169,7 +170,7 @@ def load_recipe(
     findings.raise_any()
     assert resolved.head is not None
     assert resolved.train is not None
-    return Recipe(
+    recipe = Recipe(
         name=resolved.head.name,
         seed=resolved.head.seed,
         train=resolved.train,
@@ -181,6 +182,9 @@ def load_recipe(
         _catalog=catalog,
         stages=resolved.stages,
     )
+    if problems := unmet(recipe.networks, recipe.method, recipe.components):
+        raise RecipeError(*problems)
+    return recipe
 
 
 def load_sections(

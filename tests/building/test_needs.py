@@ -179,7 +179,13 @@ def test_a_generator_without_a_time_is_refused_with_those_that_would_fit(checked
     assert code == 2
     assert text.startswith("--set generator.use=unet generator.use needy/flow needs a generator that reads a")
     assert "and core/unet does not; needy/timed, needy/made, needy/wired would fit" in text
-    assert checked("generator.use=unet", build=False)[0] == 0
+    assert checked("generator.use=unet", build=False) == (code, text), "classes show it before any is built"
+
+
+def test_what_a_function_makes_is_looked_at_when_it_is_built(checked):
+    settings = ("method.use=needy/match", "generator.use=needy/outward", *JUDGE)
+    assert checked(*settings, unset="losses.l1", build=False)[0] == 0
+    assert checked("generator.use=needy/made", build=False)[0] == 0
 
 
 def test_the_place_is_the_line_in_the_file(checked):

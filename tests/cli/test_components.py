@@ -174,6 +174,19 @@ def test_every_built_in_is_documented_and_can_be_pasted(i2i, ref: str):
         assert keys <= table.keys()
 
 
+def test_layouts_are_listed_for_import(i2i, bits):
+    ended = i2i("components", "list", "layout")
+    assert (ended.code, ended.err) == (0, "")
+    header, *lines = ended.out.splitlines()
+    assert header.split() == ["layout", "summary"]
+    assert [line.split()[0] for line in lines if line.startswith("core/")] == [
+        f"core/pix2pix-{name}" for name in ("unet", "resnet", "patch", "pixel")
+    ]
+    listed = json.loads(i2i("components", "list", "layout", "--like", "cyclegan", "--json").out)["layouts"]
+    assert [entry["ref"] for entry in listed] == ["core/pix2pix-resnet"]
+    assert i2i("components", "list", "layout", "--like", "vae").out == "no layout is like 'vae'\n"
+
+
 def test_plug_ins_are_listed_with_their_state(i2i, bits, distribution, monkeypatch):
     distribution("i2i-broken", "0.1", "broken", {"i2i_broken.py": "1 / 0"})
     distribution("i2i-quiet", "0.2", "quiet", {"i2i_quiet.py": "1 / 0"})
@@ -181,7 +194,7 @@ def test_plug_ins_are_listed_with_their_state(i2i, bits, distribution, monkeypat
     ended = i2i("plugins")
     assert ended.code == 0
     lines = {line.split()[0]: line for line in ended.out.splitlines()}
-    assert lines["bits"].split() == ["bits", "i2i-bits", "1.0", "1", "17", "ready"]
+    assert lines["bits"].split() == ["bits", "i2i-bits", "1.0", "1", "17", "0", "ready"]
     assert lines["broken"].endswith("could not be loaded: ZeroDivisionError: division by zero")
     assert lines["quiet"].endswith("switched off by I2I_DISABLE")
 
@@ -197,6 +210,7 @@ def test_plug_ins_as_json(i2i, bits):
         "disabled": False,
         "components": 17,
         "recipes": 0,
+        "layouts": 0,
         "error": None,
     }
     assert records["core"]["recipes"] >= 2

@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 import threading
+import zipfile
 import zlib
 from functools import partial
 from pathlib import Path
@@ -137,7 +138,7 @@ def test_of_pairs_that_are_there_many_times_the_first_few_are_told_and_the_rest_
             picture(tmp_path / f"pairs/train{side}/{number:02d}.png", seed=str(number % 10))
     ended = i2i("data", "check", str(tmp_path / "pairs"), "--data", "splits=[1, 0, 0]")
     assert ended.code == 0
-    told = [line for line in ended.out.splitlines() if "value by value" in line]
+    told = [line for line in ended.out.splitlines() if "the same pair, value by value" in line]
     assert len(told) == 4
     first = ", ".join(f"{number:02d} (train)" for number in range(0, 60, 10))
     assert told[0] == f"note: the same pair, value by value: {first} and 1 more"
@@ -288,6 +289,35 @@ def test_a_data_set_is_fetched_unpacked_and_ready(i2i, server):
     assert "2 of 2 pairs can be used" in checked.out
 
 
+def test_a_set_without_pairs_comes_as_a_zip_file_and_says_what_reads_it(i2i, server):
+    url, archive = server
+    zipped = archive.with_name("horse2zebra.zip")
+    pixels = io.BytesIO()
+    Image.effect_noise((8, 8), 60).save(pixels, "JPEG")
+    with zipfile.ZipFile(zipped, "w") as file:
+        for name in ("trainA/1.jpg", "trainB/2.jpg", "trainB/3.jpg", "testA/4.jpg", "testB/5.jpg"):
+            file.writestr(f"horse2zebra/{name}", pixels.getvalue())
+    ended = i2i("data", "get", "horse2zebra", "--url", url.replace(archive.name, zipped.name))
+    assert ended.code == 0, ended.err
+    assert 'In a recipe: use = "unpaired-images", root = "data/horse2zebra"' in ended.out.splitlines()
+    assert sorted(path.name for path in Path("data/horse2zebra").iterdir()) == [
+        *(RECORD, "testA", "testB", "trainA", "trainB"),
+    ]
+    told = i2i("data", "get", "horse2zebra", "--url", url, "--json")
+    assert json.loads(told.out)["bytes"] == zipped.stat().st_size
+
+
+def test_a_zip_file_with_a_path_outside_leaves_no_data(i2i, server):
+    url, archive = server
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("../evil", b"x")
+    ended = i2i("data", "get", "horse2zebra", "--url", url)
+    assert (ended.code, ended.out) == (3, "")
+    assert "a path outside of it, '../evil'" in ended.err
+    assert not list(Path().rglob("evil"))
+    assert not Path("data/horse2zebra").exists()
+
+
 def test_what_is_there_is_not_fetched_again(i2i, server):
     url, archive = server
     first = i2i("data", "get", "facades", "--url", url)
@@ -384,7 +414,9 @@ def test_the_public_addresses_are_those_of_the_paper():
     base = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets"
     names = ("facades", "maps", "edges2shoes", "edges2handbags", "night2day")
     assert {name: SETS[name].url for name in names} == {name: f"{base}/{name}.tar.gz" for name in names}
-    assert set(SETS) == {*names, "cityscapes"}
+    assert set(SETS) == {*names, "cityscapes", "horse2zebra"}
+    zipped = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets/horse2zebra.zip"
+    assert (SETS["horse2zebra"].url, SETS["horse2zebra"].use) == (zipped, "unpaired-images")
 
 
 def test_a_public_set_that_is_not_there_is_named_with_its_command(i2i, tmp_path, monkeypatch):
@@ -393,6 +425,7 @@ def test_a_public_set_that_is_not_there_is_named_with_its_command(i2i, tmp_path,
         (("run", "paper-facades", "--dry-run"), "i2i data get facades fetches it"),
         (("data", "check", "sets/maps"), "i2i data get maps --out sets fetches it"),
         (("data", "check", "data/cityscapes"), "from its owners alone"),
+        (("data", "check", "data/horse2zebra"), "i2i data get horse2zebra fetches it"),
     ):
         ended = i2i(*words)
         assert ended.code == 3

@@ -55,6 +55,27 @@ def test_a_patch_discriminator_is_the_one_of_the_table(
             assert logits_of(net, torch.empty(2, 6, 256, 256)).shape == (2, 1, side, side)
 
 
+@pytest.mark.parametrize(
+    ("channels", "norm", "parameters"),
+    [
+        (3, "instance", 2_764_737),  # CycleGAN's: its authors' code prints 2.765 M
+        (6, "batch", 2_768_705),  # pix2pix's, which sees the source too: 2.769 M
+    ],
+)
+def test_the_papers_discriminators_have_what_their_layers_add_up_to(
+    channels: int, norm: str, parameters: int
+) -> None:
+    with torch.device("meta"):
+        net = Patch(in_channels=channels, norm=norm)
+    counts = [channels, 64, 128, 256, 512, 1]
+    weights = sum(16 * before * after for before, after in pairwise(counts))
+    inner = sum(
+        counts[2:5]
+    )  # a batch norm has two numbers for each channel, before an instance norm is a bias
+    assert weights + 64 + 1 + inner * (2 if norm == "batch" else 1) == parameters
+    assert count(net) == parameters
+
+
 def test_a_pixel_discriminator_is_the_one_of_the_table() -> None:
     net = Pixel(in_channels=6)
     assert count(net) == 9_024

@@ -192,7 +192,7 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_names_the_folders_in_it(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no images in .*train, only the folder\(s\) x, y and 0 file"):
+    with pytest.raises(DataError, match=r"no images in .*train, only the folders x, y\."):
         listed(files(tmp_path, "train/x/1.txt", "train/y/1.txt"))
 
 

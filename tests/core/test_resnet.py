@@ -24,6 +24,7 @@ DATA = os.environ.get("I2I_TEST_DATA")
     ],
 )
 def test_parameter_counts_are_those_of_the_layers(blocks: int, norm: str, parameters: int) -> None:
+    """CycleGAN's is the first: its authors' code prints 11.378 M of resnet_9blocks with instance norm."""
     with torch.device("meta"):
         net = ResNet(in_channels=3, out_channels=3, blocks=blocks, norm=norm)
     assert sum(parameter.numel() for parameter in net.parameters()) == parameters

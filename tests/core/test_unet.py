@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -27,6 +29,16 @@ def test_parameter_counts_match_the_reference(depth: int, parameters: int) -> No
     with torch.device("meta"):
         net = UNet(in_channels=3, out_channels=3, depth=depth)
     assert count(net) == parameters
+
+
+def test_the_papers_unet_has_what_the_layers_add_up_to() -> None:
+    """unet_256 of the authors' code with batch norm, of which it prints 54.414 M: 4x4 kernels, one bias."""
+    counts = [3, 64, 128, 256, 512, 512, 512, 512, 512]
+    down = sum(16 * before * after for before, after in pairwise(counts))
+    # What comes from below has the skip beside it, but for the innermost.
+    up = sum(32 * after * before for before, after in pairwise(counts)) - 16 * counts[-1] * counts[-2]
+    norms = 2 * (sum(counts[2:8]) + sum(counts[1:8]))
+    assert down + up + norms + 3 == 54_413_955
 
 
 def test_with_batch_norm_only_the_last_convolution_has_a_bias() -> None:

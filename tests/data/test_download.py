@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import threading
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from i2i.data.download import fetch, record_of
+from i2i.data.public import get
 from i2i.errors import DataError, RecipeError, ResourceError
 
 DATA = bytes(range(256)) * 400
@@ -227,3 +230,20 @@ def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ResourceError, match="cannot be written"):
         fetch(server[0], tmp_path / "file/x")
+
+
+def test_a_zip_that_was_cut_short_is_gone_on_with_and_unpacked(server, tmp_path):
+    url, behaviour = server
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("horse2zebra/trainA/1.jpg", DATA)
+        file.writestr("horse2zebra/trainB/2.jpg", DATA[::-1])
+    behaviour.data, behaviour.cut = buffer.getvalue(), [70_000]
+    url = url.replace(".tar.gz", ".zip")
+    with pytest.raises(ResourceError, match="70,000 bytes have arrived and are kept"):
+        get("horse2zebra", tmp_path / "data", url=url, pauses=())
+    folder, fetched = get("horse2zebra", tmp_path / "data", url=url, pauses=())
+    assert behaviour.asked == [None, "bytes=70000-"]
+    assert (folder / "trainB/2.jpg").read_bytes() == DATA[::-1]
+    assert fetched.sha256 == hashlib.sha256(buffer.getvalue()).hexdigest()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["horse2zebra"]

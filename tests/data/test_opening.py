@@ -221,7 +221,7 @@ def test_many_items_are_read_in_order_by_several_processes(monkeypatch):
 
 
 def test_equal_items_have_equal_digests():
-    digests = [finding.digest for finding in inspect(Numbers(300))]
+    digests = [finding.digests for finding in inspect(Numbers(300))]
     assert digests[3] == digests[259]
     assert len(set(digests)) == 256
 

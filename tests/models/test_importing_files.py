@@ -91,7 +91,8 @@ def test_importing_and_translating_from_the_command_line(tmp_path: Path, i2i) ->
     [
         (
             {"conv1.weight": torch.zeros(8, 3, 7, 7), "fc.bias": torch.zeros(8)},
-            r"no network that can be imported.+\(U-Net, ResNet, .+\): its first tensor is 'conv1.weight'",
+            r"no network that can be imported by the layouts that are installed "
+            r"\(core/pix2pix-unet, core/pix2pix-resnet, .+\): its first tensor is 'conv1.weight'",
         ),
         ({"model.model.x": torch.zeros(1)}, "looks like a U-Net, but 'model.model.0.weight' is missing or"),
         ({"model.1.conv_block.x": torch.zeros(1)}, "looks like a ResNet, but 'model.1.weight' is missing or"),

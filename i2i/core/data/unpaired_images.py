@@ -118,12 +118,16 @@ class UnpairedImages:
 
 
 def _left_over(split: Split, sources: int, targets: int) -> list[str]:
-    """Return a note on the targets that no source stands beside where pictures are read in order."""
-    told = (
-        f"{split} has {sources:,} sources and {targets:,} targets: training draws from all of these; where "
-        f"they are read in order, for scores or a check, it is {sources:,} of them, spread evenly"
-    )
-    return [told] if targets > sources else []
+    """Return a note on sides of different numbers: what that means where pictures are read in order."""
+    if sources == targets:
+        return []
+    told = f"{split} has {sources:,} sources and {targets:,} targets, and need not have as many"
+    if targets < sources:
+        return [f"{told}: training draws from all of these, and targets stand beside several sources each"]
+    return [
+        f"{told}: training draws from all of these; where they are read in order, for scores or a check, it "
+        f"is {sources:,} targets, spread evenly"
+    ]
 
 
 def _usual(seen: Sequence[tuple[Path, ImageSpec]], size: tuple[int, int] | None) -> tuple[ImageSpec, Path]:

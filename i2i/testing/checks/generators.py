@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from i2i import testtime
-from i2i.building.needs import wants_time
 from i2i.kinds import ImageSpec, PairSpec, TestSettings
 from i2i.models.translate import Model, translate
+from i2i.recipe.network_needs import wants_time
 from i2i.seeds import seeded
 from i2i.testing import samples
 from i2i.testing.checks.networks import draws, enlarge, shifted

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from i2i.building.own_terms import asked, misfit
 from i2i.context import Run
-from i2i.kinds import DiscriminatorSlot, MethodSlots
-from i2i.testing.outcomes import check, fail, told
+from i2i.kinds import LOSS_KINDS, DiscriminatorSlot, MethodSlots
+from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_session import batch, method_session
 
@@ -58,6 +59,38 @@ def optional_losses(subject: Subject) -> None:
                 f"without the loss {' and '.join(without)} it raises {told(error)}: ask `name in losses`, or "
                 "let its LossSlot be required"
             )
+
+
+@check("own-terms", "method", needs=["logs"])
+def own_terms(subject: Subject) -> None:
+    """What it says in `own_terms` is of losses that it takes, and of terms that it logs."""
+    declared: MethodSlots = subject.factory.slots  # type: ignore[attr-defined]
+    session = method_session(subject)
+    said = asked(subject.factory, session.recipe.method.params)
+    if problem := misfit(said):
+        fail(problem)
+    logged = session.advance([batch(session, 0, 1)]).keys()
+    for name, term in said.items():
+        if name in LOSS_KINDS or name in declared.losses:
+            kinds = {*declared.loss_kinds, *(wanted.kind for wanted in declared.losses.values())}
+            require(
+                name in kinds or name in declared.losses,
+                f"its `own_terms` speaks of {name}, and its `slots` takes none: leave it out",
+            )
+            require(
+                term.weight is None,
+                f"its `own_terms` gives '{name}' a weight, and a loss has that of its table: leave it out",
+            )
+            continue
+        require(
+            term.weight is not None,
+            f"its `own_terms` has '{name}', which is no loss that its `slots` names, and gives it no weight",
+        )
+        require(
+            name in logged,
+            f"its `own_terms` adds '{name}', and a step logs {', '.join(sorted(logged))}: call it as it is "
+            "logged",
+        )
 
 
 @check("any-discriminators", "method", needs=["logs"])

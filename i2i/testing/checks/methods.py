@@ -19,7 +19,7 @@ from i2i.errors import DivergedError, PluginError, RecipeError
 from i2i.kinds import LOSS_KINDS, DiscriminatorSlot, GeneratorSlot, MethodSlots, NetworkNeed, TestSettings
 from i2i.runs import checkpoint
 from i2i.testing.checks.manners import MANNERS
-from i2i.testing.checks.method_parts import any_discriminators, declares_networks, optional_losses
+from i2i.testing.checks.method_parts import any_discriminators, declares_networks, optional_losses, own_terms
 from i2i.testing.outcomes import check, fail, require, told
 from i2i.testing.subjects import Subject
 from i2i.testing.tiny_session import batch, method_session, through_stages
@@ -385,6 +385,7 @@ CHECKS = (
     logs,
     declares_networks,
     optional_losses,
+    own_terms,
     every_network_learns,
     gradients_freed,
     steps_by_run,

@@ -13,7 +13,7 @@ from i2i.plugins.catalog import split_ref
 from i2i.recipe.merge import read_draft
 from i2i.recipe.origins import Findings
 from i2i.recipe.recipe import load_recipe
-from i2i.testing.outcomes import PLUGIN, check, require
+from i2i.testing.outcomes import PLUGIN, check, fail, require, told
 from i2i.testing.subjects import PluginSubject
 
 HEAVY = ("torch", "torchvision", "timm", "kornia", "PIL", "numpy")
@@ -27,7 +27,7 @@ def registers(subject: PluginSubject) -> None:
     """It can be imported, is for this version of the plug-in API, and registers all it has."""
     require(not subject.plugin.error, subject.plugin.error)
     require(
-        subject.plugin.entries or subject.plugin.recipes,
+        subject.plugin.entries or subject.plugin.recipes or subject.plugin.layouts,
         "it registers nothing: call registry.generator(...) or another kind in i2i_register",
     )
 
@@ -81,4 +81,31 @@ def _references(table: Any) -> Iterator[str]:
             yield value
 
 
-CHECKS = (registers, thin_import, recipes)
+@check("layouts", PLUGIN, needs=["registers"])
+def layouts(subject: PluginSubject) -> None:
+    """Every layout of weights loads, leads to a component that is installed, and claims no file of others."""
+    for entry in subject.plugin.layouts:
+        layout = entry.load()
+        if split_ref(layout.component)[0] in subject.catalog.namespaces():
+            subject.catalog.get((layout.kind,), layout.component)
+        for shapes in ({}, OTHERS):
+            try:
+                claimed = layout.claims(shapes)
+            except Exception as error:
+                fail(f"the layout '{entry.name}' was asked about {_of(shapes)} and raised {told(error)}")
+            require(
+                not claimed,
+                f"the layout '{entry.name}' claims {_of(shapes)}: `claims` is True for what its own network "
+                "has and no other",
+            )
+
+
+OTHERS = {"backbone.stem.weight": (8, 3, 3, 3), "weight": (4,), "step": (), "0": (2, 2)}
+"""Tensors as a file of any network may hold them."""
+
+
+def _of(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return f"a file with the tensors {', '.join(shapes)}" if shapes else "a file without tensors"
+
+
+CHECKS = (registers, thin_import, recipes, layouts)

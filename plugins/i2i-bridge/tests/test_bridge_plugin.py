@@ -102,8 +102,20 @@ def test_its_network_keeps_groups_of_its_parts_as_they_are():
             ["method.use=bridge/flow", "method.guidance=2.0"],
             "guidance = 2 compares predictions with and without the source, and drop = 0 trains with it",
         ),
+        (
+            ["data.size=[20,24]"],
+            "--set data.size=[20,24] data.size bridge/attention-unet needs a height and width that are "
+            "multiples of 8, and the data is 20 x 24",
+        ),
     ],
-    ids=["no time", "too many passes", "attention nowhere", "other channels", "guidance without drop"],
+    ids=[
+        "no time",
+        "too many passes",
+        "attention nowhere",
+        "other channels",
+        "guidance without drop",
+        "sizes",
+    ],
 )
 def test_what_does_not_fit_is_refused_in_a_sentence_before_anything_is_built(
     settings, told, tmp_path, capsys
@@ -116,11 +128,23 @@ def test_what_does_not_fit_is_refused_in_a_sentence_before_anything_is_built(
     changes = ["data.use=shapes", *(setting.format(root=tmp_path / "pairs") for setting in settings)]
     options = [word for change in changes for word in ("--set", change)]
     out = tmp_path / "run"
-    with pytest.raises(SystemExit) as ended:
-        main(["run", "bridge/bridge", *options, "--out", str(out)])
-    assert ended.value.code == 2
-    assert told in " ".join(capsys.readouterr().err.split())
+    for command in (["run", "--out", str(out)], ["recipe", "check", "--build"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "bridge/bridge", *options])
+        assert ended.value.code == 2
+        assert told in " ".join(capsys.readouterr().err.split())
     assert not out.exists()
+
+
+@pytest.mark.parametrize("method", ["bridge", "flow"])
+@pytest.mark.parametrize("generator", ["unet", "resnet", "encoder-decoder", "noise"])
+def test_a_generator_without_a_time_is_refused_as_the_recipe_is_read(method, generator, capsys):
+    words = ("recipe", "check", f"bridge/{method}", "--set", "data.use=shapes")
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--set", f"generator.use={generator}"])
+    assert ended.value.code == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"and core/{generator} does not; bridge/attention-unet would fit" in told
 
 
 @pytest.mark.parametrize("name", ["bridge", "flow"])
@@ -136,3 +160,12 @@ def test_unpaired_data_are_refused(name, tmp_path, capsys):
         main(["run", f"bridge/{name}", *options, "--out", str(tmp_path / "run")])
     assert ended.value.code == 2
     assert "and the data has no pairs" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("name", ["bridge", "flow"])
+def test_the_objective_says_what_the_losses_compare(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["recipe", "check", f"bridge/{name}", "--build", "--set", "data.use=shapes"])
+    assert ended.value.code == 0
+    told = f"objective: G minimises 1 l2 (the target guessed at a time of the {name})\n"
+    assert told in capsys.readouterr().out

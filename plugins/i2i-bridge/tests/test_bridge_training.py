@@ -220,10 +220,12 @@ def test_pictures_are_translated_in_as_many_passes_as_the_command_says(four, tmp
     found = {setting: translated("--test", setting) for setting in settings}
     assert len(set(found.values())) == 3
     assert translated("--test", "evaluations=4") == found["evaluations=4"]
+    paths = [str(four), str(tmp_path / "source.png"), str(tmp_path / "refused.png")]
     with pytest.raises(SystemExit) as ended:
-        main(["translate", str(four), str(tmp_path / "source.png"), "out.png", "--test", "evaluations=51"])
+        main(["translate", *paths, "--test", "evaluations=51"])
     assert ended.value.code == 2
     assert "'evaluations' cannot be 51" in capsys.readouterr().err
+    assert not (tmp_path / "refused.png").exists()
 
 
 @pytest.mark.slow

@@ -10,7 +10,10 @@ import tomllib
 from pathlib import Path
 
 import i2i_unpaired
+import pytest
 
+from i2i import load_recipe
+from i2i.building.objective import objective as told_objective
 from i2i.registry import Registrar
 from i2i.testing import parametrize_components
 
@@ -44,3 +47,34 @@ def test_importing_the_plug_in_imports_nothing_heavy() -> None:
         env={**os.environ, "PYTHONPATH": paths},
     )
     assert not {"torch", "PIL", "numpy"} & set(answer.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "objective"),
+    [
+        (
+            "horse2zebra",
+            [],
+            "forward and backward minimise 1 adversarial(target, source) + 10 cycle [l1] (there and back, "
+            "from both sides) + 5 identity [l1] (what is of its side already, on both sides); target "
+            "minimises lsgan, halved; source minimises lsgan, halved",
+        ),
+        (
+            "fastcut",
+            ["method.nce=10.0"],
+            "G minimises 1 adversarial(target) + 10 nce (patches of sources found again); target minimises "
+            "lsgan, halved; heads minimises 10 nce (patches of sources found again)",
+        ),
+        (
+            "fastcut",
+            ["method.identity=true"],
+            "G minimises 1 adversarial(target) + 0.5 nce (patches of sources found again) + 0.5 nce-identity "
+            "(patches of targets found again); target minimises lsgan, halved; heads minimises 0.5 nce "
+            "(patches of sources found again) + 0.5 nce-identity (patches of targets found again)",
+        ),
+    ],
+    ids=["cyclegan", "fastcut", "cut"],
+)
+def test_the_objective_has_what_the_methods_add(recipe: str, settings: list[str], objective: str) -> None:
+    pytest.importorskip("i2i_openmoji")
+    assert told_objective(load_recipe(f"unpaired/{recipe}", set=settings)) == objective

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from i2i import testtime
 from i2i.context import Objective, Run
-from i2i.kinds import Batch, GeneratorSlot, MethodSlots, PairSpec, TestSettings
+from i2i.kinds import Batch, GeneratorSlot, MethodSlots, OwnTerm, PairSpec, TestSettings
 from i2i.networks import Losses, Networks
 from i2i.seeds import generator_for
 from i2i_bridge.paths import Evaluations, Stochastic, drawn_noise, drawn_times, objective, walked
@@ -44,6 +44,9 @@ class Bridge:
         exported="main",
         translates_with=("generators.main",),
     )
+    own_terms: ClassVar[Mapping[str, OwnTerm]] = {
+        "paired-loss": OwnTerm("the target guessed at a time of the bridge")
+    }
     requires: ClassVar[Mapping[str, str]] = {
         "pairs": "bridge/bridge goes from each source to its own target, and the data has no pairs"
     }

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from i2i import testtime
 from i2i.context import Objective, Run
-from i2i.kinds import Batch, GeneratorSlot, MethodSlots, PairSpec, TestSettings
+from i2i.kinds import Batch, GeneratorSlot, MethodSlots, OwnTerm, PairSpec, TestSettings
 from i2i.networks import Losses, Networks
 from i2i.seeds import generator_for
 from i2i.slot_keys import AtTest
@@ -49,6 +49,9 @@ class Flow:
         exported="main",
         translates_with=("generators.main",),
     )
+    own_terms: ClassVar[Mapping[str, OwnTerm]] = {
+        "paired-loss": OwnTerm("the target guessed at a time of the flow")
+    }
     requires: ClassVar[Mapping[str, str]] = {
         "pairs": "bridge/flow makes the target of each source, and the data has no pairs"
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Gt
@@ -18,6 +18,7 @@ from i2i.kinds import (
     GeneratorSlot,
     MethodSlots,
     NetworkSlot,
+    OwnTerm,
     PairSpec,
     TestSettings,
 )
@@ -91,6 +92,17 @@ class CUT:
         self.nce, self.identity, self.temperature = nce, identity, temperature
         self.patches, self.flip = patches, flip
         self.test = TestSettings(test_dropout, test_norm)
+
+    @staticmethod
+    def own_terms(keys: Mapping[str, Any]) -> Mapping[str, OwnTerm]:
+        """Say that patches are compared, of translations and of targets, and with which weight."""
+        weight, of = keys["nce"], ("generators", "networks")
+        if not keys["identity"]:
+            return {"nce": OwnTerm("patches of sources found again", weight, of)}
+        return {
+            "nce": OwnTerm("patches of sources found again", weight / 2, of),
+            "nce-identity": OwnTerm("patches of targets found again", weight / 2, of),
+        }
 
     def step(self, batches: Sequence[Batch], run: Run) -> dict[str, Tensor]:
         """Update the discriminator over all batches, then the generator and the heads."""

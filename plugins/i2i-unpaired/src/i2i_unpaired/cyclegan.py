@@ -17,6 +17,7 @@ from i2i.kinds import (
     GeneratorSlot,
     LossSlot,
     MethodSlots,
+    OwnTerm,
     PairSpec,
     TestSettings,
 )
@@ -63,6 +64,10 @@ class CycleGAN:
         loss_kinds=frozenset({"adversarial-loss", "penalty"}),
         losses={"cycle": LossSlot("paired-loss"), "identity": LossSlot("paired-loss", required=False)},
     )
+    own_terms: ClassVar[Mapping[str, OwnTerm]] = {
+        "cycle": OwnTerm("there and back, from both sides"),
+        "identity": OwnTerm("what is of its side already, on both sides"),
+    }
 
     def __init__(
         self,

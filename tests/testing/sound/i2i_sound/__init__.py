@@ -35,6 +35,7 @@ def i2i_register(registry):
     registry.method(
         "alike", "i2i_sound.contrast:Alike", "judges of the image alone, features of the generator"
     )
+    registry.layout("encdec", "i2i_sound.elsewhere:NET", "the net of an older code")
     registry.recipe("alike", "i2i_sound:recipes/alike.toml", "features and a judge of the image alone")
     registry.recipe("flow", "i2i_sound:recipes/flow.toml", "a sampler")
     registry.recipe("duel", "i2i_sound:recipes/duel.toml", "all of it together")

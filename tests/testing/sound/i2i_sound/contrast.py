@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from i2i import testtime
-from i2i.kinds import DiscriminatorSlot, GeneratorSlot, LossSlot, MethodSlots, TestSettings
+from i2i.kinds import DiscriminatorSlot, GeneratorSlot, LossSlot, MethodSlots, OwnTerm, TestSettings
 
 
 class Grain(nn.Module):
@@ -40,6 +40,8 @@ class Alike:
         losses={"identity": LossSlot("paired-loss", required=False)},
     )
     test = TestSettings()
+
+    own_terms: ClassVar = {"alike": OwnTerm("its own features of the source", 1.0), "identity": OwnTerm()}
 
     def __init__(self, networks, losses) -> None:
         self.net = networks.generators["main"]
