@@ -137,6 +137,8 @@ class Benchmark:
             files_digest(table for _, table in tables),
             Path(self._plugin).read_bytes().hex() if self._plugin else "",
         ]
+        if definition.requires.table:
+            about.append(definition.requires.table)
         # The order counts: of the variants and of the metrics, the first one is special.
         return hashlib.sha256(json.dumps(about, default=str).encode()).hexdigest()
 

@@ -15,9 +15,10 @@ from i2i.bench.keys import Marks, digest_of, key_of
 from i2i.errors import I2IError, PluginError, Problem, RecipeError, did_you_mean
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import Layer, read_settings
-from i2i.recipe.merge import read_draft
+from i2i.recipe.merge import Draft, read_draft
 from i2i.recipe.origins import Findings, Origin
 from i2i.recipe.recipe import Recipe, differences, load_recipe
+from i2i.recipe.requires import check_requires
 
 VALIDATIONS = 5
 """How many points a curve has, unless the benchmark sets `train.eval_every` itself."""
@@ -114,7 +115,7 @@ class Matrix:
 
     def _checked(self, variations: Sequence[Variation]) -> list[Variant]:
         found: list[Variant] = []
-        errors: list[I2IError] = []
+        errors: list[I2IError] = self._unmet()
         for variation in variations:
             try:
                 recipe = self._load(variation, self._definition.seeds[0])
@@ -131,6 +132,19 @@ class Matrix:
             kind = PluginError if all(isinstance(error, PluginError) for error in errors) else RecipeError
             raise kind(*told)
         return found
+
+    def _unmet(self) -> list[I2IError]:
+        """Return what the benchmark's own `[requires]` asks for in vain, as one error, if anything."""
+        wanted, findings = self._definition.requires, Findings()
+        if not wanted.table:
+            return []
+        draft = Draft(self._definition.name, "", table=wanted.table, origins=wanted.origins)
+        check_requires(draft, self._catalog, findings, owner="benchmark")
+        try:
+            findings.raise_any()
+        except I2IError as error:
+            return [error]
+        return []
 
     def _load(
         self, variation: Variation, seed: int, *, steps: int | None = None, precision: str | None = None

@@ -21,12 +21,13 @@ from i2i.errors import Problem, RecipeError, did_you_mean
 from i2i.plugins.schema import Schema, schema_of
 from i2i.recipe.layers import MAX_DEPTH, Layer, from_part, read_settings, read_text
 from i2i.recipe.origins import Origin, dotted
+from i2i.recipe.requires import SECTION as REQUIRES
 from i2i.recipe.toml_lines import KeyPath, TooDeepError, key_lines
 
 FORMAT = 1
 MOST_VARIANTS = 200
 LONGEST_NAME = 100  # of a variant
-TABLES = ("budget", "common", "variants", "swap", "executor")
+TABLES = ("requires", "budget", "common", "variants", "swap", "executor")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VALUE = r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,\[\]"'])+"""
@@ -102,7 +103,8 @@ class Definition:
 
     `base` is what `load_recipe` takes; `common` is laid over it for every variant. Where `swapped`, the
     variant that equals the base recipe, if there is one, is the baseline. `executor` is a component's
-    table. `cells` is where trained cells are kept; None for the benchmark's own folder.
+    table. `cells` is where trained cells are kept; None for the benchmark's own folder. `requires` holds
+    the table of that name, with where each of its keys stands.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Definition:
     swapped: bool = False
     executor: Mapping[str, Any] = field(default_factory=lambda: {"use": "local"})
     cells: Path | None = None
+    requires: Layer = field(default_factory=Layer)
 
 
 def is_benchmark(path: Path) -> bool:
@@ -170,6 +173,7 @@ def read_benchmark(path: Path) -> Definition:
         swapped=bool(swaps),
         executor=executor,
         cells=None if head["cells"] is None else path.parent / head["cells"],
+        requires=reader.as_written(REQUIRES),
     )
 
 
@@ -319,6 +323,12 @@ class _Reader:
         except RecipeError as error:
             self._problems.extend(error.problems)
             return Layer()
+
+    def as_written(self, name: str) -> Layer:
+        """Return the table `name`, if there is one, with where its keys stand: nothing of it is judged."""
+        table = {name: self._table[name]} if name in self._table else {}
+        lines = {path: line for path, line in self._lines.items() if path[0] == name}
+        return Layer(table, {path: Origin(dotted(path), self._shown, line) for path, line in lines.items()})
 
     def swaps(self) -> list[Swap]:
         """Return what [swap] says: ``"a.b" = [V1, V2]``."""

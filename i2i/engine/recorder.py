@@ -61,7 +61,7 @@ class Recorder:
             command=as_typed(about["command"]) if about.get("command") else "",
             started=about.get("started", ""),
             objective=objective(self._recipe),
-            aligned=session.spec.aligned,
+            aligned=session.scored.aligned,
         )
         self._command: list[str] = about.get("command", [])
         records, notes = self._folder.rewind(session.step, validated=validated)
