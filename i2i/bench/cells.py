@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from i2i.bench.definition import Definition, Variation
-from i2i.bench.keys import Marks, digest_of, key_of
+from i2i.bench.keys import Marks, digest_of, key_of, training_of
 from i2i.errors import I2IError, PluginError, Problem, RecipeError, did_you_mean
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import Layer, read_settings
@@ -74,6 +74,11 @@ class Matrix:
         self.variants = self._checked(definition.variants)
         self.baseline = self._baseline()
         self._refuse_equals()
+
+    @property
+    def trainings(self) -> dict[str, str]:
+        """The key of each variant's training, by its name; those that differ in test keys alone share one."""
+        return {variant.name: training_of(variant.recipe) for variant in self.variants}
 
     def changes(self) -> dict[str, list[tuple[str, Any, Any]]]:
         """Return for each variant the keys in which its recipe differs from the baseline's."""

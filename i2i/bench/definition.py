@@ -72,12 +72,14 @@ class Budget:
         epochs: so many times through the training pairs.
         images: so many training images, whatever the batch size.
         seconds: as many steps as the baseline takes in this time.
+        each_seconds: as many steps as each variant takes in this time, by the time of its own steps.
     """
 
     steps: Annotated[int, Ge(1)] | None = None
     epochs: Annotated[float, Gt(0)] | None = None
     images: Annotated[int, Ge(1)] | None = None
     seconds: Annotated[float, Gt(0)] | None = None
+    each_seconds: Annotated[float, Gt(0)] | None = None
 
     def as_table(self) -> dict[str, float]:
         """Return the one key that is set, if any."""
@@ -135,7 +137,7 @@ def read_benchmark(path: Path) -> Definition:
     head = reader.read(HEAD, (), tables=TABLES)
     budget = reader.read(BUDGET, ("budget",))
     if len(budget) - list(budget.values()).count(None) > 1:
-        reader.wrong(("budget",), "a budget is in one unit: steps, epochs, images or seconds")
+        reader.wrong(("budget",), "a budget is in one unit: steps, epochs, images, seconds or each_seconds")
     if head.get("benchmark", FORMAT) != FORMAT:
         reader.wrong(("benchmark",), f"there is no such format of benchmarks; write `benchmark = {FORMAT}`")
     if not _NAME.fullmatch(head.get("name", "x")):

@@ -219,7 +219,7 @@ def _cost_table(results: Results) -> Table:
     return ["variant", *COSTS, f"{first} against copying the input"], rows
 
 
-COSTS = ("G, D parameters", "a step")
+COSTS = ("G, D parameters", "steps", "training", "a step", "an image")
 
 
 def _name(row: VariantResult) -> str:
@@ -230,10 +230,15 @@ def _against_baseline(row: VariantResult, found: MetricResult, places: int) -> t
     return ("", "") if row.baseline else (words.difference(found.difference, places), found.verdict)
 
 
-def _costs(row: VariantResult) -> tuple[str, str]:
-    networks = (row.cost.generator_parameters, row.cost.discriminator_parameters)
-    step = words.duration(row.cost.step_seconds, row.cost.step_deviation)
-    return ", ".join(map(words.compact, networks)), step
+def _costs(row: VariantResult) -> tuple[str, ...]:
+    cost = row.cost
+    return (
+        ", ".join(map(words.compact, (cost.generator_parameters, cost.discriminator_parameters))),
+        words.NOTHING if cost.steps is None else f"{cost.steps:,}",
+        words.trained(cost.train_seconds),
+        words.duration(cost.step_seconds, cost.step_deviation),
+        words.duration(cost.image_seconds),
+    )
 
 
 def _beside(found: MetricResult, copied: float | None) -> Styled:
