@@ -140,6 +140,8 @@ class DataSettings:
             of what is free.
         on_bad: what to do about items that cannot be used: "refuse" stops at the first; "skip" reads all
             before it starts, lists the bad ones and goes on without them.
+        paired: false trains without pairs: beside a source stands any target of the training split, drawn
+            anew each time. Held-out pairs stay pairs, so that translations are scored against their targets.
         fingerprint: what tells these data from others when a run goes on, or its model is scored: "names",
             the ids and the sizes of files; "contents" reads every pair at the start, and sees each pixel.
     """
@@ -148,6 +150,7 @@ class DataSettings:
     workers: Annotated[int, Ge(0), Le(256)] = 0
     cache: Literal["auto", "ram", "none"] = "auto"
     on_bad: Literal["refuse", "skip"] = "refuse"
+    paired: bool = True
     fingerprint: Literal["names", "contents"] = "names"
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from i2i.bench.rehearsal import Rehearsal
     from i2i.plugins.catalog import Catalog
 
-SAME_IMAGES = ("data.batch_size", "data.workers", "data.cache")
+SAME_IMAGES = ("data.batch_size", "data.workers", "data.cache", "data.paired")
 """Keys of the data that leave the held-out images as they are."""
 MANY = 10
 """From so many intervals on it is said that some leave out zero by chance."""

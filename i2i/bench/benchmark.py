@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2i._version import __version__
 from i2i.bench.benchmark_file import State, read_state, write_state
-from i2i.bench.budget import seconds_as_steps, steps_of
+from i2i.bench.budget import settled, steps_of
 from i2i.bench.cells import Cell, Conditions, Matrix
 from i2i.bench.data_files import files_digest
 from i2i.bench.definition import Definition
@@ -138,6 +138,8 @@ class Benchmark:
             files_digest(table for _, table in tables),
             Path(self._plugin).read_bytes().hex() if self._plugin else "",
         ]
+        if definition.requires.table:
+            about.append(definition.requires.table)
         # The order counts: of the variants and of the metrics, the first one is special.
         return hashlib.sha256(json.dumps(about, default=str).encode()).hexdigest()
 
@@ -200,14 +202,15 @@ class Benchmark:
             rehearsals = trials.rehearse(conditions)
             first = self._state.runtime is None
             alone = self._definition.resources.processes == 1
-            if first and alone and self._pays(self._settled(matrix, conditions, tried, files, rehearsals)):
+            settled = self._settled(matrix, conditions, tried, files, rehearsals)
+            if first and alone and self._pays(matrix, settled):
                 conditions, rehearsals = trials.with_fewer_threads(
                     conditions, rehearsals, at_once=executor.at_once
                 )
         metrics = self._metrics(matrix, rehearsals)
         state = self._settled(matrix, conditions, tried, files, rehearsals)
         cells = matrix.cells(
-            steps=steps_of(self._definition.budget, state),
+            steps=steps_of(self._definition.budget, state, matrix.trainings),
             precision=conditions.precision,
             data={name: found.data for name, found in rehearsals.items()},
         )
@@ -238,14 +241,17 @@ class Benchmark:
     ) -> State:
         """Return what is remembered from now on, with a budget of seconds turned into steps."""
         state = replace(self._state, runtime=conditions, tried=tried, files=files, rehearsals=rehearsals)
-        return replace(state, seconds=seconds_as_steps(self._definition.budget, state, matrix.baseline))
+        budget = self._definition.budget
+        return settled(budget, state, baseline=matrix.baseline, trainings=matrix.trainings)
 
-    def _pays(self, state: State) -> bool:
+    def _pays(self, matrix: Matrix, state: State) -> bool:
         """Whether the cells take so long that another number of threads could pay."""
         from i2i.engine.cost import SHORT
 
-        steps, seeds = steps_of(self._definition.budget, state), len(self._definition.seeds)
-        return seeds * sum(steps[name] * f.step_seconds for name, f in state.rehearsals.items()) >= SHORT
+        trainings, seeds = matrix.trainings, len(self._definition.seeds)
+        steps = steps_of(self._definition.budget, state, trainings)
+        seconds = {trainings[name]: steps[name] * f.step_seconds for name, f in state.rehearsals.items()}
+        return seeds * sum(seconds.values()) >= SHORT
 
     def _left(self, ready: _Preparation) -> list[Cell]:
         """Return what is to be trained: what has no record, or none of all figures and no model to ask."""

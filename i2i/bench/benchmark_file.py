@@ -29,6 +29,14 @@ class SecondsAsSteps:
 
 
 @dataclass(frozen=True)
+class SecondsEach:
+    """How many steps stand for `seconds` of each training, by its key (`keys.training_of`)."""
+
+    seconds: float
+    steps: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class State:
     """What was chosen and found out once.
 
@@ -45,6 +53,7 @@ class State:
     files: str = ""
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     seconds: SecondsAsSteps | None = None
+    seconds_each: SecondsEach | None = None
 
 
 def read_state(root: Path, *, name: str, base: str) -> State:

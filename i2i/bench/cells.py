@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from i2i.bench.definition import Definition, Variation
-from i2i.bench.keys import Marks, digest_of, key_of
+from i2i.bench.keys import Marks, digest_of, key_of, training_of
 from i2i.errors import I2IError, PluginError, Problem, RecipeError, did_you_mean
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import Layer, read_settings
-from i2i.recipe.merge import read_draft
+from i2i.recipe.merge import Draft, read_draft
 from i2i.recipe.origins import Findings, Origin
 from i2i.recipe.recipe import Recipe, differences, load_recipe
+from i2i.recipe.requires import check_requires
 
 VALIDATIONS = 5
 """How many points a curve has, unless the benchmark sets `train.eval_every` itself."""
@@ -78,6 +79,11 @@ class Matrix:
         self.baseline = self._baseline()
         self._refuse_equals()
 
+    @property
+    def trainings(self) -> dict[str, str]:
+        """The key of each variant's training, by its name; those that differ in test keys alone share one."""
+        return {variant.name: training_of(variant.recipe) for variant in self.variants}
+
     def changes(self) -> dict[str, list[tuple[str, Any, Any]]]:
         """Return for each variant the keys in which its recipe differs from the baseline's."""
         base = self.by_name(self.baseline).recipe.table
@@ -120,7 +126,7 @@ class Matrix:
 
     def _checked(self, variations: Sequence[Variation]) -> list[Variant]:
         found: list[Variant] = []
-        errors: list[I2IError] = []
+        errors: list[I2IError] = self._unmet()
         for variation in variations:
             try:
                 recipe = self._load(variation, self._definition.seeds[0])
@@ -149,6 +155,19 @@ class Matrix:
             )
             hint = "choose resources.processes or data.batch_size so that one divides the other"
             yield RecipeError(recipe.problem("data.batch_size", message, hint))
+
+    def _unmet(self) -> list[I2IError]:
+        """Return what the benchmark's own `[requires]` asks for in vain, as one error, if anything."""
+        wanted, findings = self._definition.requires, Findings()
+        if not wanted.table:
+            return []
+        draft = Draft(self._definition.name, "", table=wanted.table, origins=wanted.origins)
+        check_requires(draft, self._catalog, findings, owner="benchmark")
+        try:
+            findings.raise_any()
+        except I2IError as error:
+            return [error]
+        return []
 
     def _load(
         self, variation: Variation, seed: int, *, steps: int | None = None, precision: str | None = None

@@ -21,12 +21,13 @@ from i2i.errors import Problem, RecipeError, did_you_mean
 from i2i.plugins.schema import Schema, schema_of
 from i2i.recipe.layers import MAX_DEPTH, Layer, from_part, read_settings, read_text
 from i2i.recipe.origins import Origin, dotted
+from i2i.recipe.requires import SECTION as REQUIRES
 from i2i.recipe.toml_lines import KeyPath, TooDeepError, key_lines
 
 FORMAT = 1
 MOST_VARIANTS = 200
 LONGEST_NAME = 100  # of a variant
-TABLES = ("budget", "common", "variants", "swap", "executor", "resources")
+TABLES = ("requires", "budget", "common", "variants", "swap", "executor", "resources")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VALUE = r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,\[\]"'])+"""
@@ -71,12 +72,14 @@ class Budget:
         epochs: so many times through the training pairs.
         images: so many training images, whatever the batch size.
         seconds: as many steps as the baseline takes in this time.
+        each_seconds: as many steps as each variant takes in this time, by the time of its own steps.
     """
 
     steps: Annotated[int, Ge(1)] | None = None
     epochs: Annotated[float, Gt(0)] | None = None
     images: Annotated[int, Ge(1)] | None = None
     seconds: Annotated[float, Gt(0)] | None = None
+    each_seconds: Annotated[float, Gt(0)] | None = None
 
     def as_table(self) -> dict[str, float]:
         """Return the one key that is set, if any."""
@@ -118,7 +121,8 @@ class Definition:
 
     `base` is what `load_recipe` takes; `common` is laid over it for every variant. Where `swapped`, the
     variant that equals the base recipe, if there is one, is the baseline. `executor` is a component's
-    table. `cells` is where trained cells are kept; None for the benchmark's own folder.
+    table. `cells` is where trained cells are kept; None for the benchmark's own folder. `requires` holds
+    the table of that name, with where each of its keys stands.
     """
 
     name: str
@@ -134,6 +138,7 @@ class Definition:
     executor: Mapping[str, Any] = field(default_factory=lambda: {"use": "local"})
     cells: Path | None = None
     resources: Resources = field(default_factory=Resources)
+    requires: Layer = field(default_factory=Layer)
 
 
 def is_benchmark(path: Path) -> bool:
@@ -149,7 +154,7 @@ def read_benchmark(path: Path) -> Definition:
     head = reader.read(HEAD, (), tables=TABLES)
     budget = reader.read(BUDGET, ("budget",))
     if len(budget) - list(budget.values()).count(None) > 1:
-        reader.wrong(("budget",), "a budget is in one unit: steps, epochs, images or seconds")
+        reader.wrong(("budget",), "a budget is in one unit: steps, epochs, images, seconds or each_seconds")
     resources = reader.read(RESOURCES, ("resources",))
     if resources.get("processes", 1) % resources.get("nodes", 1):
         reader.wrong(("resources", "nodes"), "each node has as many processes of a cell: choose a divisor")
@@ -191,6 +196,7 @@ def read_benchmark(path: Path) -> Definition:
         executor=executor,
         cells=None if head["cells"] is None else path.parent / head["cells"],
         resources=Resources(**resources),
+        requires=reader.as_written(REQUIRES),
     )
 
 
@@ -340,6 +346,12 @@ class _Reader:
         except RecipeError as error:
             self._problems.extend(error.problems)
             return Layer()
+
+    def as_written(self, name: str) -> Layer:
+        """Return the table `name`, if there is one, with where its keys stand: nothing of it is judged."""
+        table = {name: self._table[name]} if name in self._table else {}
+        lines = {path: line for path, line in self._lines.items() if path[0] == name}
+        return Layer(table, {path: Origin(dotted(path), self._shown, line) for path, line in lines.items()})
 
     def swaps(self) -> list[Swap]:
         """Return what [swap] says: ``"a.b" = [V1, V2]``."""

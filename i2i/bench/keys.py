@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,16 @@ def key_of(recipe: Recipe, data: Marks | None = None, *, processes: int = 1) -> 
     if processes > 1:
         about.append({"processes": processes})
     return _hash(about)[:16]
+
+
+def training_of(recipe: Recipe) -> str:
+    """Return what recipes have in common that differ in nothing that is trained: a key, whatever the seed."""
+    return key_of(replace(recipe, seed=0))
+
+
+def trial_of(recipe: Recipe) -> str:
+    """Return what recipes have in common of which one has to be tried: training, metrics and callbacks."""
+    return _hash([training_of(recipe), recipe.table.get("metrics"), recipe.table.get("callbacks")])[:16]
 
 
 def digest_of(recipe: Recipe) -> str:

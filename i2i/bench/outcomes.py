@@ -15,7 +15,9 @@ from typing import Any
 
 from i2i.bench.keys import ANY_TEST, TestValues
 from i2i.bench.records import CellRecord, Scoring, TrainedOn
-from i2i.errors import DataError
+from i2i.errors import DataError, I2IError
+from i2i.plugins.versions import RESOLVED
+from i2i.recipe.recipe import read_resolved
 
 ENDED = ("done", "diverged")
 
@@ -25,6 +27,7 @@ class RunOutcome:
     """What one run folder says.
 
     `images` has each image's own figures, by metric and id; `curve` has (step, metrics) of each validation.
+    `seconds` it took as a whole, and `train_seconds` its steps alone.
     """
 
     variant: str
@@ -41,6 +44,7 @@ class RunOutcome:
     images_per_second: float | None = None
     peak_memory_mb: float | None = None
     trained_on: TrainedOn | None = None
+    train_seconds: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -74,6 +78,9 @@ def read_outcome(variant: str, seed: int, folder: Path, *, error: str = "") -> R
         images_per_second=summary.get("images_per_second"),
         peak_memory_mb=summary.get("peak_memory_mb"),
         trained_on=_trained_on(folder / "provenance.json"),
+        train_seconds=_train_seconds(
+            summary.get("steps", 0), summary.get("images_per_second"), _recipe(folder)
+        ),
     )
 
 
@@ -132,7 +139,18 @@ def outcome_of(
         images_per_second=record.images_per_second,
         peak_memory_mb=record.peak_memory_mb,
         trained_on=TrainedOn.of(record.trained),
+        train_seconds=_train_seconds(record.steps, record.images_per_second, record.recipe),
     )
+
+
+def _train_seconds(
+    steps: int, images_per_second: float | None, recipe: Mapping[str, Any] | None
+) -> float | None:
+    """Return the time of so many steps at the speed of a run, which leaves out validating and saving."""
+    if not images_per_second or recipe is None:
+        return None
+    data, train = recipe.get("data", {}), recipe.get("train", {})
+    return float(steps * data.get("batch_size", 1) * train.get("accumulate", 1) / images_per_second)
 
 
 def _of_these(scoring: Scoring, figure: str, settings: Mapping[str, str]) -> bool:
@@ -153,6 +171,14 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise DataError(f"{path} is damaged: remove its folder, and the run is made again.")
     return found
+
+
+def _recipe(folder: Path) -> Mapping[str, Any] | None:
+    """Return the table of a run's recipe, None where it cannot be read: no figure depends on it."""
+    try:
+        return read_resolved(folder / RESOLVED)
+    except I2IError:
+        return None
 
 
 def _trained_on(path: Path) -> TrainedOn | None:

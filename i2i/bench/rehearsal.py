@@ -26,6 +26,7 @@ from i2i.kinds import NETWORK_SECTIONS, Direction
 if TYPE_CHECKING:
     from i2i.engine.session import Session
     from i2i.engine.threads import Threads
+    from i2i.recipe.recipe import Recipe
 
 ROUNDS = 5
 STEPS = 2  # of each variant in a round
@@ -64,38 +65,50 @@ class Rehearsal:
     image_seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class Trial:
+    """The jobs of variants, by name, that differ in test keys alone: the first is tried for all of them."""
+
+    jobs: Mapping[str, Job]
+
+    @property
+    def first(self) -> str:
+        """The variant that is tried."""
+        return next(iter(self.jobs))
+
+
 def rehearse(
-    jobs: Mapping[str, Job], *, log: Path, tried: Callable[[str], None] = lambda name: None
+    trials: Sequence[Trial], *, log: Path, tried: Callable[[str], None] = lambda name: None
 ) -> dict[str, Rehearsal]:
-    """Try each variant's job, without leaving a trace, and return what was found, by variant.
+    """Make each trial, without leaving a trace, and return what was found, by variant.
 
     `tried` is called with a variant's name once it is through its dry pass. Raises the error of the first
     variant that cannot be trained.
     """
     found: dict[str, Rehearsal] = {}
-    names = list(jobs)
-    together = TOGETHER if all(job.device == "cpu" for job in jobs.values()) else 1
-    for first in range(0, len(names), together):
-        group = names[first : first + together]
-        trials: dict[str, _Trial] = {}
+    together = TOGETHER if all(job.device == "cpu" for trial in trials for job in trial.jobs.values()) else 1
+    for first in range(0, len(trials), together):
+        group = trials[first : first + together]
+        begun: dict[str, _Process] = {}
         try:
-            for name in group:
-                trials[name] = _Trial(name, jobs[name], log)
-                found[name] = trials[name].facts()
-                tried(name)
-            times: dict[str, list[float]] = {name: [] for name in group}
+            for trial in group:
+                begun[trial.first] = _Process(trial, log)
+                found |= begun[trial.first].facts()
+                tried(trial.first)
+            times: dict[str, list[float]] = {name: [] for name in begun}
             # In turns rather than one variant at a time: a machine that gets busy slows all of them down.
             for _ in range(ROUNDS):
-                for name in group:
-                    times[name].append(trials[name].seconds_a_step(STEPS))
-            for name in group:
+                for name, process in begun.items():
+                    times[name].append(process.seconds_a_step(STEPS))
+            for trial in group:
                 # The median: one round that something else interrupted says nothing of the variant.
-                seconds = times[name]
-                found[name] = replace(
-                    found[name], step_seconds=median(seconds), step_deviation=stdev(seconds)
-                )
+                seconds = times[trial.first]
+                for name in trial.jobs:
+                    found[name] = replace(
+                        found[name], step_seconds=median(seconds), step_deviation=stdev(seconds)
+                    )
         finally:
-            processes.end(trial.child for trial in trials.values())
+            processes.end(process.child for process in begun.values())
     return found
 
 
@@ -108,10 +121,10 @@ def threads_beside(job: Job, *, at_once: int, step_seconds: float, log: Path) ->
     from i2i.engine.threads import choose
 
     steps = max(1, min(MOST_STEPS, int(SECONDS / step_seconds)))
-    trials: list[_Trial] = []
+    trials: list[_Process] = []
     try:
         while len(trials) < at_once:
-            trials.append(_Trial(job.key, job, log))
+            trials.append(_Process(Trial({job.key: job}), log))
         for trial in trials:
             trial.facts()
 
@@ -126,16 +139,16 @@ def threads_beside(job: Job, *, at_once: int, step_seconds: float, log: Path) ->
             trial.child.end()
 
 
-class _Trial:
-    """One variant's process, seen from here: it makes its dry pass, then steps when it is asked to."""
+class _Process:
+    """A trial's process, seen from here: it makes its dry pass, then steps when it is asked to."""
 
-    def __init__(self, name: str, job: Job, log: Path) -> None:
-        self._name = name
-        self.child = processes.start(_try_job, job, log=log)
+    def __init__(self, trial: Trial, log: Path) -> None:
+        self._name = trial.first
+        self.child = processes.start(_make_trial, trial, log=log)
 
-    def facts(self) -> Rehearsal:
+    def facts(self) -> dict[str, Rehearsal]:
         """Wait for the dry pass, and return what it found out; `step_seconds` is not a number yet."""
-        facts: Rehearsal = self._answer()
+        facts: dict[str, Rehearsal] = self._answer()
         return facts
 
     def seconds_a_step(self, steps: int) -> float:
@@ -170,13 +183,13 @@ class _Trial:
 # --- within a variant's process ---------------------------------------------------------------------
 
 
-def _try_job(pipe: Connection, job: Job) -> None:
-    """Send (None, what was found out), then (None, seconds a step) for each (steps, threads) received.
+def _make_trial(pipe: Connection, trial: Trial) -> None:
+    """Send (None, what was found out of each variant), then (None, seconds a step) for each (steps, threads).
 
     Whatever goes wrong is sent as (its class, its problems): an exception itself may not survive the pipe.
     """
     try:
-        _try_and_time(pipe, job)
+        _try_and_time(pipe, trial)
     except I2IError as error:
         pipe.send((type(error), error.problems))
     except Exception as error:  # nobody hears the one with which the pipe's other end tells to stop
@@ -185,7 +198,7 @@ def _try_job(pipe: Connection, job: Job) -> None:
         pipe.send((PluginError, (Problem(f"{type(error).__name__}: {error}", hint=where),)))
 
 
-def _try_and_time(pipe: Connection, job: Job) -> None:
+def _try_and_time(pipe: Connection, trial: Trial) -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -200,9 +213,10 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
     from i2i.recipe.recipe import load_recipe
     from i2i.system.device import peak_memory_mb, resolve
 
+    job = trial.jobs[trial.first]
     torch.set_num_threads(job.threads)
-    local = Path(job.plugin) if job.plugin else None
-    recipe = load_recipe(Path(job.recipe), catalog=Catalog.installed(local=local))
+    catalog = Catalog.installed(local=Path(job.plugin) if job.plugin else None)
+    recipe, *others = (load_recipe(Path(each.recipe), catalog=catalog) for each in trial.jobs.values())
     runtime = resolve(job.device, recipe.train.precision, recipe.train.threads)
     with under(runtime, recipe):
         data = open_splits(recipe)
@@ -253,7 +267,10 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
             references=tuple(references),
             image_seconds=_image_seconds(session),
         )
-        pipe.send((None, facts))
+        times = [facts.image_seconds, *(_image_seconds(_translating(other, session)) for other in others)]
+        pipe.send(
+            (None, {n: replace(facts, image_seconds=s) for n, s in zip(trial.jobs, times, strict=True)})
+        )
         while True:
             count, threads = pipe.recv()
             if threads is not None:
@@ -263,6 +280,17 @@ def _try_and_time(pipe: Connection, job: Job) -> None:
             for _ in range(count):
                 step()
             pipe.send((None, (time.perf_counter() - begun) / count))
+
+
+def _translating(recipe: Recipe, session: Session) -> Session:
+    """Return a session of a recipe with other test keys than that of `session`, to translate with alone."""
+    from i2i.engine.session import Session
+
+    slots = {
+        path: slot for path, slot in recipe.slots.items() if slot.section not in ("metrics", "callbacks")
+    }
+    bare = replace(recipe, slots=slots)
+    return Session(bare, data=session.data, runtime=session.runtime, provenance={})
 
 
 def _image_seconds(session: Session) -> float:

@@ -82,7 +82,8 @@ class Cost:
     Parameters are sums over networks. `receptive_field` is by discriminator, in pixels, 0 for the whole
     image. `flops_per_step` counts multiplications and additions, forward and backward. `step_seconds` is the
     median of several turns, and `step_deviation` their deviation (n - 1); `image_seconds` is what one image
-    takes to be translated.
+    takes to be translated. `steps` are those of its runs, where all have as many, and `train_seconds` the
+    mean time that these took in a run, without validating and saving.
     """
 
     generator_parameters: int | None = None
@@ -95,6 +96,8 @@ class Cost:
     reached: TimeToBaseline | None = None
     step_deviation: float | None = None
     image_seconds: float | None = None
+    steps: int | None = None
+    train_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,8 @@ class ComparedVariant:
 class CellResult:
     """One run; `folder` is seen from that of results.json, `copy_input` is what the source itself scores.
 
-    `images_per_second` and `peak_memory_mb` are as the run itself measured them.
+    `images_per_second` and `peak_memory_mb` are as the run itself measured them; it took `seconds` as a
+    whole, and its steps `train_seconds`, without validating and saving.
     """
 
     variant: str
@@ -136,6 +140,7 @@ class CellResult:
     images_per_second: float | None = None
     peak_memory_mb: float | None = None
     trained_on: TrainedOn | None = None
+    train_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -256,8 +261,8 @@ _RESULTS = TypeAdapter(Results)
 LATER: Mapping[type, frozenset[str]] = {
     Difference: frozenset({"percent", "deviation", "p"}),
     MetricResult: frozenset({"against_copying", "corrected", "seeds_needed"}),
-    Cost: frozenset({"step_deviation", "image_seconds"}),
-    CellResult: frozenset({"images_per_second", "peak_memory_mb", "trained_on"}),
+    Cost: frozenset({"step_deviation", "image_seconds", "steps", "train_seconds"}),
+    CellResult: frozenset({"images_per_second", "peak_memory_mb", "trained_on", "train_seconds"}),
     Results: frozenset({"go_on"}),
 }
 """Fields that the first version's files do not have: they are left out where they say nothing."""

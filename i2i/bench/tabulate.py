@@ -51,7 +51,12 @@ def tabulate(
                 baseline=name == baseline,
                 n=len(ours),
                 metrics={metric.name: _result(ours, theirs, metric, name == baseline) for metric in metrics},
-                cost=replace(cost, reached=_reached(ours, theirs, metrics[0], cost.step_seconds)),
+                cost=replace(
+                    cost,
+                    reached=_reached(ours, theirs, metrics[0], cost.step_seconds),
+                    steps=_steps(ours),
+                    train_seconds=_train_seconds(ours),
+                ),
             )
         )
     first = metrics[0]
@@ -108,6 +113,7 @@ def cell_results(outcomes: Iterable[RunOutcome], root: Path) -> list[CellResult]
             images_per_second=outcome.images_per_second,
             peak_memory_mb=outcome.peak_memory_mb,
             trained_on=outcome.trained_on,
+            train_seconds=outcome.train_seconds,
         )
         for outcome in outcomes
     ]
@@ -196,6 +202,18 @@ def _arrival(outcome: RunOutcome, goal: float, metric: ReportedMetric) -> int | 
         if value is not None and (value <= goal if metric.better == "min" else value >= goal):
             return step
     return None
+
+
+def _steps(ours: Mapping[int, RunOutcome]) -> int | None:
+    """Return the steps of a variant's runs, None unless all have as many."""
+    steps = {outcome.steps for outcome in ours.values()}
+    return steps.pop() if len(steps) == 1 else None
+
+
+def _train_seconds(ours: Mapping[int, RunOutcome]) -> float | None:
+    """Return the mean time of the steps of a run, None unless it is known of all."""
+    known = [outcome.train_seconds for outcome in ours.values() if outcome.train_seconds is not None]
+    return fmean(known) if known and len(known) == len(ours) else None
 
 
 def _by_seed(outcomes: Iterable[RunOutcome], variant: str) -> dict[int, RunOutcome]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from i2i.bench.cells import Conditions, Matrix, Variant
 from i2i.bench.jobs import Job
+from i2i.bench.keys import trial_of
 from i2i.bench.observer import BenchmarkObserver
-from i2i.bench.rehearsal import Rehearsal
+from i2i.bench.rehearsal import Rehearsal, Trial
 from i2i.system.atomic import write_text
 
 
@@ -24,20 +25,26 @@ class Trials:
     plugin: str | None
 
     def rehearse(self, conditions: Conditions) -> Mapping[str, Rehearsal]:
-        """Try every variant."""
+        """Try every variant; of those that differ in test keys alone the first, and how fast each answers."""
         from i2i.bench.rehearsal import rehearse
 
         variants = self.matrix.variants
         for note in dict.fromkeys(note for variant in variants for note in variant.recipe.notes):
             self.observer.note(note)
-        count = len(variants)
-        self.observer.stage(f"trying {count} variant{'s' if count > 1 else ''}, and timing a step of each")
+        alike: dict[str, list[str]] = {}
+        for variant in variants:
+            alike.setdefault(trial_of(variant.recipe), []).append(variant.name)
+        count, of = len(alike), f" of {len(variants)} variants" if len(alike) < len(variants) else ""
+        what = "training" if of else "variant"
+        self.observer.stage(f"trying {count} {what}{'s' if count > 1 else ''}{of}, and timing a step of each")
         with tempfile.TemporaryDirectory(prefix="i2i-bench-") as folder:
             jobs = {
                 variant.name: self._job(variant, conditions, Path(folder) / f"{number}.toml")
                 for number, variant in enumerate(variants)
             }
-            return rehearse(jobs, log=Path(folder) / "log", tried=self.observer.tried)
+            trials = [Trial({name: jobs[name] for name in names}) for names in alike.values()]
+            found = rehearse(trials, log=Path(folder) / "log", tried=self.observer.tried)
+        return {variant.name: found[variant.name] for variant in variants}
 
     def with_fewer_threads(
         self, conditions: Conditions, rehearsals: Mapping[str, Rehearsal], *, at_once: int

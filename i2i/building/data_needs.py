@@ -16,10 +16,15 @@ SEEN_WITH_SELF = 5
 
 
 def unmet_by_data(recipe: Recipe, spec: PairSpec, extra: Mapping[str, ExtraSpec]) -> Iterator[Problem]:
-    """Yield a problem for each component that needs what data of `spec` and `extra` fields do not have."""
+    """Yield a problem for each component that needs what data of `spec` and `extra` fields do not have.
+
+    `spec` is that of the training. Pairs that it goes without, by `data.paired`, are held-out pairs all the
+    same, which metrics compare.
+    """
     for slot in recipe.slots.values():
         needs = getattr(slot.factory, "requires", {})
-        if "pairs" in needs and not spec.aligned:
+        compared = slot.kind == "metric" and not recipe.data.settings.paired
+        if "pairs" in needs and not (spec.aligned or compared):
             yield slot.problem(needs["pairs"])
         yield from unmet_fields(slot, extra)
     images = [name for name, said in extra.items() if said.image]

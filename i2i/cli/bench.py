@@ -60,6 +60,9 @@ def bench(
     seconds: Annotated[
         float | None, typer.Option(min=0.001, help="As many steps as the baseline takes in this time.")
     ] = None,
+    each_seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="As many steps as each variant takes in this time.")
+    ] = None,
     settings: SetOption = None,
     metric: Annotated[
         list[str] | None,
@@ -100,7 +103,8 @@ def bench(
 
     catalog = open_catalog(plugin)
     definition = _definition(recipe, swap or [], one_at_a_time, catalog)
-    definition = _changed(definition, seeds, steps, seconds, metric, baseline, cells, jobs, executor)
+    definition = _within(definition, steps, seconds, each_seconds)
+    definition = _changed(definition, seeds, metric, baseline, cells, jobs, executor)
     root = out or Path("runs") / f"bench-{definition.name}"
     progress = BenchmarkProgress(quiet=quiet)
     told = "interrupted; what was trained is saved. To go on, run the same command again"
@@ -193,11 +197,25 @@ def _definition(recipe: str, swaps: list[str], one_at_a_time: bool, catalog: Cat
     return swapped(recipe, name, swaps, one_at_a_time=one_at_a_time)
 
 
+def _within(
+    definition: Definition, steps: int | None, seconds: float | None, each_seconds: float | None
+) -> Definition:
+    """Return a benchmark with the budget of the command line, if that has one, in place of its own."""
+    from i2i.bench.definition import Budget
+
+    budget = Budget(steps=steps, seconds=seconds, each_seconds=each_seconds)
+    given = budget.as_table()
+    if len(given) > 1:
+        raise RecipeError("a budget is in one unit: give --steps, --seconds or --each-seconds.")
+    for unit, value in given.items():
+        if not math.isfinite(value):
+            raise RecipeError(f"--{unit.replace('_', '-')} {value}: a budget has an end.")
+    return replace(definition, budget=budget) if given else definition
+
+
 def _changed(
     definition: Definition,
     seeds: str | None,
-    steps: int | None,
-    seconds: float | None,
     metric: list[str] | None,
     baseline: str | None,
     cells: Path | None,
@@ -205,14 +223,6 @@ def _changed(
     executor: str | None,
 ) -> Definition:
     """Lay the command line's options over what the benchmark says."""
-    from i2i.bench.definition import Budget
-
-    if steps is not None and seconds is not None:
-        raise RecipeError("a budget is in one unit: give --steps or --seconds.")
-    if seconds is not None and not math.isfinite(seconds):
-        raise RecipeError(f"--seconds {seconds}: a budget has an end.")
-    if steps is not None or seconds is not None:
-        definition = replace(definition, budget=Budget(steps=steps, seconds=seconds))
     if seeds is not None:
         definition = replace(definition, seeds=_seeds(seeds))
     if metric:

@@ -147,7 +147,7 @@ def print_results(results: Results) -> None:
     """
     tables = [_whole_table(results)]
     if not fits(*tables[0]):
-        tables = [*(_metric_table(results, metric) for metric in results.metrics), _cost_table(results)]
+        tables = [*(_metric_table(results, metric) for metric in results.metrics), *_cost_tables(results)]
     for number, (headers, rows) in enumerate(tables):
         if number:
             print()
@@ -179,9 +179,10 @@ def _whole_table(results: Results) -> Table:
     decimals = {metric.name: words.decimals(results.table, metric.name) for metric in results.metrics}
     copied = results.copied
     headers = ["variant", _title(first), "against copying the input", "against the baseline", "verdict"]
-    headers += [*map(_title, others), *COSTS]
+    costs = _costs(results)
+    headers += [*map(_title, others), *costs]
     rows = []
-    for row in results.table:
+    for number, row in enumerate(results.table):
         found, places = row.metrics[first.name], decimals[first.name]
         cells: list[str | Styled] = [_name(row), words.measured(found.mean, found.deviation, places)]
         cells += [_beside(found, copied.get(first.name)), *_against_baseline(row, found, places)]
@@ -190,7 +191,7 @@ def _whole_table(results: Results) -> Table:
             text = f"{words.fixed(other.mean, decimals[name])} {words.SIGNS[other.verdict]}"
             beside = _beside(other, copied.get(name))
             cells.append(Styled(f"{text} {beside.text}".rstrip(), beside.style))
-        rows.append([*cells, *_costs(row)])
+        rows.append([*cells, *(column[number] for column in costs.values())])
     return headers, rows
 
 
@@ -209,17 +210,18 @@ def _metric_table(results: Results, metric: ReportedMetric) -> Table:
     return ["variant", _title(metric), "against the baseline"], rows
 
 
-def _cost_table(results: Results) -> Table:
-    """What each variant costs, and how its first metric stands to copying the input."""
-    first = results.metrics[0].name
-    copied = results.copied.get(first)
-    rows: list[Sequence[str | Styled]] = [
-        [_name(row), *_costs(row), _beside(row.metrics[first], copied)] for row in results.table
-    ]
-    return ["variant", *COSTS, f"{first} against copying the input"], rows
-
-
-COSTS = ("G, D parameters", "a step")
+def _cost_tables(results: Results) -> list[Table]:
+    """What each variant costs, and how its first metric stands to copying the input: in two, if need be."""
+    first, names = results.metrics[0].name, [_name(row) for row in results.table]
+    costs = _costs(results)
+    stands = [_beside(row.metrics[first], results.copied.get(first)) for row in results.table]
+    title = f"{first} against copying the input"
+    whole: Table = ["variant", *costs, title], list(zip(names, *costs.values(), stands, strict=True))
+    if fits(*whole):
+        return [whole]
+    copying: Table = ["variant", title], list(zip(names, stands, strict=True))
+    alone: Table = ["variant", *costs], list(zip(names, *costs.values(), strict=True))
+    return [copying, alone] if any(stand.text for stand in stands) else [alone]
 
 
 def _name(row: VariantResult) -> str:
@@ -230,10 +232,20 @@ def _against_baseline(row: VariantResult, found: MetricResult, places: int) -> t
     return ("", "") if row.baseline else (words.difference(found.difference, places), found.verdict)
 
 
-def _costs(row: VariantResult) -> tuple[str, str]:
-    networks = (row.cost.generator_parameters, row.cost.discriminator_parameters)
-    step = words.duration(row.cost.step_seconds, row.cost.step_deviation)
-    return ", ".join(map(words.compact, networks)), step
+def _costs(results: Results) -> dict[str, list[str]]:
+    """Return what the variants cost, by what it is called; what is known of none is left out."""
+    costs = [row.cost for row in results.table]
+    columns = {
+        "G, D parameters": [
+            ", ".join(map(words.compact, (cost.generator_parameters, cost.discriminator_parameters)))
+            for cost in costs
+        ],
+        "steps": [words.NOTHING if cost.steps is None else f"{cost.steps:,}" for cost in costs],
+        "training": [words.trained(cost.train_seconds) for cost in costs],
+        "a step": [words.duration(cost.step_seconds, cost.step_deviation) for cost in costs],
+        "an image": [words.duration(cost.image_seconds) for cost in costs],
+    }
+    return {title: texts for title, texts in columns.items() if {*texts} != {words.NOTHING}}
 
 
 def _beside(found: MetricResult, copied: float | None) -> Styled:

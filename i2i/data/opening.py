@@ -20,8 +20,8 @@ from i2i.data.inspection import facts_of, inspect
 from i2i.data.public_sets import advice
 from i2i.data.stream import check_item
 from i2i.data.values import check_values, parts_fault
-from i2i.data.views import Blamed, Cached, Usable, bytes_of
-from i2i.errors import DataError, PluginError, shortened
+from i2i.data.views import Blamed, Cached, Unpaired, Usable, bytes_of
+from i2i.errors import DataError, PluginError, RecipeError, shortened
 from i2i.kinds import Data
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import FORMAT
@@ -103,7 +103,7 @@ def spec_and_fields(recipe: Recipe) -> tuple[PairSpec, Extra]:
     data = changed(recipe, open_as_it_is(recipe, "train"))
     if problem := size_problem(recipe, data.spec):
         raise DataError(problem)
-    return data.spec, extra_of(data)
+    return to_train_on(recipe, data).spec, extra_of(data)
 
 
 def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool = False) -> Data:
@@ -130,6 +130,24 @@ def open_data(recipe: Recipe, split: Split, note: Note = quiet, *, cache: bool =
     return cached(data, settings, note) if cache else data
 
 
+def to_train_on(recipe: Recipe, data: Data) -> Data:
+    """Return the training split as methods see it: without its pairs, where the recipe says `paired = false`.
+
+    Raises RecipeError for data that are no pairs as it is, or whose further fields belong to a pair.
+    """
+    if recipe.data.settings.paired:
+        return data
+    if not data.spec.aligned:
+        message = f"{recipe.data.entry.ref} has no pairs that could be taken apart here"
+        raise RecipeError(recipe.problem("data.paired", message, "leave 'paired' out"))
+    if fields := ", ".join(extra_of(data)):
+        message = (
+            f"without pairs nobody knows whose {fields} it is that the data has beside source and target"
+        )
+        raise RecipeError(recipe.problem("data.paired", message, "leave 'paired' out, or take data without"))
+    return Unpaired(data)
+
+
 def splits_of(recipe: Recipe) -> tuple[Split, ...]:
     """Return the splits that training makes use of: the held-out one where something looks at it."""
     return ("train", "val") if recipe.section("metrics") or recipe.section("callbacks") else ("train",)
@@ -138,7 +156,8 @@ def splits_of(recipe: Recipe) -> tuple[Split, ...]:
 def open_splits(recipe: Recipe, note: Note = quiet) -> Mapping[str, Data]:
     """Open the splits that training makes use of, by name: alike, and enough for a batch.
 
-    A note that several of them have is told once.
+    With `paired = false` the training split is without pairs, and the held-out one has them. A note that
+    several of them have is told once.
     """
     told: set[str] = set()
 
@@ -155,7 +174,7 @@ def open_splits(recipe: Recipe, note: Note = quiet) -> Mapping[str, Data]:
     check_enough(data["train"], settings, ref=recipe.data.entry.ref)
     opened = {split: cached(pairs, settings, note) for split, pairs in data.items()}
     look_at_some(recipe, opened["train"], note)
-    return opened
+    return {**opened, "train": to_train_on(recipe, opened["train"])}
 
 
 def look_at_some(recipe: Recipe, data: Data, note: Note) -> None:

@@ -1,5 +1,5 @@
 """Data sets made of another data set: named where it fails, without what cannot be used, its first items, its
-sides exchanged, in memory.
+sides exchanged, its pairs taken apart, in memory.
 """
 
 from __future__ import annotations
@@ -164,6 +164,23 @@ def _turned(item: Mapping[str, Any]) -> Mapping[str, Any]:
 def seen_by(role: GeneratorSlot, data: Data) -> Data:
     """Return a data set with the side that a generator writes as its target."""
     return Turned(data) if role.writes == "source" else data
+
+
+class Unpaired(View):
+    """Pairs to train on as if they were none: beside each source stands any target, drawn anew each time.
+
+    Read by an index, its items are the pairs that they were.
+    """
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        self.spec = replace(data.spec, aligned=False)
+        # An attribute that the pairs lack; its presence is what makes the engine draw in training.
+        self.draw = self._drawn
+
+    def _drawn(self, index: int, rng: torch.Generator) -> Mapping[str, Any]:
+        place = int(torch.randint(len(self), (), generator=rng))
+        return {**self._data[index], "target": self._data[place]["target"]}
 
 
 class PartOfTarget(View):

@@ -63,7 +63,7 @@ class Recorder:
             started=about.get("started", ""),
             objective=objective(self._recipe),
             stages=stages_told(self._recipe, session.total_steps),
-            aligned=session.spec.aligned,
+            aligned=session.scored.aligned,
         )
         self._command: list[str] = about.get("command", [])
         records, notes = self._folder.rewind(session.step, validated=validated)

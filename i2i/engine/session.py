@@ -84,6 +84,7 @@ class Session:
         self.recipe, self.runtime = recipe, runtime
         self.data, self.provenance = data, provenance
         self.spec: PairSpec = data["train"].spec
+        self.scored: PairSpec = _scored_spec(self.spec, data)
         self.scale = scale_of(recipe, data["train"])
         self.accumulate = recipe.train.accumulate
         self.steps_per_epoch, self.total_steps = length_of(recipe, len(data["train"]))
@@ -114,8 +115,8 @@ class Session:
             steps_per_epoch=max(1, round(self.steps_per_epoch)),
         )
         draws = {slot.name: slot.settings.draws for slot in recipe.section("metrics")}
-        metrics = build_metrics(recipe, self.spec)
-        self.scorer = Scorer(metrics, self.spec, runtime, seed=recipe.seed, draws=draws)
+        metrics = build_metrics(recipe, self.scored)
+        self.scorer = Scorer(metrics, self.scored, runtime, seed=recipe.seed, draws=draws)
         self.callbacks = components.build_callbacks(recipe, self.spec)
         averaged = {**self.networks.generators} | {
             path: module
@@ -244,7 +245,7 @@ class Session:
             self._copied = self.scorer.copy_input(self._held_out_batches())
         self.worst = Worst(WORST_SHOWN, self.scorer.directions)
         # Beside a target that is not its own, no image is worse than another.
-        self.scores = self._scored(self.scorer, spectator=self.worst if self.spec.aligned else None)
+        self.scores = self._scored(self.scorer, spectator=self.worst if self.scored.aligned else None)
         self.figures = self.scores.figures
         return self.figures, self._copied.figures
 
@@ -369,6 +370,11 @@ def length_of(recipe: Recipe, pairs: int) -> tuple[float, int]:
 def _held_out(data: Mapping[str, Data], scale: Scale, runtime: Runtime, count: int) -> Batch:
     """Return `count` validation pairs, spread evenly over the split, as one batch on the device."""
     return collate(HeldOutPairs(data["val"], scale=scale).spread(count)).moved(runtime.place)
+
+
+def _scored_spec(spec: PairSpec, data: Mapping[str, Data]) -> PairSpec:
+    """Return the spec of what is scored: its targets may belong to their sources where training's do not."""
+    return replace(spec, aligned=data["val"].spec.aligned) if "val" in data else spec
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> list[float]:

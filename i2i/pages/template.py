@@ -54,4 +54,4 @@ def script(name: str) -> Script:
 
 def pieces(name: str) -> list[str]:
     """Cut a name where a line may end: after the words of one like ``receptive_field=16``."""
-    return re.findall(r"[^_=./]*[_=./]|[^_=./]+$", name)
+    return re.findall(r"[^_=./+]*[_=./+]|[^_=./+]+$", name)

@@ -1,4 +1,4 @@
-"""`[requires]`: the versions of i2i and of plug-ins that a recipe was made for, and whether they are here.
+"""`[requires]`: the versions of i2i and of plug-ins that a recipe or a benchmark needs, and what is here.
 
     [requires]
     i2i = ">=0.1"
@@ -11,7 +11,7 @@ a plug-in that is missing: the recipe is sound, and would run elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -27,10 +27,16 @@ from i2i.recipe.toml_lines import KeyPath
 SECTION = "requires"
 KEYS = ("i2i", "plugins")
 _EXAMPLE = 'write it like ">=0.1" or ">=0.1,<2"'
-_CURE = "install one that fits, or unset this line if you know better"
+_WAY_OUT = {"recipe": "unset this line", "benchmark": "take this line out"}
+"""What to do, in a recipe and in a benchmark's file, about a version that is wanted for no good reason."""
+
+Owner = Literal["recipe", "benchmark"]
+"""What has the `[requires]`, in words."""
 
 
-def check_requires(draft: Draft, catalog: Catalog, findings: Findings) -> dict[str, Any]:
+def check_requires(
+    draft: Draft, catalog: Catalog, findings: Findings, *, owner: Owner = "recipe"
+) -> dict[str, Any]:
     """Note what `[requires]` asks for in vain, and return the table as resolved.toml holds it."""
     table = draft.table.get(SECTION)
     if not isinstance(table, dict):
@@ -42,7 +48,9 @@ def check_requires(draft: Draft, catalog: Catalog, findings: Findings) -> dict[s
         if wanted is None:
             shown = f"'{text}'" if isinstance(text, str) else "this"
             findings.add(origin, f"{shown} is no range of versions; {_EXAMPLE}")
-        elif reason := _i2i(wanted) if path == (SECTION, "i2i") else _plugin(path[-1], wanted, catalog):
+        elif reason := (
+            _i2i(wanted, owner) if path == (SECTION, "i2i") else _plugin(path[-1], wanted, catalog, owner)
+        ):
             findings.add_error(origin, PluginError(reason))
     return table
 
@@ -70,16 +78,20 @@ def _specifiers(text: object) -> SpecifierSet | None:
         return None
 
 
-def _i2i(wanted: SpecifierSet) -> str:
+def _i2i(wanted: SpecifierSet, owner: Owner) -> str:
     if wanted.contains(__version__, prereleases=True):
         return ""
-    return f"this recipe needs i2i {wanted}, and installed is {__version__}: {_CURE}."
+    return f"this {owner} needs i2i {wanted}, and installed is {__version__}: {_cure(owner)}."
 
 
-def _plugin(namespace: str, wanted: SpecifierSet, catalog: Catalog) -> str:
+def _cure(owner: Owner) -> str:
+    return f"install one that fits, or {_WAY_OUT[owner]} if you know better"
+
+
+def _plugin(namespace: str, wanted: SpecifierSet, catalog: Catalog, owner: Owner) -> str:
     """Say why a plug-in of the versions `wanted` cannot be had, if that is so."""
     record = catalog.record(namespace)
-    needs = f"this recipe needs the plug-in '{namespace}'{f' {wanted}' if str(wanted) else ''}"
+    needs = f"this {owner} needs the plug-in '{namespace}'{f' {wanted}' if str(wanted) else ''}"
     if record is None:
         names = catalog.namespaces()
         close = did_you_mean(namespace, names) or "."
@@ -96,4 +108,6 @@ def _plugin(namespace: str, wanted: SpecifierSet, catalog: Catalog) -> str:
         fits = wanted.contains(Version(record.version), prereleases=True)
     except InvalidVersion:
         fits = False
-    return "" if fits else f"{needs}, and installed is {record.distribution} {record.version}: {_CURE}."
+    if fits:
+        return ""
+    return f"{needs}, and installed is {record.distribution} {record.version}: {_cure(owner)}."

@@ -25,6 +25,8 @@ def test_each_is_a_cell_of_a_benchmark_beside_it_and_has_all_that_it_reports():
     (marks,) = {str(record.data): record.data for record in unclaimed.values()}.values()
     for path in sorted(BENCH.glob("facades-*.toml")):
         definition = read_benchmark(path)
+        if definition.budget.each_seconds is not None:
+            continue  # its steps are those of one machine, and its cells stand in that machine's folder
         matrix = Matrix(definition, catalog)
         names = [variant.name for variant in matrix.variants]
         steps, data = dict.fromkeys(names, 6000), dict.fromkeys(names, marks)

@@ -160,6 +160,32 @@ def test_a_benchmark_is_a_table_for_each_figure_on_a_terminal_of_80_columns(monk
     assert any(line.startswith("copying the input  0.0117") for line in lines)
 
 
+def test_what_many_variants_cost_is_a_table_on_a_terminal_of_80_columns_too(monkeypatch, capsys):
+    folder = Path(__file__).parents[1] / "fixtures" / "first-format" / "bench"
+    written = json.loads((folder / "results.json").read_text())
+    for row in written["table"]:
+        row["cost"] |= {
+            "steps": 7817,
+            "train_seconds": 301.2,
+            "image_seconds": 0.012,
+            "step_deviation": 0.003,
+        }
+        row["metrics"]["mae"]["against_copying"] = "worse than copying"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    print_results(read_results(written))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    (head,) = [line for line in lines if "G, D parameters" in line]
+    titles = head.split("  ")
+    assert [title.strip() for title in titles if title][2:] == ["steps", "training", "a step", "an image"]
+    costs = lines[lines.index(head) + 1 :][: len(written["table"])]
+    assert all(re.search(r" 7,817 +5:01 .* 12\.0 ms$", line) for line in costs)
+    (copying,) = [line for line in lines if "mae against copying the input" in line]
+    assert "worse than copying" in lines[lines.index(copying) + 1]
+
+
 def test_the_terminal_says_how_verdicts_were_made_and_how_many_seeds_others_need(capsys):
     folder = Path(__file__).parents[1] / "fixtures" / "first-format" / "bench"
     written = json.loads((folder / "results.json").read_text())

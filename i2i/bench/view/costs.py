@@ -26,13 +26,15 @@ def cost_columns(table: Sequence[VariantResult], metric: str) -> list[CostColumn
         return CostColumn(title, [(text(cost),) for cost in costs])
 
     columns = [
+        column("steps", lambda cost: _known(cost.steps, "{:,}")),
+        column("training", lambda cost: words.trained(cost.train_seconds)),
+        column("an image", lambda cost: words.duration(cost.image_seconds)),
         column("G", lambda cost: words.compact(cost.generator_parameters)),
         column("D", lambda cost: words.compact(cost.discriminator_parameters)),
         column("FLOPs a step", lambda cost: words.compact(cost.flops_per_step)),
         column("sees", _fields),
         CostColumn("step", [_step(cost) for cost in costs]),
         column("images/s", lambda cost: _known(cost.images_per_second, "{:,.1f}")),
-        column("an image", lambda cost: words.duration(cost.image_seconds)),
         column("memory", lambda cost: _known(cost.peak_memory_mb, "{:,.0f} MB")),
     ]
     first = next((cost.reached for cost in costs if cost.reached), None)

@@ -16,7 +16,7 @@ OF_TABLE = (
     *("generator_parameters", "discriminator_parameters", "flops_per_step", "step_seconds"),
     *("copy_input", "against_copying"),
     *("percent", "p", "corrected_p", "seeds_needed"),
-    "image_seconds",
+    *("image_seconds", "steps", "train_seconds"),
 )
 
 BEFORE_FIGURES = ("variant", "seed", "key", "status", "steps", "seconds")
@@ -26,7 +26,7 @@ AFTER_FIGURES = (
     *("images_per_second", "peak_memory_mb"),
     *("device", "precision", "threads", "i2i", "torch"),
     *("folder", "error"),
-    "image_seconds",
+    *("image_seconds", "train_seconds"),
 )
 """The times of a step and of an image, FLOPs and the parameters are the variant's, all else the cell's."""
 
@@ -50,7 +50,7 @@ def csv_of_cells(results: Results) -> str:
                 *(cost.generator_parameters, cost.discriminator_parameters),
                 *(cell.images_per_second, cell.peak_memory_mb),
                 *(about.device, about.precision, about.threads, about.i2i, about.torch),
-                *(cell.folder, cell.error, cost.image_seconds),
+                *(cell.folder, cell.error, cost.image_seconds, cell.train_seconds),
             ]
         )
     return _csv([*BEFORE_FIGURES, *names, *(f"copy_input.{name}" for name in names), *AFTER_FIGURES], rows)
@@ -73,7 +73,8 @@ def csv_of_table(results: Results) -> str:
                     *(cost.flops_per_step, cost.step_seconds),
                     *(results.copied.get(name), found.against_copying),
                     *((away.percent, away.p) if away else (None, None)),
-                    *(found.corrected, found.seeds_needed, cost.image_seconds),
+                    *(found.corrected, found.seeds_needed),
+                    *(cost.image_seconds, cost.steps, cost.train_seconds),
                 ]
             )
     return _csv(OF_TABLE, rows)

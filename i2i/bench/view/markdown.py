@@ -66,11 +66,15 @@ def _cost(results: Results) -> list[str]:
                 ", ".join(map(str, cost.receptive_field.values())) or "-",
                 "-" if cost.flops_per_step is None else short(cost.flops_per_step / 1e9),
                 words.duration(cost.step_seconds, cost.step_deviation),
+                _count(cost.steps),
+                words.trained(cost.train_seconds),
+                words.duration(cost.image_seconds),
                 "-" if cost.peak_memory_mb is None else f"{cost.peak_memory_mb:,.0f}",
                 _reached(cost.reached),
             ]
         )
-    titles = ["variant", "G parameters", "D parameters", "field, px", "GFLOP a step", "a step", "MB"]
+    titles = ["variant", "G parameters", "D parameters", "field, px", "GFLOP a step", "a step"]
+    titles += ["steps", "training", "an image", "MB"]
     columns = zip([*titles, f"steps to the baseline's {results.metrics[0].name}"], *rows, strict=True)
     told = [column for column in columns if set(column[1:]) != {words.NOTHING}]
     titles, *rows = map(list, zip(*told, strict=True))
@@ -90,12 +94,12 @@ def _reached(found: TimeToBaseline | None) -> str:
 def _conditions(results: Results) -> str:
     """Say where and how long this was measured."""
     about = results.environment
-    length = words.steps_of(results) or "no"
+    length = words.length_of(results) or "no steps"
     seeds = ", ".join(map(str, results.seeds))
     threads = f"{about.threads} thread{'' if about.threads == 1 else 's'}"
     judged = "".join(f" {sentence}" for sentence in words.how_judged(results))
     return (
-        f"{length} steps a run; seeds {seeds}; mean ± deviation over seeds, then the difference to the "
+        f"{length} a run; seeds {seeds}; mean ± deviation over seeds, then the difference to the "
         f"baseline, paired by seed, with its own 95 % interval.{judged} "
         f"{about.processor or about.platform}, {about.cores} cores, {about.device}, "
         f"{about.precision}, {threads} a run; i2i {about.i2i}, torch {about.torch}."

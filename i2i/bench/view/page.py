@@ -93,14 +93,10 @@ def _values(results: Results, folder: Path) -> dict[str, Any]:
 def _about(results: Results) -> list[tuple[str, str]]:
     """Return label and text of what was compared, and how far it has come."""
     done = sum(cell.status == "done" for cell in results.cells)
-    length = ", ".join(f"{value:,} {unit}" for unit, value in results.budget.items())
-    span = words.steps_of(results)
-    if span and set(results.budget) != {"steps"}:
-        length = f"{length} ({span} steps)" if length else f"{span} steps"
     return [
         ("variants", f"{len(results.variants)}"),
         ("seeds" if len(results.seeds) != 1 else "seed", ", ".join(map(str, results.seeds)) or words.NOTHING),
-        ("length", length or words.NOTHING),
+        ("length", words.length_of(results) or words.NOTHING),
         ("baseline", results.baseline),
         ("runs", f"{done} of {len(results.cells)} finished"),
     ]

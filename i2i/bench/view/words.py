@@ -12,7 +12,7 @@ from statistics import median
 from i2i.bench.results import MetricResult, ReportedMetric, Results, VariantResult
 from i2i.bench.statistics import MOST_SEEDS, Difference
 from i2i.bench.tabulate import ranked
-from i2i.pages.numbers import against_copying, listed
+from i2i.pages.numbers import against_copying, clock, listed
 
 NOTHING = "-"
 SIGNS: Mapping[str, str] = {
@@ -24,6 +24,7 @@ SIGNS: Mapping[str, str] = {
     "baseline": "●",
 }
 MOST_NAMES = 3  # in a row
+SHORT = 99.5  # seconds of a training, up to which they are told as such
 
 
 def answer(results: Results) -> str:
@@ -171,6 +172,27 @@ def steps_of(results: Results) -> str:
     return " to ".join(f"{value:,}" for value in dict.fromkeys((*steps[:1], *steps[-1:])))
 
 
+BUDGETS: Mapping[str, str] = {
+    "seconds": "{} seconds of the baseline's steps",
+    "each_seconds": "{} seconds of each variant's own steps",
+}
+"""How a budget is told whose unit does not speak for itself."""
+
+
+def length_of(results: Results) -> str:
+    """Return how long the variants were trained, by the budget and in steps; nothing if nothing is known.
+
+    ``1,200 steps``, ``300 seconds of each variant's own steps (900 to 2,100 steps)``.
+    """
+    length = ", ".join(
+        BUDGETS.get(unit, f"{{}} {unit}").format(f"{n:,}") for unit, n in results.budget.items()
+    )
+    span = steps_of(results)
+    if not span or set(results.budget) == {"steps"}:
+        return length
+    return f"{length} ({span} steps)" if length else f"{span} steps"
+
+
 # --- numbers ----------------------------------------------------------------------------------------
 
 
@@ -249,6 +271,13 @@ def compact(value: float | None) -> str:
             break
         value /= 1000
     return f"{value:,.0f}{unit}" if not unit or abs(value) >= 100 else f"{value:#.3g}{unit}"
+
+
+def trained(seconds: float | None) -> str:
+    """Return the time of a training: ``48 s``, ``5:02``."""
+    if seconds is None:
+        return NOTHING
+    return f"{seconds:#.2g} s".replace(". ", " ") if seconds < SHORT else clock(seconds)
 
 
 def duration(seconds: float | None, deviation: float | None = None) -> str:

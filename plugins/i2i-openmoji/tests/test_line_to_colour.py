@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -186,36 +185,6 @@ def test_a_damaged_list_is_not_taken(tmp_path: Path, text: str) -> None:
     assert read_names(tmp_path / "list.json") is None
 
 
-# --- without pairs
-
-
-def test_without_pairs_any_colours_are_drawn_beside_a_drawing() -> None:
-    pairs, data = LineToColour("test", size=SIZE), LineToColour("test", size=SIZE, paired=False)
-    assert not data.spec.aligned
-    drawn = [data.draw(2, torch.Generator().manual_seed(seed)) for seed in range(12)]
-    assert all(item["id"] == data.names[2] for item in drawn)
-    assert all(torch.equal(item["source"], pairs[2]["source"]) for item in drawn)
-    colours = {item["target"].numpy().tobytes() for item in drawn}
-    assert 6 < len(colours) <= 12
-    assert colours <= {pairs[index]["target"].numpy().tobytes() for index in range(len(pairs))}
-    assert torch.equal(data.draw(2, torch.Generator().manual_seed(0))["target"], drawn[0]["target"])
-
-
-def test_without_pairs_held_out_items_are_always_the_same_and_it_can_be_sent_to_a_worker() -> None:
-    data = LineToColour("test", size=SIZE, paired=False)
-    sent = pickle.loads(pickle.dumps(data))
-    for one, other in ((data[5], data[5]), (data[5], sent[5])):
-        assert torch.equal(one["target"], other["target"])
-    one, other = (each.draw(3, torch.Generator().manual_seed(1)) for each in (data, sent))
-    assert torch.equal(one["target"], other["target"])
-
-
-def test_pairs_are_never_drawn() -> None:
-    data = LineToColour("test", size=SIZE)
-    assert data.spec.aligned
-    assert not hasattr(data, "draw")
-
-
 # --- the plug-in
 
 
@@ -227,9 +196,9 @@ def test_it_declares_one_data_set_that_loads() -> None:
     assert entry.load() is LineToColour
 
 
-def test_its_keys_are_size_and_paired_with_help() -> None:
+def test_its_key_is_size_with_help() -> None:
     schema = schema_of(LineToColour, owner="openmoji/line-to-colour", injected={"split"})
-    assert schema.names == ["paired", "size"]
+    assert schema.names == ["size"]
     assert all(schema[name].help for name in schema.names)
     assert schema["size"].parse([32, 32]) == (32, 32)
 

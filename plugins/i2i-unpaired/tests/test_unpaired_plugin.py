@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,11 @@ import i2i_unpaired
 import pytest
 
 from i2i import load_recipe
+from i2i.bench.cells import Matrix
+from i2i.bench.definition import read_benchmark
 from i2i.building.objective import objective as told_objective
+from i2i.cli import main
+from i2i.plugins.catalog import Catalog
 from i2i.registry import Registrar
 from i2i.testing import parametrize_components
 
@@ -32,9 +37,36 @@ def registered() -> Registrar:
 def test_its_read_me_tells_of_everything_that_it_declares_and_of_nothing_else() -> None:
     text = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
     told = set(re.findall(r"\bunpaired/[a-z0-9-]+", text))
-    assert told == {entry.ref for entry in (*registered().entries, *registered().recipes)}
+    own = registered()
+    assert told == {entry.ref for entry in (*own.entries, *own.recipes, *own.benchmarks)}
     for block in re.findall(r"```toml\n(.*?)```", text, flags=re.S):
         assert tomllib.loads(block)
+
+
+BENCHMARK = Path(i2i_unpaired.__file__).parent / "recipes" / "without-pairs.toml"
+
+
+def test_its_benchmark_keeps_pairs_from_the_methods_that_need_none() -> None:
+    matrix = Matrix(read_benchmark(BENCHMARK), Catalog.installed())
+    paired = {variant.name: variant.recipe.data.settings.paired for variant in matrix.variants}
+    assert paired == {"pix2pix": True, "cyclegan": False, "fastcut": False}
+    assert {entry.ref for entry in registered().benchmarks} == {f"unpaired/{BENCHMARK.stem}"}
+
+
+@pytest.mark.slow
+def test_its_benchmark_scores_by_pairs_what_was_trained_without(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                *("bench", str(BENCHMARK), "--seeds", "1", "--each-seconds", "0.001", "--jobs", "1"),
+                *("--set", "data.count=20", "--out", str(tmp_path / "b"), "--json"),
+            ]
+        )
+    assert ended.value.code == 0
+    found = json.loads((tmp_path / "b" / "results.json").read_text())
+    assert [cell["steps"] for cell in found["cells"]] == [1, 1, 1]
+    assert all(cell["metrics"]["mae"] > 0 for cell in found["cells"])
+    assert len({cell["copy_input"]["mae"] for cell in found["cells"]}) == 1
 
 
 def test_importing_the_plug_in_imports_nothing_heavy() -> None:

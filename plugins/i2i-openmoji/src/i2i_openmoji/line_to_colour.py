@@ -32,23 +32,17 @@ class LineToColour:
 
     Args:
         size: height and width in pixels, which must be equal; one number will do.
-        paired: false makes it data without pairs, for methods that need none: training draws any coloured
-            emoji beside a drawing, and held out nothing is compared with the emoji that is beside it.
     """
 
     credit = "Emojis by OpenMoji (https://openmoji.org), CC BY-SA 4.0; line drawings derived from them."
 
-    def __init__(
-        self, split: Split, *, size: Count | tuple[Count, Count] = (64, 64), paired: bool = True
-    ) -> None:
+    def __init__(self, split: Split, *, size: Count | tuple[Count, Count] = (64, 64)) -> None:
         height, width = (size, size) if isinstance(size, int) else size
         if height != width:
             message = f"emojis are square: size cannot be {height} x {width}."
             raise RecipeError(Problem(message, where="data.size", hint=f"for example [{height}, {height}]"))
         side = ImageSpec(channels=3, height=height, width=width)
-        self.spec = PairSpec(side, side, aligned=paired)
-        if not paired:
-            self.draw = self._drawn  # its presence is what makes the engine call it in training
+        self.spec = PairSpec(side, side)
         self.names = [name for name in _selection() if split_of(name) == split]
         self._pairs = _pairs(self.names, split, height)
 
@@ -58,11 +52,6 @@ class LineToColour:
     def __getitem__(self, index: int, /) -> dict[str, Any]:
         source, target = self._pairs[index]
         return {"source": source, "target": target, "id": self.names[index]}
-
-    def _drawn(self, index: int, rng: torch.Generator) -> dict[str, Any]:
-        """Return a drawing beside any coloured emoji, drawn by `rng`."""
-        place = int(torch.randint(len(self), (), generator=rng))
-        return {**self[index], "target": self._pairs[place, 1]}
 
 
 def _selection() -> list[str]:

@@ -28,3 +28,8 @@ def i2i_register(registry: Registrar) -> None:
     registry.recipe("cyclegan", f"{recipes}/cyclegan.toml")
     registry.recipe("fastcut", f"{recipes}/fastcut.toml")
     registry.recipe("horse2zebra", f"{recipes}/horse2zebra.toml")
+    registry.benchmark(
+        "without-pairs",
+        f"{recipes}/without-pairs.toml",
+        "CycleGAN and FastCUT beside a pix2pix that has pairs",
+    )
