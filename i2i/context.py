@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i.errors import DivergedError, PluginError, described
+from i2i.processes.group import ALONE, Group
 from i2i.records import Batch, Direction
 from i2i.seeds import seed_for, seeded
 from i2i.system.device import Runtime
@@ -42,6 +43,9 @@ ENGINE_KINDS = ("train", "val", "note")
 MOST_WATCHED = 1 << 10
 """Objectives, their parts and gradients that a run can tell apart."""
 
+ELSEWHERE = "what another of the processes computed"
+"""What is told not to be finite where it was found by another process, which says more."""
+
 _CURES = 'Lower optimizers.*.lr, set train.clip = 1.0, or train.precision = "fp32"; what was saved is kept.'
 
 MOST_IMAGES = 8
@@ -57,6 +61,11 @@ class Run:
     whose losses are written down: reading from the device makes no other step wait. `directions` says of
     each figure of the validation which way is better, where one is. `stage` is the name of the stage that
     the step belongs to, None where a recipe has no `[stages]`.
+
+    Several processes may train as one, each with its share of every batch: this is process `rank`, from 0, of
+    `processes`. Each has the same weights and calls the same methods and callbacks; `seed` differs, so that
+    they draw apart, and is the recipe's in the first one. The others keep no folder, and what they record,
+    note and show is dropped.
     """
 
     def __init__(
@@ -77,8 +86,10 @@ class Run:
         show: Show,
         keep: Keep,
         tell: Tell,
+        group: Group = ALONE,
     ) -> None:
-        self.seed = seed
+        self.seed, self._recipe_seed = group.seed(seed), seed
+        self.rank, self.processes = group.rank, group.size
         self.runtime = runtime
         self.folder = folder
         self.total_steps = total_steps
@@ -102,6 +113,7 @@ class Run:
         self._unsound = torch.zeros((), dtype=torch.int64, device=runtime.device)
         self._sound = torch.zeros((), device=runtime.device)
         self._batches: dict[int, Sequence[str]] = {}
+        self._gradients = group.gradients()
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context in which networks run at this run's precision."""
@@ -135,11 +147,12 @@ class Run:
         """
         optimizers = {slot: self._optimizers_of(slot) for slot in slots}
         trained = {slot: [p for o in optimizers[slot] for p in _trained(o)] for slot in slots}
+        self._gradients.begin([trained[slot] for slot in slots])
         for optimizer in chain(*optimizers.values()):
             optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         iterator = iter(objectives)
-        for _ in range(parts):
+        for part_number in range(parts):
             with self.autocast():
                 found = next(iterator)
                 losses = {slot: _checked(slot, found[slot], trained=bool(trained[slot])) for slot in slots}
@@ -152,14 +165,18 @@ class Run:
                     part = value.detach().float() / parts
                     sums[name] = sums[name] + part if name in sums else part
                 self._watch(loss.detach(), f"what {slot} minimise")
-            for slot in slots:
+            for number, slot in enumerate(slots):
                 loss, _ = losses.pop(slot)
                 if not trained[slot]:
                     continue
                 # Alone, an objective's gradient goes wherever it leads: what is not trained is frozen.
                 inputs = trained[slot] if len(slots) > 1 else None
                 scaled = self.scaler.scale(loss / parts)
+                if part_number == parts - 1:
+                    self._gradients.last(number)
                 scaled.backward(inputs=inputs, retain_graph=bool(losses))  # type: ignore[no-untyped-call]
+        if (elsewhere := self._gradients.finish(self._unsound)) is not None:
+            self._watch(torch.where(elsewhere, torch.inf, self._sound), ELSEWHERE)
         stepped = [self._step(slot, optimizer) for slot in slots for optimizer in optimizers[slot]]
         # Nobody may find these gradients later: not the next update, not a method's own step.
         for optimizer in chain(*optimizers.values()):
@@ -218,7 +235,7 @@ class Run:
 
     def translate(self, source: Tensor) -> Tensor:
         """Translate as the exported model would: averaged weights if any, test settings, float32."""
-        with self._exported() as translate, torch.no_grad(), seeded(self.seed, "translate"):
+        with self._exported() as translate, torch.no_grad(), seeded(self._recipe_seed, "translate"):
             return translate(source)
 
     def show(self, batch: Batch, fake: Tensor) -> None:
@@ -286,6 +303,8 @@ class Run:
         if unsound:
             self._unsound.zero_()
             step, what = divmod(unsound - 1, MOST_WATCHED)
+            if self._watched[what] == ELSEWHERE and self.rank:
+                raise DivergedError  # the one that found it says what, and the first one that it was found
             images = list(batches.get(step, ()))
             more = f" and {len(images) - MOST_IMAGES} more" if len(images) > MOST_IMAGES else ""
             named = f" (images: {', '.join(images[:MOST_IMAGES])}{more})" if images else ""

@@ -123,8 +123,18 @@ class Interrupted(I2IError):
         self.signum = signum
 
 
+class EndedTogether(I2IError):
+    """One of several processes ends since another one does, with its exit code `code`; that one says why."""
+
+    def __init__(self, code: int, *problems: Problem | str) -> None:
+        super().__init__(*problems)
+        self.code = code
+
+
 def exit_code_of(error: I2IError) -> int:
     """Return the process exit code for `error`."""
+    if isinstance(error, EndedTogether):
+        return error.code
     return 128 + error.signum if isinstance(error, Interrupted) else error.exit_code
 
 

@@ -15,7 +15,7 @@ from i2i.cli.lines import LastLines, Lines
 from i2i.cli.progress import StatusLine, fitting, stamp
 from i2i.cli.render import AGAINST_STYLES
 from i2i.cli.run_words import headline, last_sentence, pace, pace_of, packed, print_last, stopping
-from i2i.engine.observer import Observer, Record, RunStart, Status
+from i2i.engine.observer import Observer, Record, RunStart, Silent, Status
 from i2i.errors import printable
 from i2i.pages.numbers import Standings, Trend, clock, short
 
@@ -37,6 +37,14 @@ class Screen(Observer, Protocol):
 
     def close(self) -> None:
         """Leave the terminal as it was, where an error came before the first step."""
+
+
+class Unseen(Silent):
+    """The screen of a process beside the one that shows the run."""
+
+    started = False
+
+    def close(self) -> None: ...
 
 
 def terminal(console: Console | None = None, *, quiet: bool = False, last_to_stderr: bool = False) -> Screen:

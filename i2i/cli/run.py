@@ -96,8 +96,12 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Train a recipe; the last lines name the report and the model."""
-    from i2i.cli.live import terminal
+    from i2i.cli.live import Unseen, terminal
+    from i2i.cli.together import refuse_several
+    from i2i.processes.launch import launched
 
+    if dry_run or profile is not None:
+        refuse_several("a dry run and a profile are")
     if steps is not None and minutes is not None:
         raise RecipeError("a run has one length: give --steps or --minutes.")
     if extend is not None and (out is None or fresh):
@@ -115,7 +119,8 @@ def run(
         # Before torch is there: else its profiler tells of itself on standard error.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     drop_output_when_full("stderr", *(() if json else ("stdout",)))
-    screen = terminal(quiet=quiet, last_to_stderr=json)
+    first = launched().rank == 0  # the others leave it to that one to tell
+    screen = terminal(quiet=quiet, last_to_stderr=json) if first else Unseen()
     catalog = open_catalog(plugin)
     options = {"minutes": minutes, "threads": threads}
     given = [*(settings or ()), *(f"train.{k}={value}" for k, value in options.items() if value is not None)]
@@ -168,7 +173,7 @@ def run(
         _print_profile(timed, json=json)
     elif dry_run:
         _print_rehearsal(found, json=json)
-    elif json:
+    elif json and first:
         print_json(_record(result))
 
 

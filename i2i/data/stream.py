@@ -57,11 +57,16 @@ def epoch_order(count: int, *, seed: int, epoch: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Epochs:
-    """Cuts the endless sequence of epochs into batches; the odd items at an epoch's end are left out."""
+    """Cuts the endless sequence of epochs into batches; the odd items at an epoch's end are left out.
+
+    Of several processes each takes its share of every batch, of so many `shares` the one with that number.
+    """
 
     count: int
     batch_size: int
     seed: int
+    share: int = 0
+    shares: int = 1
 
     @property
     def batches(self) -> int:
@@ -71,12 +76,13 @@ class Epochs:
     def keys(self, first: int, last: int) -> Iterator[list[Key]]:
         """Yield the items of the batches numbered from `first` up to `last`, counted over all epochs."""
         epoch, order = -1, []
+        size = self.batch_size // self.shares
         for number in range(first, last):
             if number // self.batches != epoch:
                 epoch = number // self.batches
                 order = epoch_order(self.count, seed=self.seed, epoch=epoch)
-            start = number % self.batches * self.batch_size
-            yield [(epoch, index) for index in order[start : start + self.batch_size]]
+            start = number % self.batches * self.batch_size + self.share * size
+            yield [(epoch, index) for index in order[start : start + size]]
 
 
 class TrainingPairs(Dataset[Item | Failed]):
@@ -259,13 +265,16 @@ def training_batches(
     last: int,
     on_device: Mapping[str, Transform] = {},
     place: Callable[[Batch], Batch] = lambda batch: batch,
+    share: int = 0,
+    shares: int = 1,
 ) -> Iterator[Batch]:
     """Yield the batches numbered from `first` up to `last`, in `settings.workers` processes if any.
 
     `place` brings a batch to the device, where the transforms of `on_device` follow those of the loading.
-    They draw what they would draw there, so that for pairs of one size the place makes no difference.
+    They draw what they would draw there, so that for pairs of one size the place makes no difference. Of so
+    many `shares` of each batch that with the number `share` is loaded.
     """
-    epochs = Epochs(len(data), settings.batch_size, seed)
+    epochs = Epochs(len(data), settings.batch_size, seed, share, shares)
     loader = DataLoader(
         TrainingPairs(data, transforms, seed=seed),
         batch_sampler=epochs.keys(first, last),

@@ -42,6 +42,11 @@ class Average:
         finally:
             self._exchange()
 
+    def buffers(self) -> list[Tensor]:
+        """Return the copies of what is no parameter."""
+        live = self._live()
+        return [self._shadow[key] for key, tensor in live.items() if not isinstance(tensor, nn.Parameter)]
+
     def state_dict(self) -> dict[str, Tensor]:
         """Return the averaged weights."""
         return self._shadow

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
@@ -10,22 +12,24 @@ from torch import Tensor
 from i2i.building.objective import objective
 from i2i.building.probe import NetworkFacts
 from i2i.building.stages_told import stages_told
+from i2i.engine.agreement import disagreement
 from i2i.engine.cost import Cost
 from i2i.engine.next_commands import as_typed, next_commands
 from i2i.engine.observer import Observer, RunStart, Status
 from i2i.engine.resuming import history
 from i2i.engine.session import Session
 from i2i.engine.throughput import Throughput
+from i2i.errors import I2IError
 from i2i.images.previews import strip_png
 from i2i.kinds import Data
 from i2i.pages.report import Report
 from i2i.recipe.recipe import Recipe
 from i2i.records import Batch
-from i2i.runs import worst
+from i2i.runs import weights, worst
 from i2i.runs.folder import RunFolder, file_name_of, now
 from i2i.runs.metrics_log import METRICS
 from i2i.runs.worst import WorstImage, WorstImages
-from i2i.system.atomic import write_bytes
+from i2i.system.atomic import write_bytes, write_text
 from i2i.system.device import peak_memory_mb
 
 _SEEN_AS: Mapping[str, Status] = {"done": "done", "stopped": "interrupted", "interrupted": "interrupted"}
@@ -45,6 +49,7 @@ class Recorder:
         Without `validated`, that step is yet to be validated, and an earlier record of that is dropped.
         Returns notes on damage.
         """
+        self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
         about = self._folder.provenance()
         credit: str = getattr(self._data["train"], "credit", "")
         self._report = Report(
@@ -155,6 +160,7 @@ class Recorder:
         record = {"kind": "val", **self._at} | found
         self._write(record)
         self._observer.validation(record)
+        self._show_worst(session)
 
     def keep(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         """Record what a callback found."""
@@ -178,7 +184,11 @@ class Recorder:
             paths.append(path)
         self._report.add_strips(step, paths)
 
-    def show_worst(self, session: Session) -> None:
+    def keep_scores(self, session: Session) -> None:
+        """Keep what the last validation found of each image."""
+        write_text(self._folder.images, session.scores.csv())
+
+    def _show_worst(self, session: Session) -> None:
         """Keep the held-out images that the last validation scored worst, in files and in the report."""
         figure, spec = session.worst.figure, self._data["train"].spec
         if figure is None:
@@ -236,6 +246,16 @@ class Recorder:
         seen: Status = _SEEN_AS.get(status, "failed")
         self._observer.end(status=seen, lines=self._folder.last_lines())
         return summary
+
+    def disagreement(self, session: Session) -> str | None:
+        """Return how the model that was written answers otherwise than the method does, in words, if so."""
+        return disagreement(session, lambda name: weights.read(self._folder.root / name))
+
+    def keep_traceback(self, error: BaseException) -> None:
+        """Leave the whole story of what nobody foresaw in the folder, for whoever mends it."""
+        with suppress(I2IError, OSError):  # a full disk must not hide `error`
+            write_text(self._folder.traceback, "".join(traceback.format_exception(error)))
+            self._observer.note(f"The whole traceback is in {self._folder.traceback}")
 
     def _write(self, record: Mapping[str, Any]) -> None:
         self._folder.append(record)

@@ -24,6 +24,7 @@ from i2i.engine.surroundings import under
 from i2i.engine.threads import Threads
 from i2i.errors import ResourceError
 from i2i.kinds import Data
+from i2i.processes.group import ALONE, Group
 from i2i.recipe.recipe import Recipe
 from i2i.runs import checkpoint, weights
 from i2i.runs.folder import RunFolder
@@ -88,14 +89,21 @@ def rehearse(
 
 
 def try_out(
-    recipe: Recipe, data: Mapping[str, Data], runtime: Runtime, *, where: Path | None = None
+    recipe: Recipe,
+    data: Mapping[str, Data],
+    runtime: Runtime,
+    *,
+    where: Path | None = None,
+    group: Group = ALONE,
 ) -> Rehearsal:
     """Make a dry pass, which tries to save in the folder `where`, and measure what the run will cost.
+
+    The first of several processes rehearses by itself, with its share of a batch: as `group` says.
 
     Raises RecipeError for minutes that are too few for a step.
     """
     planned = recipe.lasting(PROVISIONAL) if recipe.train.minutes is not None else recipe
-    passed = dry_pass(planned, data, runtime, where=where)
+    passed = dry_pass(planned, data, runtime, where=where, group=group)
     cost, threads = _measured(passed, recipe)
     runtime = replace(runtime, threads=threads.count)
     notes = [threads.note]
@@ -105,7 +113,7 @@ def try_out(
     takes = passed.build_seconds + 4 * cost.step + SECONDS
     del passed
     if _is_open(recipe, runtime) and takes < SHARE * cost.seconds(planned.train, steps=steps):
-        cost, runtime, note = _settled(planned, data, usual, cost, minutes=recipe.train.minutes)
+        cost, runtime, note = _settled(planned, data, usual, cost, recipe.train.minutes, group)
         notes.append(note)
     if recipe.train.minutes is not None:
         steps = cost.steps_within(recipe.train)
@@ -121,13 +129,18 @@ def _is_open(recipe: Recipe, runtime: Runtime) -> bool:
 
 
 def _settled(
-    recipe: Recipe, data: Mapping[str, Data], usual: Tried, cost: Cost, *, minutes: float | None
+    recipe: Recipe,
+    data: Mapping[str, Data],
+    usual: Tried,
+    cost: Cost,
+    minutes: float | None,
+    group: Group,
 ) -> tuple[Cost, Runtime, str]:
     """Try float32 beside the `usual` arithmetic; return cost and runtime of what is taken, and why."""
     release_memory()
     with in_full(usual.runtime).active():
         recipe = recipe.computing_with(usual.runtime.threads)  # their number is settled
-        session = Session(recipe, data=data, runtime=in_full(usual.runtime), provenance={})
+        session = Session(recipe, data=data, runtime=in_full(usual.runtime), provenance={}, group=group)
         losses = _first_step(session)
         full_cost, _ = measure(
             session,
@@ -166,7 +179,12 @@ class DryPass:
 
 
 def dry_pass(
-    recipe: Recipe, data: Mapping[str, Data], runtime: Runtime, *, where: Path | None = None
+    recipe: Recipe,
+    data: Mapping[str, Data],
+    runtime: Runtime,
+    *,
+    where: Path | None = None,
+    group: Group = ALONE,
 ) -> DryPass:
     """Take one batch through train, evaluate, save and load.
 
@@ -175,7 +193,7 @@ def dry_pass(
     system's temporary files.
     """
     begun = time.perf_counter()
-    session = Session(recipe, data=data, runtime=runtime, provenance={})
+    session = Session(recipe, data=data, runtime=runtime, provenance={}, group=group)
     built = time.perf_counter() - begun
     losses = _first_step(session)
     session.run.check_finite()

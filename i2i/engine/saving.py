@@ -8,6 +8,9 @@ from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
 
+from i2i.engine import stored
+from i2i.engine.session import Duties, Session
+from i2i.engine.stored import TRAINER
 from i2i.runs import checkpoint
 from i2i.runs.checkpoint import Unwritten
 from i2i.runs.folder import RunFolder
@@ -40,6 +43,43 @@ class Saver:
         self._given_up = Event()
         self.saved_at = 0
         """The step of the newest checkpoint that is on the disk; 0 before there is one."""
+
+    def take(
+        self,
+        session: Session,
+        duties: Duties | None,
+        *,
+        others: Mapping[str, Snapshot],
+        model: bool,
+        seconds: float,
+        processes: int,
+    ) -> None:
+        """Copy the state of `session` with its `duties`, and begin to save it, made in so many `seconds`.
+
+        `others` are files of other processes' states, of so many `processes` in all. The `model` is written
+        too, unless a better one is kept.
+        """
+        files = stored.files(session, duties, processes=processes)
+        models = stored.model_files(session, files) if model and not session.best else {}
+        self.start(session.step, {**files, **others}, models, seconds=seconds)
+
+    def take_best(self, session: Session) -> None:
+        """Copy the models of `session`, which are the best so far, and begin to write them."""
+        self.wait()
+        self.start_models(stored.model_files(session))
+
+    def keep_networks(self, session: Session) -> str:
+        """Write the networks as they are, which are no checkpoint, and return a sentence on where.
+
+        A step without one of its updates is none that a run goes on from.
+        """
+        for name, content in stored.files(session).items():
+            if name != TRAINER:
+                content.replace(self._folder.diverged / name)
+        last = (
+            f"the last checkpoint is of step {self.saved_at:,}" if self.saved_at else "there is no checkpoint"
+        )
+        return f"The networks as they were before that are in {self._folder.diverged}, for init_from; {last}."
 
     def start(
         self, step: int, files: Mapping[str, Unwritten], models: Mapping[str, Snapshot], *, seconds: float

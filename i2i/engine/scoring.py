@@ -10,6 +10,7 @@ import inspect
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from i2i.errors import DataError, PluginError, RecipeError, described
 from i2i.images import as_saved
 from i2i.kinds import Metric
 from i2i.networks import asked_of
+from i2i.processes.group import ALONE, Group
 from i2i.records import Batch, Direction, PairSpec, Split
 from i2i.seeds import seeded
 from i2i.system.device import Runtime
@@ -104,8 +106,12 @@ class Scorer:
         *,
         spectator: Spectator | None = None,
         trial: bool = False,
+        group: Group = ALONE,
     ) -> Scores:
         """Return every figure, by its name, over all batches; a `spectator` sees the first answer to each.
+
+        The processes of a `group` translate batches in turns, and the first one scores them all in their
+        order, so that the figures are those of one process, whatever a metric does; the others return none.
 
         Each answer is drawn under a seed of its own, so that two evaluations of the same weights agree. In a
         `trial` of few images metrics of sets are shown them, and asked for no figure.
@@ -115,16 +121,14 @@ class Scorer:
         for metric in self.metrics.values():
             metric.reset()
         for number, batch in enumerate(batches):
-            source = self._runtime.place(batch.source)
+            drawn = group.by_turns(number, partial(self._drawn, translate, batch, number, most))
+            if drawn is None:
+                continue
             real = as_saved(batch.target, self._spec.target)
             seen = as_saved(batch.source, self._spec.source)
-            answers, figures = [], dict[str, list[float]]()
-            first = batch.source
-            for draw in range(most):
-                with seeded(self._seed, "evaluate", number, draw):
-                    answer = translate(source).cpu()
-                first = answer if draw == 0 else first
-                answers.append(as_saved(answer, self._spec.target))
+            figures = dict[str, list[float]]()
+            first = next(iter(drawn), batch.source)
+            answers = [as_saved(answer, self._spec.target) for answer in drawn]
             scores.ids.extend(batch.ids)
             for name, metric in self.metrics.items():
                 draws = self._draws[name]
@@ -135,10 +139,21 @@ class Scorer:
                     scores.images.setdefault(figure, []).extend(figures[figure])
             if spectator is not None:
                 spectator(batch, first, figures)
+        group.sent()
+        if group.rank:
+            return scores
         for name, metric in self.metrics.items():
             if not (trial and isinstance(metric, NeedsImages)):
                 scores.figures.update(_figures(name, metric))
         return scores
+
+    def _drawn(self, translate: Translate, batch: Batch, number: int, draws: int) -> list[Tensor]:
+        """Return so many answers to the batch with this number, each drawn under its own seed, on the CPU."""
+        source, answers = self._runtime.place(batch.source), []
+        for draw in range(draws):
+            with seeded(self._seed, "evaluate", number, draw):
+                answers.append(translate(source).cpu())
+        return answers
 
     def copy_input(self, batches: Iterable[Batch], *, trial: bool = False) -> Scores:
         """Return what the source itself scores, by what is a score.

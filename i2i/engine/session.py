@@ -34,6 +34,7 @@ from i2i.engine.stages import Stages
 from i2i.engine.worst import Worst
 from i2i.errors import RecipeError
 from i2i.kinds import Data, Method, Transform
+from i2i.processes.group import ALONE, Group
 from i2i.recipe.recipe import Recipe
 from i2i.records import Batch, PairSpec, Pictures, Scale
 from i2i.slot_keys import Place
@@ -64,7 +65,8 @@ class Duties:
 class Session:
     """The built parts of a run: networks, losses, method, optimizers, schedules, metrics, callbacks.
 
-    `run` makes what the method and the callbacks see of it, for who wants to look over its shoulder.
+    `run` makes what the method and the callbacks see of it, for who wants to look over its shoulder. Each
+    process of a `group` has a session of its own, and takes its share of every batch.
     """
 
     def __init__(
@@ -80,8 +82,9 @@ class Session:
         keep: Keep = lambda step, kind, values: None,
         tell: Tell = lambda step, text: None,
         run: Callable[..., Run] = Run,
+        group: Group = ALONE,
     ) -> None:
-        self.recipe, self.runtime = recipe, runtime
+        self.recipe, self.runtime, self.group = recipe, runtime, group
         self.data, self.provenance = data, provenance
         self.spec: PairSpec = data["train"].spec
         self.scored: PairSpec = _scored_spec(self.spec, data)
@@ -137,6 +140,8 @@ class Session:
         self._copied: Scores | None = None
         self._prepared = False
         self.waited = 0
+        self.saved_by = 1
+        """Processes that saved the state which this session went on from."""
         self.run = run(
             seed=recipe.seed,
             runtime=runtime,
@@ -153,6 +158,7 @@ class Session:
             show=show,
             keep=keep,
             tell=tell,
+            group=group,
         )
         self.run.stage = self.stages.enter(0)  # now that optimizers know what any stage trains
         self.figures: dict[str, float] = {}
@@ -224,6 +230,8 @@ class Session:
             last=last,
             on_device=self._transforms("device"),
             place=lambda batch: batch.moved(self.runtime.place),
+            share=self.group.rank,
+            shares=self.group.size,
         )
 
     def _transforms(self, place: Place) -> dict[str, Transform]:
@@ -236,7 +244,25 @@ class Session:
     # --- scoring --------------------------------------------------------------------------------
 
     def evaluate(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the figures of the exported model on the validation split, and those of its inputs."""
+        """Return the figures of the exported model on the validation split, and those of its inputs.
+
+        Several processes translate in turns, and the first one scores.
+        """
+        self.share_buffers()
+        if self.group.rank:
+            self.scores = self._scored(self.scorer, group=self.group)
+            self.figures, copied = self.group.share(None)
+            return self.figures, copied
+        figures, copied = self._evaluate()
+        self.group.share([figures, copied])
+        return figures, copied
+
+    def share_buffers(self) -> None:
+        """Give all processes the first one's buffers, such as running statistics, each of which saw a share."""
+        buffers = [buffer for _, module in self.networks.modules() for buffer in module.buffers()]
+        self.group.share_tensors([*buffers, *(self.average.buffers() if self.average else ())])
+
+    def _evaluate(self) -> tuple[dict[str, float], dict[str, float]]:
         if not self._prepared:
             for metric in self.scorer.unprepared.values():
                 metric.prepare(self.data["train"])
@@ -245,7 +271,8 @@ class Session:
             self._copied = self.scorer.copy_input(self._held_out_batches())
         self.worst = Worst(WORST_SHOWN, self.scorer.directions)
         # Beside a target that is not its own, no image is worse than another.
-        self.scores = self._scored(self.scorer, spectator=self.worst if self.scored.aligned else None)
+        watching = self.worst if self.scored.aligned else None
+        self.scores = self._scored(self.scorer, spectator=watching, group=self.group)
         self.figures = self.scores.figures
         return self.figures, self._copied.figures
 
@@ -280,9 +307,11 @@ class Session:
         *,
         spectator: Spectator | None = None,
         trial: bool = False,
+        group: Group = ALONE,
     ) -> Scores:
+        batches = self._held_out_batches(limit)
         with self.exported() as translate:
-            return scorer.score(translate, self._held_out_batches(limit), spectator=spectator, trial=trial)
+            return scorer.score(translate, batches, spectator=spectator, trial=trial, group=group)
 
     def _held_out_batches(self, limit: int | None = None) -> Iterator[Batch]:
         settings = self.recipe.data.settings

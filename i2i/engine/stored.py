@@ -26,10 +26,12 @@ TRAINER = "trainer.safetensors"
 Read = Callable[[Path], weights.WeightsFile]
 
 
-def files(session: Session, duties: Duties | None = None) -> dict[str, weights.Snapshot]:
+def files(
+    session: Session, duties: Duties | None = None, *, processes: int = 1
+) -> dict[str, weights.Snapshot]:
     """Return the whole state as the files of a checkpoint, with the `duties` that its step still has.
 
-    They are copies: training may go on before they are written.
+    They are copies: training may go on before they are written. So many `processes` take part in the saving.
 
     Raises PluginError for what cannot be saved, DivergedError for networks that are not finite.
     """
@@ -44,6 +46,8 @@ def files(session: Session, duties: Duties | None = None) -> dict[str, weights.S
         "parts": {name: state.of(part, but=networks) for name, part in session.stateful().items()},
         "duties": asdict(duties) if duties else None,
     }
+    if processes > 1:
+        whole["processes"] = processes
     try:
         found = {network_file(path): _network(session, path, m) for path, m in session.networks.modules()}
         tensors, skeleton = state.pack(whole)
@@ -70,6 +74,7 @@ def load(session: Session, folder: Path, *, read: Read = weights.read) -> tuple[
     session.run.step = trainer["step"]
     session.run.stage = session.stages.enter(max(session.step - 1, 0))  # of the step that was made
     session.figures, session.best, session.waited = trainer["figures"], trainer["best"], trainer["waited"]
+    session.saved_by = trainer.get("processes", 1)
     session.run.scaler.load_state_dict(trainer["scaler"])
     parts, saved = session.stateful(), trainer["parts"]
     # A callback may come and go between two starts of a run.

@@ -9,17 +9,16 @@ training.
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from i2i.building.probe import NetworkFacts
-from i2i.data.fingerprint import Fingerprint
-from i2i.engine import resuming, stored
-from i2i.engine.agreement import disagreement
+from i2i.engine import resuming
+from i2i.engine.by_rank import begin_alike, own_states
+from i2i.engine.bystander import NoRecorder, NoSaver
 from i2i.engine.cost import COST, cost_from
 from i2i.engine.next_commands import going_on
 from i2i.engine.observer import Observer
@@ -27,17 +26,13 @@ from i2i.engine.recorder import Recorder
 from i2i.engine.resuming import EXTENDED, Resumption
 from i2i.engine.saving import Saver
 from i2i.engine.session import Duties, Session
+from i2i.engine.settled import Settled
 from i2i.engine.slowdown import Slowdown
-from i2i.engine.stored import TRAINER
 from i2i.engine.throughput import Throughput
 from i2i.errors import DivergedError, I2IError, Interrupted, PluginError, ran_out_of_memory
 from i2i.kinds import Data
-from i2i.recipe.recipe import Recipe
+from i2i.processes.group import ALONE, Group, LostError
 from i2i.records import Batch
-from i2i.runs import weights
-from i2i.runs.folder import RunFolder
-from i2i.system.atomic import write_text
-from i2i.system.device import Runtime
 from i2i.system.signals import Signals
 
 
@@ -46,64 +41,68 @@ class Training:
 
     def __init__(
         self,
-        recipe: Recipe,
+        settled: Settled,
         data: Mapping[str, Data],
-        runtime: Runtime,
-        folder: RunFolder,
         observer: Observer,
         signals: Signals,
-        begun: Resumption | None,
-        marks: Mapping[str, Fingerprint],
+        *,
+        recorder: Recorder | NoRecorder,
+        saver: Saver | NoSaver,
+        group: Group = ALONE,
     ) -> None:
-        self._recipe, self._folder, self._observer, self._signals = recipe, folder, observer, signals
-        self._begun, self._marks = begun, marks
+        recipe, runtime, about = settled.recipe, settled.runtime, settled.about
+        self._recipe, self._folder, self._observer, self._signals = recipe, settled.folder, observer, signals
+        self._about, self._group, self._stop_at = about, group, settled.stop_at
+        self._recorder, self._saver = recorder, saver
         self._doing = "this step"  # what a signal has to wait for
         signals.tell = lambda: observer.stopping(self._doing)
-        self._recorder = Recorder(recipe, folder, observer, data)
-        about = folder.provenance()
-        self._cost = cost_from(about.get(COST))
-        self._slowdown = Slowdown(folder.root, threads=runtime.threads, on_cpu=runtime.device == "cpu")
+        self._slowdown = Slowdown(
+            settled.folder.root, threads=runtime.threads, on_cpu=runtime.device == "cpu"
+        )
         self._session = Session(
             recipe,
             data=data,
             runtime=runtime,
             provenance={
                 **{key: about[key] for key in ("recipe", "seed", "i2i", "torch", "plugins")},
-                "data": marks,
+                "data": settled.marks,
             },
-            folder=folder.root,
-            start=begun is None or begun.found.sound is None,
-            show=self._recorder.show,
-            keep=self._recorder.keep,
-            tell=self._recorder.tell,
+            folder=None if group.rank else settled.folder.root,
+            start=not settled.resumes and group.rank == 0,
+            show=recorder.show,
+            keep=recorder.keep,
+            tell=recorder.tell,
+            group=group,
         )
         self._duties = Duties()
-        self._saver = Saver(folder, keep=recipe.train.keep, facts={"data": marks}, note=observer.note)
         self._steps_whole = True  # False while a step is being made
 
-    def begin(self, facts: list[NetworkFacts]) -> None:
+    def begin(self, facts: Sequence[NetworkFacts], begun: Resumption | None) -> None:
         """Go on from the newest checkpoint, if there is one, and say so."""
         session, seconds, notes = self._session, 0.0, list[str]()
-        if self._begun and (found := resuming.load(session, self._folder, self._begun, notes)):
+        checkpoint: Path | None = None
+        if begun and (found := resuming.load(session, self._folder, begun, notes)):
             seconds, self._duties = found
-            self._saver.saved_at = session.step
-            extended = self._folder.provenance().get(EXTENDED, [])
+            checkpoint = self._folder.checkpoints / f"{session.step:06d}"
+            extended = self._about.get(EXTENDED, [])
             if extended and session.step <= extended[-1]["at"]:
                 session.waited = 0  # who extends a run is patient again
+        self._duties = begin_alike(session, self._duties, checkpoint, notes)
+        self._saver.saved_at = session.step
         notes += self._recorder.open(session, validated=not self._duties.validation)
         for note in notes:
             self._observer.note(note)
-        self._folder.traceback.unlink(missing_ok=True)  # of a failure before this start
         self._throughput = Throughput(seconds)
-        self._recorder.begin(session, facts, self._cost, self._throughput)
+        cost = cost_from(self._about.get(COST))
+        self._recorder.begin(session, facts, cost, self._throughput)
 
-    def run(self, stop_at: int | None) -> tuple[str, dict[str, Any]]:
-        """Train to the end, or to `stop_at`, and close the books whatever happens.
+    def run(self) -> tuple[str, dict[str, Any]]:
+        """Train to the end, or to where it shall stop, and close the books whatever happens.
 
         Returns how it ended, "done" or "stopped", and the summary.
         """
         session = self._session
-        stop = min(stop_at or session.total_steps, session.total_steps)
+        stop = min(self._stop_at or session.total_steps, session.total_steps)
         error: BaseException | None = None
         try:
             self._tell("run_start")
@@ -115,10 +114,11 @@ class Training:
             self._tell_of_patience()
             self._compare_model()
         except BaseException as caught:
-            error = caught
-            self._rescue(caught)
-            self._keep_traceback(caught)
-            raise
+            error = self._lost(caught) if isinstance(caught, LostError) else caught
+            self._rescue(error)
+            if not _was_foreseen(error):
+                self._recorder.keep_traceback(error)
+            raise error
         finally:
             status = _status(error, finished=session.is_over)
             summary = self._close(status, error)
@@ -163,7 +163,7 @@ class Training:
         if not session.is_over or session.best:
             return
         try:
-            told = disagreement(session, lambda name: weights.read(self._folder.root / name))
+            told = self._recorder.disagreement(session)
         except I2IError as error:
             told = str(error)
         except Exception as error:
@@ -175,12 +175,20 @@ class Training:
 
     def _next(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return the batches of the next step; where a signal has ended the workers too, end as it asks."""
+        session = self._session
         try:
-            return [next(batches) for _ in range(self._session.accumulate)]
+            return [next(batches) for _ in range(session.accumulate)]
         except RuntimeError:
             if self._signals.received is None:
                 raise
-            raise self._interrupted(self._signals.received) from None
+            if self._group.size == 1:
+                raise self._interrupted(self._signals.received) from None
+            # The others are about to make this step, after which all end together.
+            return list(session.batches(last=(session.step + 1) * session.accumulate, workers=0))
+
+    def _asked_to_end(self) -> int | None:
+        """Return the signal that has come, in any process; all of them ask at the same point of a step."""
+        return self._group.most(self._signals.received or 0) or None
 
     def _interrupted(self, signal: int) -> Interrupted:
         """Return what ends the run as the signal asks, once what is being saved is on the disk."""
@@ -188,8 +196,19 @@ class Training:
         return Interrupted(
             signal,
             f"interrupted after step {self._session.step:,}; the state is saved. "
-            f"To go on: {going_on(self._folder, self._folder.provenance().get('command') or ())}",
+            f"To go on: {going_on(self._folder, self._about.get('command') or ())}",
         )
+
+    def _lost(self, error: LostError) -> LostError:
+        """Return in words that another process has ended, and how to go on."""
+        step, saved_at = self._session.step, self._saver.saved_at
+        kept = f"goes on from step {saved_at:,}" if saved_at else "starts over, as nothing was saved yet"
+        told = LostError(
+            f"training ended after step {step:,}: of its {self._group.size} processes {error} See what that "
+            f"one said; the same command {kept}."
+        )
+        told.__cause__ = error
+        return told
 
     def _due(self, logs: Mapping[str, Tensor]) -> Duties:
         """Return what the step just made asks for: the callbacks whose turn it is, a validation."""
@@ -208,11 +227,12 @@ class Training:
         if logged or session.run.watches_for_free:
             session.run.check_finite()
         if logged:
+            logs = self._duties.logs = self._group.mean(logs)
             self._recorder.train(session, logs, self._throughput)
         self._recorder.progress(session, self._throughput)
         if logged:
             self._throughput.close()
-        signal = self._signals.received
+        signal = self._asked_to_end()
         ends = step == stop or signal is not None
         if ends or self._duties.validation or step % train.save_every == 0:
             self._save(self._duties)
@@ -220,7 +240,8 @@ class Training:
             raise self._interrupted(signal)
         owed = bool(self._duties)
         self._settle()
-        signal = self._signals.received  # one may have come meanwhile
+        if owed:
+            signal = self._asked_to_end()  # one may have come meanwhile
         if owed and (ends or signal is not None or session.is_over):
             self._save()  # with nothing left to do: whoever resumes here does none of it again
         if owed and signal is not None and not session.is_over:
@@ -245,27 +266,34 @@ class Training:
             metrics, copied = session.evaluate()
             session.observe(metrics)
             self._recorder.validation(session, metrics, copied, self._throughput)
-            self._recorder.show_worst(session)
             best = session.is_best()
             if best:
-                self._saver.wait()
-                self._saver.start_models(stored.model_files(session))
+                self._saver.take_best(session)
             if best or self._recipe.train.save_best is None:
-                write_text(self._folder.images, session.scores.csv())
+                self._recorder.keep_scores(session)
         self._tell("eval_end", dict(session.figures))
         self._recorder.write_report(session, self._throughput)
 
-    def _save(self, duties: Duties | None = None, *, model: bool = True) -> None:
+    def _save(self, duties: Duties | None = None, *, model: bool = True, together: bool = True) -> None:
         """Begin to save the step just made, before its `duties`, and the `model` unless a better one is kept.
 
-        Training pauses for the save before this one, if that is still being written, and for the copies.
+        Training pauses for the save before this one, if that is still being written, and for the copies. What
+        other processes have of their own is saved too, if all of them save `together`.
         """
         session = self._session
         with self._throughput.paused():
             self._saver.wait()
-            files = stored.files(session, duties)
-            exported = stored.model_files(session, files) if model and not session.best else {}
-            self._saver.start(session.step, files, exported, seconds=self._throughput.seconds)
+            if together:
+                session.share_buffers()
+            others = own_states(session) if together else {}
+            self._saver.take(
+                session,
+                duties,
+                others=others,
+                model=model,
+                seconds=self._throughput.seconds,
+                processes=self._group.size if together else 1,
+            )
             self._recorder.write_report(session, self._throughput)
 
     def _rescue(self, error: BaseException) -> None:
@@ -288,27 +316,13 @@ class Training:
             return
         try:
             if isinstance(error, DivergedError):
-                self._keep_networks()
+                self._observer.note(self._saver.keep_networks(self._session))
             else:
-                self._save(self._duties)
+                self._save(self._duties, together=False)
                 self._saver.wait()
                 self._observer.note(f"The state after step {step:,} is saved.")
         except (I2IError, OSError) as later:
             self._observer.note(f"After that, step {step:,} could not be saved: {later}")
-
-    def _keep_networks(self) -> None:
-        """Keep the networks as they were before the update that was left out.
-
-        They are no checkpoint: a step without one of its updates is none that a run goes on from.
-        """
-        for name, content in stored.files(self._session).items():
-            if name != TRAINER:
-                content.replace(self._folder.diverged / name)
-        saved_at = self._saver.saved_at
-        last = f"the last checkpoint is of step {saved_at:,}" if saved_at else "there is no checkpoint"
-        self._observer.note(
-            f"The networks as they were before that are in {self._folder.diverged}, for init_from; {last}."
-        )
 
     def _tell(self, event: str, *details: Any, only: str | None = None) -> None:
         """Call `event` on the callbacks that have it."""
@@ -325,21 +339,18 @@ class Training:
                 summary = self._recorder.end(self._session, status, self._throughput, error=_sentence(error))
         except Exception as later:
             if error is None:
-                self._keep_traceback(later)
+                if not _was_foreseen(later):
+                    self._recorder.keep_traceback(later)
                 raise
             self._observer.note(f"After that, {type(later).__name__}: {later}")
             return {}
         return summary
 
-    def _keep_traceback(self, error: BaseException) -> None:
-        """Leave the whole story of what nobody foresaw in the folder, for whoever mends it."""
-        told = isinstance(error, I2IError) and not _raised_by_a_component(error)
-        foreseen = told or not isinstance(error, Exception) or ran_out_of_memory(error)
-        if foreseen:
-            return
-        with suppress(I2IError, OSError):  # a full disk must not hide `error`
-            write_text(self._folder.traceback, "".join(traceback.format_exception(error)))
-            self._observer.note(f"The whole traceback is in {self._folder.traceback}")
+
+def _was_foreseen(error: BaseException) -> bool:
+    """Whether an error has words of its own, and needs no traceback."""
+    told = isinstance(error, I2IError) and not _raised_by_a_component(error)
+    return told or not isinstance(error, Exception) or ran_out_of_memory(error)
 
 
 def _raised_by_a_component(error: I2IError) -> bool:

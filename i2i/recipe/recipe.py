@@ -6,6 +6,7 @@ with it comes out as one error that lists each problem with its place.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -132,6 +133,10 @@ class Recipe:
             networks = table[slot.section]
             table[slot.section] = {**networks, slot.name: {**networks[slot.name], "init_from": file}}
         return replace(self, slots=slots, table=table)
+
+    def as_resolved(self, text: str) -> Recipe:
+        """Return the recipe of a text that `to_toml` gave, with the components that this one has."""
+        return load_recipe(tomllib.loads(text), catalog=self._catalog)
 
     def to_toml(self) -> str:
         """Return the resolved recipe as a TOML text that `load_recipe` reads back to the same table."""

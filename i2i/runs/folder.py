@@ -328,9 +328,6 @@ def provenance(recipe: Recipe, runtime: Runtime, *, command: Sequence[str] | Non
 
     `command` is what a person typed to start it, after the program's name; None for a run made from Python.
     """
-    plugins = {
-        (slot.entry.namespace, slot.entry.distribution, slot.entry.version) for slot in recipe.slots.values()
-    }
     return {
         "recipe": recipe.name,
         "seed": recipe.seed,
@@ -342,13 +339,21 @@ def provenance(recipe: Recipe, runtime: Runtime, *, command: Sequence[str] | Non
         "cores": os.cpu_count(),
         "device": _device_name(runtime.device),
         "runtime": runtime.record(),
-        "plugins": [
-            {"namespace": namespace, "distribution": distribution, "version": version}
-            for namespace, distribution, version in sorted(plugins)
-        ],
+        "plugins": plugin_records(recipe),
         **({} if command is None else {"command": list(command)}),
         "started": now(),
     }
+
+
+def plugin_records(recipe: Recipe) -> list[dict[str, str]]:
+    """Return the plug-ins of a recipe's components, with the versions that are installed."""
+    plugins = {
+        (slot.entry.namespace, slot.entry.distribution, slot.entry.version) for slot in recipe.slots.values()
+    }
+    return [
+        {"namespace": namespace, "distribution": distribution, "version": version}
+        for namespace, distribution, version in sorted(plugins)
+    ]
 
 
 def _device_name(device: str) -> str:

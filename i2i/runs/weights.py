@@ -128,6 +128,12 @@ class Snapshot:
         """
         write_with(path, lambda file: self.write(file, going_on), needed=self.size, durable=True)
 
+    def encoded(self) -> bytes:
+        """Return the file as bytes."""
+        file = io.BytesIO()
+        self.write(file)
+        return file.getvalue()
+
     def read(self, path: Path) -> WeightsFile:
         """Return what a reader would find in it, were it the file `path`; the tensors are the same ones."""
         entries = json.loads(self._text)["__metadata__"]
@@ -136,9 +142,7 @@ class Snapshot:
 
 def encode(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
     """Return a weights file as bytes; see `Snapshot`."""
-    file = io.BytesIO()
-    Snapshot(tensors, header).write(file)
-    return file.getvalue()
+    return Snapshot(tensors, header).encoded()
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -209,6 +213,12 @@ def read(path: Path) -> WeightsFile:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: its header does not parse.") from error
     return WeightsFile(path, tensors, header)
+
+
+def from_bytes(raw: bytearray, path: Path) -> WeightsFile:
+    """Return what stands in the bytes of a sound weights file, as `encode` gives them; tensors share them."""
+    text = bytes(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    return WeightsFile(path, _tensors(raw, text), _decoded(json.loads(text)["__metadata__"]))
 
 
 def _decoded(entries: Mapping[str, str]) -> dict[str, Any]:

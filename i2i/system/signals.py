@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+TOGETHER = 3.0
+"""Seconds in which the same wish comes more than once to several processes: Ctrl-C reaches each of them and
+their launcher, which passes it on."""
 
 
 class Signals:
@@ -20,16 +26,27 @@ class Signals:
     descriptor, and takes no lock and writes through no buffer, which the code below it may be using.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = 0.0) -> None:
+        """For `grace` seconds after the first signal the next ones are taken for the same."""
         self.received: int | None = None
+        self._grace, self._at = grace, 0.0
         self.tell: Callable[[], None] = lambda: None
 
     def receive(self, signum: int, frame: FrameType | None) -> None:
         """Remember the signal; the next one acts at once, so that nobody has to wait."""
-        self.received = signum
+        if self.received is None:
+            self.received, self._at = signum, time.monotonic()
+            if not self._grace:
+                self._act_at_once()
+            self.tell()
+        elif time.monotonic() - self._at > self._grace:
+            self._act_at_once()
+            signal.raise_signal(signum)
+
+    def _act_at_once(self) -> None:
+        """Let the next signal do what it does to a process that watches none."""
         for watched in WATCHED:
             signal.signal(watched, signal.SIG_DFL if watched != signal.SIGINT else signal.default_int_handler)
-        self.tell()
 
     def end_at_once(self, signum: int, frame: FrameType | None) -> None:
         """Remember the signal, and end what runs by a KeyboardInterrupt, whichever signal it is."""
@@ -38,9 +55,12 @@ class Signals:
 
 
 @contextmanager
-def watched() -> Iterator[Signals]:
-    """Catch signals for a while, to be asked after; in any thread but the main one, nothing is caught."""
-    signals = Signals()
+def watched(*, grace: float = 0.0) -> Iterator[Signals]:
+    """Catch signals for a while, to be asked after; in any thread but the main one, nothing is caught.
+
+    The second one acts at once, unless it comes within so many seconds of `grace`.
+    """
+    signals = Signals(grace)
     with _handled(signals.receive):
         yield signals
 
