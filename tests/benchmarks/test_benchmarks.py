@@ -81,6 +81,22 @@ def test_what_a_benchmark_takes_beside_its_cells_is_told(tmp_path: Path):
     assert row["share"] == pytest.approx(row["seconds"] / row["cells_seconds"] - 1)
 
 
+@pytest.mark.slow
+def test_a_pack_is_measured_beside_its_folder(tmp_path: Path):
+    pytest.importorskip("i2i_datasets")
+    out = tmp_path / "rows.json"
+    done = script("mapping.py", "--pairs", "100", "--rounds", "1", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    packing, *rows = json.loads(out.read_text())["rows"]
+    assert packing["seconds"] > 0
+    found = {row["read"]: row for row in rows}
+    assert found.keys() == {"folder", "pack", "folder, by the engine", "pack, by the engine"}
+    for row in rows:
+        folder = found[row["read"].replace("pack", "folder")]
+        assert row["times_folder"] == pytest.approx(row["pairs_per_second"] / folder["pairs_per_second"])
+        assert min(row["seconds_to_open"], row["open_mb"], row["peak_mb"]) > 0
+
+
 def test_a_folder_without_i2i_is_no_checkout(tmp_path: Path):
     done = script("translating.py", "--pictures", "1", "--size", "32", "--beside", str(tmp_path))
     assert done.returncode == 2
