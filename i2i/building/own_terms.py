@@ -23,7 +23,8 @@ def own_terms(method: Slot) -> OwnTerms:
         found = asked(method.factory, method.params)
     if problem := misfit(found):
         raise PluginError(method.problem(f"{method.entry.ref}: {problem}", key="use"))
-    return found
+    terms: OwnTerms = found
+    return terms
 
 
 def asked(factory: Callable[..., Any], keys: Mapping[str, Any]) -> Any:
