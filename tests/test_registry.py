@@ -172,3 +172,31 @@ def test_a_file_without_a_summary_that_can_be_read_stops_no_list(distribution, t
     summary = RecipeEntry("shapes", "round", "i2i_shapes:round.toml").summary
     assert words in summary
     assert bool(summary) == bool(words)
+
+
+def test_a_layout_is_declared_like_a_component_and_only_loaded_when_it_is_asked_for(registrar: Registrar):
+    registrar.layout("theirs", ":LAYOUT", "the weights of another code")
+    (entry,) = registrar.layouts
+    assert (entry.ref, entry.target, entry.version) == ("shapes/theirs", "i2i_shapes:LAYOUT", "1.0")
+    registrar.layout("core-unet", "i2i.core.pix2pix_layouts:UNET", "U-Nets")
+    assert registrar.layouts[1].load().component == "unet"
+    registrar.layout("nothing", "json:loads", "no layout")
+    with pytest.raises(
+        PluginError, match=r"shapes/nothing .+ is of type function: 'json:loads' has to name an"
+    ):
+        registrar.layouts[2].load()
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "summary", "words"),
+    [
+        ("Theirs", "m:N", "x", "lower-case words"),
+        ("theirs", "m", "x", "not of the form 'module:Name'"),
+        ("theirs", "m:N", " ", "needs a summary"),
+        ("twice", "m:N", "x", "layout 'twice' is declared twice"),
+    ],
+)
+def test_layouts_of_the_wrong_form_are_refused(registrar: Registrar, name, target, summary, words):
+    registrar.layout("twice", "m:N", "a layout")
+    with pytest.raises(PluginError, match=words):
+        registrar.layout(name, target, summary)
