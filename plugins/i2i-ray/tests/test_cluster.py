@@ -237,7 +237,7 @@ def test_a_training_that_hangs_goes_on_elsewhere_from_its_checkpoint_and_no_step
 ) -> None:
     nap = {"more": '[callbacks.nap]\nuse = "raylab/nap"\nat = 8\nsaved = 6\n'}
     job = lab("a", **nap)
-    assert last(train(Cluster(address=two_nodes.address, jobs=1, patience=40.0), job), "a").status == "done"
+    assert last(train(Cluster(address=two_nodes.address, jobs=1, patience=120.0), job), "a").status == "done"
     before, after = places(job)
     assert (before["step"], after["step"]) == (0, 6)
     assert before["pid"] != after["pid"]
@@ -250,27 +250,32 @@ def test_a_training_that_hangs_goes_on_elsewhere_from_its_checkpoint_and_no_step
 DRIVER = """
 import sys
 from i2i.bench.jobs import Job
+from i2i.errors import ResourceError
 from i2i_ray.cluster import Cluster
 
 job = {job!r}
-Cluster(address={address!r}).run([job], report=lambda event: print(event, flush=True), stopped=lambda: False)
+try:
+    Cluster(address={address!r}).run([job], report=lambda event: None, stopped=lambda: False)
+except ResourceError as error:
+    sys.exit(str(error))
 """
 
 
 @pytest.mark.slow
 def test_after_the_head_died_the_same_jobs_go_on_with_another_head(lab, monkeypatch) -> None:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")  # a minute, if nothing is said
     from ray.cluster_utils import Cluster as Nodes
 
     job = lab("a", steps=3000, more="[train]\nsave_every = 100\neval_every = 1000000\nlog_every = 100")
     head = {"num_cpus": 1, "include_dashboard": False}
     nodes = Nodes(initialize_head=True, head_node_args=head)
     nodes.add_node(num_cpus=1)
+    address = nodes.address
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER.format(job=job, address=nodes.address)],
+        [sys.executable, "-c", DRIVER.format(job=job, address=address)],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         checkpoints = Path(job.out) / "checkpoints"
@@ -280,10 +285,11 @@ def test_after_the_head_died_the_same_jobs_go_on_with_another_head(lab, monkeypa
             assert driver.poll() is None
             time.sleep(0.05)
         nodes.remove_node(nodes.head_node, allow_graceful=False)
-        assert driver.wait(120) != 0
+        _, said = driver.communicate(timeout=120)
+        assert f"the head of the Ray cluster, {address}, answers no more" in said
     finally:
         driver.kill()
-        driver.wait()
+        driver.communicate()
         nodes.shutdown()
     nodes = Nodes(initialize_head=True, head_node_args=head)
     try:

@@ -7,14 +7,42 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from i2i.errors import ResourceError
 
 NO_STATISTICS = "RAY_USAGE_STATS_ENABLED"
 SECONDS_TO_ANSWER = 5.0
+SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_WITHOUT_HEAD = 20.0
+
+
+class Head:
+    """The head of the cluster that this process is connected to, and whether it still answers.
+
+    Ray itself ends a process whose head is gone for a minute, from the midst of whatever it does.
+    """
+
+    def __init__(self) -> None:
+        import ray
+        from ray.util.client import ray as client
+
+        # Through a client's server the head is that one's to watch.
+        self.address = "" if client.is_connected() else ray.get_runtime_context().gcs_address
+        self._looked = self._answered = time.monotonic()
+
+    def is_lost(self) -> bool:
+        """Whether it has not answered for too long; it is asked now and then."""
+        now = time.monotonic()
+        if self.address and now - self._looked > SECONDS_BETWEEN_LOOKS:
+            self._looked = now
+            with suppress(OSError):
+                _knock(self.address)
+                self._answered = time.monotonic()
+        return self._looked - self._answered > SECONDS_WITHOUT_HEAD
 
 
 @contextmanager
@@ -58,7 +86,12 @@ def _check_answers(address: str) -> None:
     if address == "local":
         return
     found = get_ray_address_from_environment(address, None) if address == "auto" else address
-    host, _, port = (found or "").rpartition("://")[2].rpartition(":")
+    _knock(found or "")
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT; of another form nothing is known."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
 

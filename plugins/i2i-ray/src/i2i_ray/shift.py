@@ -15,8 +15,9 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from i2i.bench.jobs import Event, Job
-from i2i.errors import EXIT_BUG, EXIT_RESOURCES
+from i2i.errors import EXIT_BUG, EXIT_RESOURCES, ResourceError
 from i2i_ray.actors import Board, Trainer
+from i2i_ray.connection import Head
 from i2i_ray.needs import Needs, nodes_of, places
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -67,6 +68,7 @@ class Shift:
         self._tries, self._attempts = Counter[str](), itertools.count(1)
         self._places: dict[str, list[str]] = {}
         self._stopping, self._refusal = False, ""
+        self._head = Head()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         board = ray.remote(Board).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here)
         self._board = board.remote()
@@ -123,12 +125,19 @@ class Shift:
                 self._opened(seat)
             else:
                 self._ended(seat, seat.job)
+        if self._head.is_lost():
+            raise ResourceError(
+                f"the head of the Ray cluster, {self._head.address}, answers no more: start it again, and "
+                "run the same command, which goes on from the newest checkpoints."
+            )
         self._give_up_silent()
         if not self._grows and not any(seat.place for seat in self._seats):
             self._check_room()
 
     def close(self) -> None:
-        """End all actors."""
+        """End all actors, which without a head end by themselves."""
+        if self._head.is_lost():
+            return
         for seat in list(self._seats):
             self._give_up(seat)
         with contextlib.suppress(RayError):
