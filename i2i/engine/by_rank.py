@@ -61,7 +61,7 @@ def begin_alike(session: Session, duties: Duties, checkpoint: Path | None, notes
 
 
 def own_states(session: Session) -> dict[str, weights.Snapshot]:
-    """Return in the first process the files of the others' own states, by name, where they are other than its.
+    """Return in the first process the files of the others' own states, by name, if they are not its.
 
     Raises PluginError for a state that cannot be saved.
     """

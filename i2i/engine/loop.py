@@ -127,9 +127,7 @@ def _lead(asked: Asked, folder: RunFolder, meeting: Meeting, observer: Observer)
         settled, data, facts, begun = found
         meeting.decide({"settled": settled.as_json()})
     recorder = Recorder(settled.recipe, folder, observer, data)
-    saver = Saver(
-        folder, keep=settled.recipe.train.keep, facts={"data": settled.marks}, note=observer.note
-    )
+    saver = Saver(folder, keep=settled.recipe.train.keep, facts={"data": settled.marks}, note=observer.note)
     return _train(settled, data, meeting, observer, recorder, saver, facts, begun)
 
 
@@ -167,9 +165,7 @@ def _train(
         watched(grace=grace) as signals,
         meeting.grouped(settled.runtime.device) as group,
     ):
-        training = Training(
-            settled, data, observer, signals, recorder=recorder, saver=saver, group=group
-        )
+        training = Training(settled, data, observer, signals, recorder=recorder, saver=saver, group=group)
         training.begin(facts, begun)
         status, summary = training.run()
         return Result(settled.folder.root, status, group.share(summary))

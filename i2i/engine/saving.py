@@ -76,10 +76,10 @@ class Saver:
         for name, content in stored.files(session).items():
             if name != TRAINER:
                 content.replace(self._folder.diverged / name)
-        last = f"the last checkpoint is of step {self.saved_at:,}" if self.saved_at else "there is no checkpoint"
-        return (
-            f"The networks as they were before that are in {self._folder.diverged}, for init_from; {last}."
+        last = (
+            f"the last checkpoint is of step {self.saved_at:,}" if self.saved_at else "there is no checkpoint"
         )
+        return f"The networks as they were before that are in {self._folder.diverged}, for init_from; {last}."
 
     def start(
         self, step: int, files: Mapping[str, Unwritten], models: Mapping[str, Snapshot], *, seconds: float

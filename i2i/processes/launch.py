@@ -104,7 +104,9 @@ def _number(environ: Mapping[str, str], name: str, *, default: int | None = None
     if not text:
         raise RecipeError(_incomplete(_number(environ, "WORLD_SIZE"), name))
     if not text.isdecimal() or (name == "WORLD_SIZE" and int(text) == 0):
-        raise RecipeError(f"{name} = '{text}' is no number of a launcher's: unset it, or start with torchrun.")
+        raise RecipeError(
+            f"{name} = '{text}' is no number of a launcher's: unset it, or start with torchrun."
+        )
     return int(text)
 
 
