@@ -98,7 +98,7 @@ def take_device(device: str, launch: Launch) -> str:
         if launch.local_rank >= count:
             there = f"{count} GPU{'' if count == 1 else 's'}"
             raise ResourceError(
-                f"this computer has {there}, and more processes were started on it: start one for each GPU, or "
+                f"this computer has {there}, and more processes were started on it: start one for each, or "
                 "give --device cpu."
             )
         torch.cuda.set_device(launch.local_rank)
