@@ -21,6 +21,7 @@ from i2i.cli.options import (
 )
 from i2i.cli.progress import interruptible
 from i2i.cli.render import print_json, print_note
+from i2i.cli.together import refuse_several
 from i2i.cli.usage import examples
 from i2i.errors import RecipeError
 
@@ -99,6 +100,7 @@ def bench(
     json: JsonOption = False,
 ) -> None:
     """Compare variants of a recipe over several seeds: what matters, and what it costs."""
+    refuse_several("a benchmark is")
     from i2i.cli.bench_view import BenchmarkProgress, print_results
 
     catalog = open_catalog(plugin)

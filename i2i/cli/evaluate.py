@@ -32,6 +32,7 @@ from i2i.cli.options import (
 )
 from i2i.cli.progress import interruptible, log_passed_to, remarks
 from i2i.cli.render import AGAINST_STYLES, Styled, print_json, print_table
+from i2i.cli.together import refuse_several
 from i2i.cli.usage import examples
 from i2i.cli.watch import watching
 
@@ -80,6 +81,7 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Score a trained model on a split: mean, deviation over images, and what copying the input scores."""
+    refuse_several("scoring is")
     tell = remarks(quiet)
     with (
         interruptible(lambda: "interrupted; no figure is written") as check,

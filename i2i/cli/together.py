@@ -20,6 +20,6 @@ def refuse_several(what: str) -> None:
         time.sleep(LET_TELL)
         raise EndedTogether(EXIT_RECIPE)
     raise RecipeError(
-        f"{what} for one process, and a launcher has started {launch.size}: only `i2i run` trains in several. "
-        "Leave the launcher out."
+        f"{what} for one process, and a launcher has started {launch.size}: leave the launcher out. Only "
+        "`i2i run` trains in several."
     )

@@ -26,6 +26,7 @@ from i2i.cli.options import (
 )
 from i2i.cli.progress import interruptible, remarks
 from i2i.cli.render import print_json
+from i2i.cli.together import refuse_several
 from i2i.cli.usage import examples
 from i2i.cli.watch import watching
 
@@ -89,6 +90,7 @@ def translate(
     OUT gets one for each part of the target: OUT/depth/NAME.png. Where OUT is a file, they are written beside
     each other, as NAME.depth.png.
     """
+    refuse_several("translating is")
     tell = remarks(quiet)
     count = 0
     with (

@@ -31,9 +31,15 @@ def begin_alike(session: Session, duties: Duties, checkpoint: Path | None, notes
     state already.
     """
     group = session.group
+    saved_by = session.saved_by
+    if checkpoint is not None and saved_by != group.size:
+        notes.append(
+            f"{checkpoint} was saved by {saved_by} process{'' if saved_by == 1 else 'es'}, and {group.size} "
+            f"{'goes' if group.size == 1 else 'go'} on from it: the result is not that of an undisturbed run, as "
+            "what methods, losses and callbacks keep for themselves is the first one's, or left out."
+        )
     if group.size == 1:
         return duties
-    saved_by = group.share(session.saved_by)
     if group.rank == 0:
         step = group.share(session.step)
         for file in stored.files(session, duties).values():
@@ -44,12 +50,6 @@ def begin_alike(session: Session, duties: Duties, checkpoint: Path | None, notes
         folder = Path(f"{step:06d}")
         read = lambda path: weights.from_bytes(group.share_bytes(b""), path)  # noqa: E731
         duties_of_all, _ = stored.load(session, folder, read=read)
-    if checkpoint is not None and group.rank == 0 and saved_by != group.size:
-        notes.append(
-            f"{checkpoint} was saved by {saved_by} process{'' if saved_by == 1 else 'es'}, and "
-            f"{group.size} go on from it: what methods, losses and callbacks keep for themselves, further "
-            "ones take from the first, so the result is not that of an undisturbed run."
-        )
     for rank in range(1, group.size):
         path = checkpoint / file_of(rank) if checkpoint is not None else None
         there = group.share(path is not None and path.is_file() if group.rank == 0 else None)
@@ -61,7 +61,7 @@ def begin_alike(session: Session, duties: Duties, checkpoint: Path | None, notes
 
 
 def own_states(session: Session) -> dict[str, weights.Snapshot]:
-    """Return in the first process the files of the others' own states, by name, where they are other than its.
+    """Return in the first process the files of the others' own states, by name, if they are not its.
 
     Raises PluginError for a state that cannot be saved.
     """

@@ -23,10 +23,6 @@ from i2i.system.facts import usable_cores
 
 def facts(recipe: Recipe, marks: Mapping[str, Fingerprint]) -> dict[str, Any]:
     """Return what all processes must have alike, as JSON."""
-    plugins = {
-        record["namespace"]: f"{record['distribution']} {record['version']}"
-        for record in plugin_records(recipe)
-    }
     return {
         "recipe": recipe.to_toml(),
         "marks": dict(marks),
@@ -34,7 +30,10 @@ def facts(recipe: Recipe, marks: Mapping[str, Fingerprint]) -> dict[str, Any]:
             "i2i": __version__,
             "torch": torch.__version__,
             "Python": platform.python_version(),
-            **{f"the plug-in '{name}'": version for name, version in plugins.items()},
+            **{
+                f"the plug-in '{about['namespace']}'": f"{about['distribution']} {about['version']}"
+                for about in plugin_records(recipe)
+            },
         },
         "devices": ["cpu", *(["cuda"] if torch.cuda.is_available() else [])],
     }
@@ -50,20 +49,21 @@ def require_alike(
             there = found["versions"].get(what, "none")
             if there != version:
                 raise RecipeError(
-                    f"{name} has {what} {there}, and process 0 has {version}: install the same."
+                    f"{name} has {what} {there}, and process 0 has {version}: install the same everywhere."
                 )
         if found["recipe"] != own["recipe"]:
             other, ours = tomllib.loads(found["recipe"]), tomllib.loads(own["recipe"])
             told = [
-                f"{key} is {now} there and {then} in process 0" for key, then, now in differences(ours, other)
+                f"{key} is {there} there and {here} in process 0"
+                for key, here, there in differences(ours, other)
             ]
-            raise RecipeError(f"{name} has another recipe: {'; '.join(told[:3])}. Give all the same command.")
+            raise RecipeError(f"{name} has another recipe: {'; '.join(told[:3])}. Give all the same.")
         if others := of_data(marks, found["marks"]):
-            raise DataError(f"{name} has other data than process 0 (which had): {'; '.join(others)}.")
+            raise DataError(f"{name} has other data than process 0, beside which {'; '.join(others)}.")
         kind = torch.device(runtime.device).type
         if kind not in found["devices"]:
             raise ResourceError(
-                f"{name} has no {kind} device, on which process 0 trains: --device cpu has all."
+                f"{name} has no {kind}, on which process 0 trains; --device cpu is everywhere."
             )
 
 
@@ -96,9 +96,10 @@ def take_device(device: str, launch: Launch) -> str:
     if found.type == "cuda":
         count = torch.cuda.device_count()
         if launch.local_rank >= count:
+            there = f"{count} GPU{'' if count == 1 else 's'}"
             raise ResourceError(
-                f"this computer has {count} GPU{'' if count == 1 else 's'}, and more processes were started on it: "
-                "start one for each GPU, or give --device cpu."
+                f"this computer has {there}, and more processes were started on it: start one for each, or "
+                "give --device cpu."
             )
         torch.cuda.set_device(launch.local_rank)
     return found.type

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.abilities import Observes, Stateful, Watches
+from i2i.abilities import Observes, Stateful
 from i2i.augmentation import Augmentation
 from i2i.building import components
 from i2i.building.compiled import begin_step, compile_networks, eager
@@ -31,8 +31,8 @@ from i2i.engine.exported_model import Exported, exported_networks
 from i2i.engine.part_metrics import build_metrics
 from i2i.engine.scoring import Scorer, Scores, Spectator
 from i2i.engine.stages import Stages
+from i2i.engine.waiting import check_figures
 from i2i.engine.worst import Worst
-from i2i.errors import RecipeError
 from i2i.kinds import Data, Method, Transform
 from i2i.processes.group import ALONE, Group
 from i2i.recipe.recipe import Recipe
@@ -162,7 +162,7 @@ class Session:
         )
         self.run.stage = self.stages.enter(0)  # now that optimizers know what any stage trains
         self.figures: dict[str, float] = {}
-        self._check_figures()
+        check_figures(recipe, self.schedules, self.scorer.directions)
 
     # --- one step -------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class Session:
         return figures, copied
 
     def share_buffers(self) -> None:
-        """Give all processes the first one's buffers, such as running statistics, each of which saw a share."""
+        """Give all processes the first one's buffers: running statistics, of which each saw its share."""
         buffers = [buffer for _, module in self.networks.modules() for buffer in module.buffers()]
         self.group.share_tensors([*buffers, *(self.average.buffers() if self.average else ())])
 
@@ -343,27 +343,6 @@ class Session:
         self.best = dict(self.figures)
         self.waited = 0
         return True
-
-    def _check_figures(self) -> None:
-        """Every figure that something waits for is one that the metrics give."""
-        wanted = {}
-        if self.recipe.train.save_best is not None:
-            wanted["train.save_best"] = self.recipe.train.save_best.partition(":")[0]
-        for path, schedule in self.schedules.items():
-            slot = self.recipe.slot_for("schedules", path)
-            if slot is not None and isinstance(schedule, Watches):
-                wanted[slot.path] = schedule.watches
-        directions = self.scorer.directions
-        known = ", ".join(sorted(directions)) or "none"
-        problems = [
-            self.recipe.problem(
-                path, f"no metric of this recipe gives a figure '{figure}'", f"figures: {known}"
-            )
-            for path, figure in wanted.items()
-            if figure not in directions
-        ]
-        if problems:
-            raise RecipeError(*problems)
 
     @cached_property
     def pictures(self) -> Pictures | None:

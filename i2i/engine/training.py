@@ -118,7 +118,7 @@ class Training:
             self._rescue(error)
             if not _was_foreseen(error):
                 self._recorder.keep_traceback(error)
-            raise error
+            raise error from error.__cause__
         finally:
             status = _status(error, finished=session.is_over)
             summary = self._close(status, error)

@@ -1,1 +1,1 @@
-"""How do several processes train as one? Who was started beside whom, what they agree on, what they exchange."""
+"""How do several processes train as one? Who was launched, where they meet, what they exchange."""

@@ -23,7 +23,7 @@ other."""
 
 
 class Gradients(Protocol):
-    """What becomes of the gradients of one update after another: `begin`, `last` for each backward, `finish`."""
+    """What becomes of the gradients of each update: `begin`, `last` before the last backwards, `finish`."""
 
     def begin(self, slots: Sequence[Sequence[Tensor]]) -> None:
         """Begin an update of the parameters of these slots."""
@@ -58,7 +58,9 @@ class _Bucket:
             parameters[0].device
         )
         sizes = [p.numel() for p in parameters]
-        self.views = [part.view(p.shape) for part, p in zip(self.flat.split(sizes), parameters, strict=True)]
+        self.views = [
+            part.view(p.shape) for part, p in zip(torch.split(self.flat, sizes), parameters, strict=True)
+        ]
         self.waiting: set[int] = set()
         self.work: Work | None = None
 
@@ -167,7 +169,8 @@ class Averaged:
         for parameter in parameters:
             if id(parameter) not in self._hooked:
                 self._hooked[id(parameter)] = parameter
-                parameter.register_post_accumulate_grad_hook(self._arrived)
+                hook = parameter.register_post_accumulate_grad_hook
+                hook(self._arrived)  # type: ignore[no-untyped-call]
 
     def _arrived(self, parameter: Tensor) -> None:
         if self._plan is None:

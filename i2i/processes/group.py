@@ -20,7 +20,8 @@ from i2i.processes.launch import Launch
 from i2i.seeds import seed_for
 
 if TYPE_CHECKING:
-    from torch.distributed import Store, Work
+    from torch._C._distributed_c10d import Store
+    from torch.distributed import Work
 
 SILENCE = 1800.0
 """Seconds that a process waits for another one in the midst of the training. One that has died is noticed at
@@ -118,7 +119,7 @@ ALONE = Alone()
 
 
 class Joined:
-    """One of the processes of torch's process group; what was exchanged last raises LostError if one is gone."""
+    """One of the processes of torch's process group; where another is gone, all of it raises LostError."""
 
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
@@ -172,8 +173,6 @@ class Joined:
         return found
 
     def most(self, number: int) -> int:
-        if self.size == 1:
-            return number
         largest = torch.tensor(number)
         with answered():
             torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
@@ -236,7 +235,7 @@ def _parts(data: bytearray) -> Iterator[Tensor]:
 @contextmanager
 def joined(launch: Launch, store: Store, device: str) -> Iterator[Joined]:
     """Make a group of all launched processes, which compute on `device`, for a while."""
-    from torch.distributed import PrefixStore
+    from torch._C._distributed_c10d import PrefixStore
 
     on_cuda = torch.device(device).type == "cuda"
     with answered():

@@ -18,7 +18,7 @@ from i2i.processes.group import ALONE, Group, LostError, joined
 from i2i.processes.launch import LET_TELL, Launch
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
+    from torch._C._distributed_c10d import Store
 
 ARRIVAL = 600.0
 """Seconds that the first process waits for the others to start and to open their data."""
@@ -180,14 +180,17 @@ def met(launch: Launch) -> Iterator[Meeting]:
     if launch.size == 1:
         yield Meeting(launch)
         return
-    from torch.distributed import PrefixStore, rendezvous
+    from torch._C._distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     os.environ.update(launch.address)  # what torch reads; it is there already, but under Slurm
     url = f"env://?rank={launch.rank}&world_size={launch.size}"
     with _store_is_there():
         store, _, _ = next(rendezvous(url, timeout=timedelta(seconds=ARRIVAL)))
-    # Where a launcher starts all processes again, what the former ones told is in the same store.
-    yield Meeting(launch, PrefixStore(f"i2i/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store))
+        # Where a launcher starts all again, or they train once more, what was told before is in there still.
+        attempt = PrefixStore(f"i2i/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        number = attempt.add(_key("meetings", launch.rank), 1)
+    yield Meeting(launch, PrefixStore(str(number), attempt))
 
 
 def _key(what: str, rank: int) -> str:
@@ -199,6 +202,4 @@ def _store_is_there() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        raise LostError(
-            f"the process where all of them meet cannot be reached ({in_a_line(error)})"
-        ) from error
+        raise LostError(f"the place where all processes meet is gone ({in_a_line(error)}).") from error

@@ -46,7 +46,7 @@ def test_ids_that_would_share_a_file_get_files_of_their_own(ids, tmp_path):
 
 def test_a_launcher_of_several_processes_is_told_before_anything_is_written(load, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(RecipeError, match="one of 2 processes that a launcher such as torchrun has started"):
+    with pytest.raises(RecipeError, match="one of 2 processes by what its launcher has set, and RANK is not"):
         run(load(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     monkeypatch.setenv("WORLD_SIZE", "1")
@@ -62,5 +62,5 @@ def test_on_the_command_line_a_launcher_gets_the_exit_code_of_a_mistaken_command
         text=True,
     )
     assert ended.returncode == 2
-    assert "4 processes" in ended.stderr
+    assert "one of 4 processes by what its launcher has set, and MASTER_ADDR is not set" in ended.stderr
     assert not (tmp_path / "both").exists()
