@@ -35,8 +35,8 @@ def begin_alike(session: Session, duties: Duties, checkpoint: Path | None, notes
     if checkpoint is not None and saved_by != group.size:
         notes.append(
             f"{checkpoint} was saved by {saved_by} process{'' if saved_by == 1 else 'es'}, and {group.size} "
-            f"{'goes' if group.size == 1 else 'go'} on from it: the result is not that of an undisturbed run, as "
-            "what methods, losses and callbacks keep for themselves is the first one's, or left out."
+            f"{'goes' if group.size == 1 else 'go'} on from it: the result is not that of a run left alone, "
+            "as what methods, losses and callbacks keep for themselves is the first one's, or left out."
         )
     if group.size == 1:
         return duties

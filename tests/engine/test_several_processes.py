@@ -355,7 +355,7 @@ def waited_for_a_checkpoint(folder: Path, processes: Sequence[subprocess.Popen[s
 
 def endless(recipe: Path, name: str) -> list[str]:
     command = ["-m", "i2i", "run", str(recipe), "--out", str(recipe.parent / name)]
-    for setting in ("train.steps=100000", "train.eval_every=100000", "method.pool=3"):
+    for setting in ("train.steps=5000", "train.eval_every=100000", "method.pool=3"):
         command += ["--set", setting]
     return command
 
@@ -375,7 +375,7 @@ def test_a_process_that_is_killed_ends_the_others_which_say_so_and_the_run_goes_
     assert "Traceback" not in said
     step = checkpoint.newest(folder / "checkpoints").step
     assert step > 0
-    settings = ("train.steps=100000", "train.eval_every=100000", "method.pool=3")
+    settings = ("train.steps=5000", "train.eval_every=100000", "method.pool=3")
     again = run(load_recipe(recipe, set=settings), folder, stop_at=step + 1)
     assert again.summary["steps"] == step + 1
 

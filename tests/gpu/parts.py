@@ -95,6 +95,7 @@ PARTS = (
     Part("losses", "parity", "of_losses", 1),
     Part("training steps", "parity", "of_training", 1),
     Part("resume", "resume", "of_resuming", 2),
+    Part("several", "several", "of_several", 1),
     Part("transforms", "transforms", "of_transforms", 1),
     Part("eval and translate", "use", "of_use", 2),
     Part("checkpoint", "saving", "of_saving", 1),
