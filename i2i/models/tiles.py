@@ -144,7 +144,7 @@ def blended(rows: Rows, answer: Answer, layout: Layout) -> Iterator[Tensor]:
             band[..., : waiting.shape[-2], :] += waiting
         last = number == len(down.starts) - 1
         done = (down.size if last else down.kept(number + 1)[0]) - first
-        yield from band[..., :done, :].split(MOST_ROWS, dim=-2)
+        yield from torch.split(band[..., :done, :], MOST_ROWS, dim=-2)
         waiting = band[..., done:, :].clone()
 
 
