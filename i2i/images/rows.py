@@ -33,14 +33,16 @@ class ImageRows:
 
 
 def pixels_of(path: Path) -> tuple[int, int] | None:
-    """Return the height and width of an image file, upright, or None where its header tells nothing."""
+    """Return the height and width of an image file as its header tells them, or None where it does not.
+
+    Of an image that is to be turned they may be in the other order: to know that, some have to be decoded.
+    """
     try:
         if tiff.is_tiff(path):
             with tifffile.TiffFile(path) as opened:
                 return tiff.upright_size(opened)
         with pillow_without_its_own(), Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            return (image.width, image.height) if turned else (image.height, image.width)
+            return image.height, image.width
     except Exception:  # what is wrong with it is said when it is read
         return None
 

@@ -24,6 +24,7 @@ from i2i.models.sources import Files, opened_source, read_source
 from i2i.models.translate import Model
 from i2i.records import ImageSpec
 from i2i.system.beside import helper, made_ahead
+from i2i.system.memory import hand_back_memory
 
 MOST_TOGETHER = 8
 """Pictures that go through the network at once, at most."""
@@ -138,13 +139,14 @@ class _Begun:
                     picture.source = rows.read(0, rows.height)[0]
                     return
                 self.draw()
+                hand_back_memory()
                 sizing.size(size, str(picture.first))
                 if self._samples > 1 and not tiling.reach.draws:
                     raise equal_samples(self._samples)
                 for number, paths in enumerate(written(picture.target, self._samples)):
                     bands = self._drawer.bands(rows.read, layout, picture.first.name, number=number)
                     answers = list(zip(paths, self._spec.files, strict=True))
-                    write_bands(answers, bands, size=size, beside=picture.beside)
+                    write_bands(answers, _in_little_memory(bands), size=size, beside=picture.beside)
         except DataError as error:
             picture.problems = error.problems
             return
@@ -237,6 +239,14 @@ def _read(files: Files, target: Files, model: Model, sizing: Sizing) -> _Picture
         return _Picture(first, target, source, read_beside(first))
     except DataError as error:
         return _Picture(first, target, problems=error.problems)
+
+
+def _in_little_memory(bands: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Pass bands of a large answer on; what was free after each is not kept."""
+    for band in bands:
+        yield band
+        hand_back_memory()
+    hand_back_memory()
 
 
 def _may_be_cut(first: Path, model: Model, sizing: Sizing) -> bool:

@@ -27,15 +27,16 @@ from i2i.records import ImageSpec, PairSpec, TestSettings
 from i2i.seeds import seeded
 
 MOST_BYTES = 2**30
-"""Bytes that a network may take to answer a picture as a whole; tiles that are chosen here take half of that.
+"""Bytes that a network may take to answer a picture as a whole.
 
+Tiles that are chosen here take a quarter of that, the part by which they are compared with the whole a half.
 It is the same on every machine, so that the answer to a picture is, too.
 """
 
 SMALL = 512 * 512
 """Pixels of a picture that is never cut unless somebody asks for it."""
 
-LONGEST = 1024
+LONGEST = 768
 """Pixels that a tile's side has at most, unless somebody asks for more: rows of tiles are held as well."""
 
 FADED = 16
@@ -118,7 +119,7 @@ class Tiling:
         """The side of a tile, in pixels: as asked for, or as large as memory allows."""
         if self.asked:
             return _up(self.asked, self.multiple)
-        most = min(LONGEST, math.isqrt(int(MOST_BYTES / 2 / max(self.bytes_per_pixel, 1))))
+        most = min(LONGEST, math.isqrt(int(MOST_BYTES / 4 / max(self.bytes_per_pixel, 1))))
         return max(1, most // self.multiple) * self.multiple
 
     @cached_property
@@ -221,7 +222,7 @@ class Tiling:
         windows = (layout.down, layout.across)
         long, short = sorted(range(2), key=lambda side: len(windows[side].starts) == 1)
         extent = [min(window.size, 2 * self.side - self.cut.overlap) for window in windows]
-        room = int(MOST_BYTES / self.bytes_per_pixel / extent[long]) // self.multiple * self.multiple
+        room = int(MOST_BYTES / 2 / self.bytes_per_pixel / extent[long]) // self.multiple * self.multiple
         extent[short] = min(extent[short], room)
         if not extent[short]:
             return None

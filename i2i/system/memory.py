@@ -21,11 +21,20 @@ def keep_freed_memory() -> bool:
 
     It is for a program to decide, not for a library within one. Without glibc nothing changes.
     """
-    try:
-        glibc = (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
-    except (AttributeError, ValueError):  # Windows, macOS, musl
-        return False
-    if not glibc:
+    if not _on_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(_MMAP_THRESHOLD, _LARGE)) and bool(mallopt(_TRIM_THRESHOLD, _MOST))
+
+
+def hand_back_memory() -> None:
+    """Give the system back what is free now: holes between large pieces can add up to as much again."""
+    if _on_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _on_glibc() -> bool:
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, ValueError):  # Windows, macOS, musl
+        return False

@@ -97,6 +97,18 @@ def test_a_pack_is_measured_beside_its_folder(tmp_path: Path):
         assert min(row["seconds_to_open"], row["open_mb"], row["peak_mb"]) > 0
 
 
+@pytest.mark.slow
+def test_a_large_picture_is_measured(tmp_path: Path):
+    out = tmp_path / "rows.json"
+    small = ("--size", "200", "--depth", "3", "--width", "4", "--option=--tile", "--option=128")
+    done = script("tiling.py", *small, "--suffix", ".tif", "--suffix", ".png", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["picture"] for row in rows] == [".tif", ".png"]
+    assert all(100 < row["peak_mib"] < 2000 and row["seconds"] > 0 for row in rows)
+    assert all("in tiles of 128 px that overlap by 56" in row["said"] for row in rows)
+
+
 def test_a_folder_without_i2i_is_no_checkout(tmp_path: Path):
     done = script("translating.py", "--pictures", "1", "--size", "32", "--beside", str(tmp_path))
     assert done.returncode == 2
