@@ -200,6 +200,9 @@ BENCHMARKS = (
     ("edges", "why L1 keeps edges: an edge whose place is uncertain"),
     ("facades-losses", "Table 1 on labels to facades, hours on a CPU"),
     ("facades-receptive-field", "Table 3 on labels to facades, hours on a CPU"),
+    ("facades-generators", "Table 2 on labels to facades, hours on a CPU"),
+    ("facades-l1-or-l2", "why L1 and not L2, on labels to facades, hours on a CPU"),
+    ("facades-adversarial", "which adversarial loss, on labels to facades, hours on a CPU"),
     ("dropout-at-test", "does dropout at test give variety?"),
     ("default-recipe", "what the default recipe adds to a plain pix2pix"),
 )
