@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -161,9 +160,6 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("i2i.processes") is None, reason="this engine trains in one process alone"
-)
 @pytest.mark.slow
 def test_two_processes_train_a_cell(tmp_path):
     recipe = tmp_path / "cell.toml"
@@ -174,6 +170,7 @@ def test_two_processes_train_a_cell(tmp_path):
     job = Job("k", str(recipe), str(tmp_path / "k"), str(tmp_path), "cpu", 1, 4, processes=2)
     events: list[Event] = []
     assert launched.train(job, events.append) == Event("k", "done", 4)
+    assert json.loads((tmp_path / "k" / "provenance.json").read_text())["processes"] == 2
     summary = json.loads((tmp_path / "k" / "summary.json").read_text())
     assert (summary["status"], summary["steps"]) == ("done", 4)
     assert os.path.isfile(tmp_path / "k" / "model.safetensors")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -151,9 +150,6 @@ def test_the_loop_by_hand_takes_the_engines_steps(monkeypatch, variant, precisio
     assert all(parameter.requires_grad for parameter in loop.judge.parameters())
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("i2i.processes") is None, reason="this engine trains in one process alone"
-)
 @pytest.mark.slow
 def test_two_processes_are_measured_beside_one(tmp_path: Path):
     out = tmp_path / "rows.json"
