@@ -360,7 +360,6 @@ def endless(recipe: Path, name: str) -> list[str]:
     return command
 
 
-@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_others_which_say_so_and_the_run_goes_on(start, recipe):
     folder = recipe.parent / "killed"
     processes = start(2, *endless(recipe, "killed"))
