@@ -40,7 +40,6 @@ PRECISION = (
 
 EXAMPLES = examples(
     "i2i translate runs/mine my-drawings coloured",
-    "i2i translate model.safetensors drawing.png coloured.png --samples 4",
     "i2i translate calibrated.safetensors map.tif photo.tif --size native --tile 512",
 )
 

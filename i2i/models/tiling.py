@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from i2i import testtime
-from i2i.errors import RecipeError
+from i2i.errors import RecipeError, ran_out_of_memory
 from i2i.images.resizing import padded
 from i2i.models.footprint import bytes_per_pixel
 from i2i.models.reach import Reach, measured_reach
@@ -110,16 +110,25 @@ class Tiling:
         return int(getattr(self.module, "size_multiple", 1))
 
     @cached_property
-    def bytes_per_pixel(self) -> float:
-        """How many bytes the network takes for each pixel, as `footprint` measures that."""
-        return bytes_per_pixel(self._network, channels=self.spec.source.channels, device=self.device)
+    def bytes_per_pixel(self) -> float | None:
+        """How many bytes the network takes for each pixel, as `footprint` measures that.
+
+        None for a network that takes pictures of its own size alone, and none that are measured with: it is
+        not cut for unless somebody asks for tiles.
+        """
+        try:
+            return bytes_per_pixel(self._network, channels=self.spec.source.channels, device=self.device)
+        except Exception as error:  # it may refuse a size in any words
+            if isinstance(error, RuntimeError) and ran_out_of_memory(error):
+                raise
+            return None
 
     @cached_property
     def side(self) -> int:
         """The side of a tile, in pixels: as asked for, or as large as memory allows."""
         if self.asked:
             return _up(self.asked, self.multiple)
-        most = min(LONGEST, math.isqrt(int(MOST_BYTES / 4 / max(self.bytes_per_pixel, 1))))
+        most = min(LONGEST, math.isqrt(int(MOST_BYTES / 4 / max(self.bytes_per_pixel or 1, 1))))
         return max(1, most // self.multiple) * self.multiple
 
     @cached_property
@@ -164,8 +173,10 @@ class Tiling:
         """Return the tiles that a picture of this height and width is cut into; None where it stays whole."""
         if not self.may_cut(size):
             return None
-        if self.asked is None and size[0] * size[1] * self.bytes_per_pixel <= MOST_BYTES:
-            return None
+        if self.asked is None:
+            taken = self.bytes_per_pixel
+            if taken is None or size[0] * size[1] * taken <= MOST_BYTES:
+                return None
         layout = Layout.over(size, self.cut) if max(size) > self.side else None
         return layout if layout is not None and layout.count > 1 else None
 
@@ -189,10 +200,10 @@ class Tiling:
     def notes(self) -> list[str]:
         """Return what to tell a person once, when all pictures are done."""
         if not self.pictures:
-            none = (
-                f"no picture was cut: none was larger than a tile of {self.side} px where it was translated."
-            )
-            return [none] if self.asked else []
+            if not self.asked:
+                return []
+            none = f"no picture was cut: none was larger than a tile of {self.side} px where it was translated."
+            return [none]
         many = "1 picture was" if self.pictures == 1 else f"{self.pictures:,} pictures were"
         first = (
             f"{many} translated in tiles of {self.side} px that overlap by {self.cut.overlap}; "
@@ -222,7 +233,7 @@ class Tiling:
         windows = (layout.down, layout.across)
         long, short = sorted(range(2), key=lambda side: len(windows[side].starts) == 1)
         extent = [min(window.size, 2 * self.side - self.cut.overlap) for window in windows]
-        room = int(MOST_BYTES / 2 / self.bytes_per_pixel / extent[long]) // self.multiple * self.multiple
+        room = int(MOST_BYTES / 2 / (self.bytes_per_pixel or 1) / extent[long]) // self.multiple * self.multiple
         extent[short] = min(extent[short], room)
         if not extent[short]:
             return None

@@ -21,7 +21,7 @@ from i2i.bench.jobs import Worker
 from i2i.data.opening import open_data
 
 TIMES = (
-    *("seconds", "step_seconds", "step_deviation", "image_seconds"),
+    *("seconds", "train_seconds", "step_seconds", "step_deviation", "image_seconds"),
     *("images_per_second", "peak_memory_mb"),
 )
 

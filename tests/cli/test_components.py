@@ -120,6 +120,7 @@ def test_the_facts_of_a_component_as_json(i2i, bits):
         "workers",
         "cache",
         "on_bad",
+        "paired",
         "fingerprint",
     ]
     assert facts["toml"].startswith('[data]\nuse = "bits/squares"\nroot = "..."  # required: path\n')

@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -288,15 +289,15 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "x.png"
     write_image(path, noise(3, 4, 6), spec=RGB)
     before = path.read_bytes()
-    fdopen = os.fdopen
+    open_file = os.open
 
-    def open_full_device(handle: int, mode: str) -> object:
-        full = os.open("/dev/full", os.O_WRONLY)
+    def open_full_device(*given: Any) -> int:
+        handle, full = open_file(*given), open_file("/dev/full", os.O_WRONLY)
         os.dup2(full, handle)
         os.close(full)
-        return fdopen(handle, mode)
+        return handle
 
-    monkeypatch.setattr(os, "fdopen", open_full_device)
+    monkeypatch.setattr(os, "open", open_full_device)
     with pytest.raises(ResourceError, match="No space left"):
         write_image(path, noise(3, 4, 6, seed=1), spec=RGB)
     assert path.read_bytes() == before

@@ -126,10 +126,13 @@ def test_what_cannot_be_packed_is_told_in_a_sentence(pairs, tmp_path, capsys, ar
 
 
 def test_pictures_without_pairs_are_no_pack(tmp_path, capsys):
+    for name in ("trainA/1", "trainB/2", "testA/3", "testB/4"):
+        picture = tmp_path / "pictures" / f"{name}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(picture)
     recipe = tmp_path / "pictures.toml"
-    recipe.write_text('recipe = 1\nname = "mine"\n[data]\nuse = "openmoji/line-to-colour"\npaired = false\n')
-    pytest.importorskip("i2i_openmoji")
-    recipe.write_text(recipe.read_text() + "size = 8\n")
+    data = 'use = "unpaired-images"\nroot = "pictures"\nsize = [8, 8]\n'
+    recipe.write_text(f'recipe = 1\nname = "mine"\n[data]\n{data}')
     code, _, told = ended(capsys, "pack", recipe, tmp_path / "out")
     assert code == 2
     assert "a pack holds pairs" in told
