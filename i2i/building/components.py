@@ -71,7 +71,8 @@ def _errors_placed(slot: Slot) -> Iterator[None]:
     except I2IError:
         raise
     except ValueError as error:
-        raise RecipeError(slot.problem(f"{slot.entry.ref}: {error}")) from error
+        said = str(error) if str(error).startswith(f"{slot.entry.ref} ") else f"{slot.entry.ref}: {error}"
+        raise RecipeError(slot.problem(said)) from error
     except (Exception, SystemExit) as error:
         if ran_out_of_memory(error):
             raise
