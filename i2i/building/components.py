@@ -116,6 +116,10 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
     module = make(recipe, slot, fetch=begins, spec=seen, **channels)
     if not isinstance(module, nn.Module):
         raise RecipeError(slot.problem(f"{slot.entry.ref} did not return an nn.Module"))
+    if getattr(module, "keep_init", False) and slot.settings.init not in ("normal", "none"):
+        # "normal" is the default, which a resolved recipe says of every network
+        message = f"{slot.entry.ref} keeps the weights that it starts with (`keep_init`): leave `init` out"
+        raise RecipeError(slot.problem(message, key="init"))
     with seeded(recipe.seed, slot.path, "init"), _errors_placed(slot):
         initialise(module, slot.settings.init)
     if slot.settings.init_from is not None and start:
