@@ -71,7 +71,8 @@ def _errors_placed(slot: Slot) -> Iterator[None]:
     except I2IError:
         raise
     except ValueError as error:
-        raise RecipeError(slot.problem(f"{slot.entry.ref}: {error}")) from error
+        said = str(error) if str(error).startswith(f"{slot.entry.ref} ") else f"{slot.entry.ref}: {error}"
+        raise RecipeError(slot.problem(said)) from error
     except (Exception, SystemExit) as error:
         if ran_out_of_memory(error):
             raise
@@ -115,6 +116,10 @@ def build_network(recipe: Recipe, slot: Slot, spec: PairSpec, *, start: bool) ->
     module = make(recipe, slot, fetch=begins, spec=seen, **channels)
     if not isinstance(module, nn.Module):
         raise RecipeError(slot.problem(f"{slot.entry.ref} did not return an nn.Module"))
+    if getattr(module, "keep_init", False) and slot.settings.init not in ("normal", "none"):
+        # "normal" is the default, which a resolved recipe says of every network
+        message = f"{slot.entry.ref} keeps the weights that it starts with (`keep_init`): leave `init` out"
+        raise RecipeError(slot.problem(message, key="init"))
     with seeded(recipe.seed, slot.path, "init"), _errors_placed(slot):
         initialise(module, slot.settings.init)
     if slot.settings.init_from is not None and start:

@@ -17,7 +17,8 @@ def objective(recipe: Recipe) -> str:
     recipe, with its component in brackets where that is called otherwise: "100 l1 [l2]", and its schedule
     where its weight has one: "1 adversarial(patch) x linear-decay". What a discriminator minimises is called
     as the component. What a method does with a loss and what a term of its own is follow in brackets: "10
-    cycle [l1] (there and back)". Beyond what it says, a method may leave a loss out or weigh it otherwise.
+    cycle [l1] (there and back)". A discriminator of another network's name is told as "the
+    discriminator there". Beyond what it says, a method may leave a loss out or weigh it otherwise.
 
     Raises PluginError where the method cannot say.
     """
@@ -26,16 +27,20 @@ def objective(recipe: Recipe) -> str:
     of_generators = [_term(recipe, slot, judges, own) for slot in losses if slot.kind != "penalty"]
     of_generators += [_own(name, term) for name, term in own.items() if _is_of(term, "generators")]
     said = [f"{_minimise(recipe)} {' + '.join(of_generators) or 'nothing'}"]
+    shared = {slot.name for section in ("generators", "networks") for slot in recipe.section(section)}
     for judge in judges:
         through = [slot for slot in losses if judge in _on(slot, judges)]
         games = [_game(slot) for slot in through if slot.kind == "adversarial-loss"]
         penalties = [_term(recipe, slot, [], own) for slot in through if slot.kind == "penalty"]
         added = [_own(name, term) for name, term in own.items() if _is_of(term, "discriminators", judge)]
-        said.append(f"{judge} minimises {' + '.join([*games, *penalties, *added]) or 'nothing'}")
+        who = f"the discriminator {judge}" if judge in shared else judge
+        said.append(f"{who} minimises {' + '.join([*games, *penalties, *added]) or 'nothing'}")
     for slot in recipe.section("networks"):
         added = [_own(name, term) for name, term in own.items() if _is_of(term, "networks", slot.name)]
         if added:
             said.append(f"{slot.name} minimises {' + '.join(added)}")
+        elif slot.settings.frozen is not True:
+            said.append(f"{slot.name} is trained by {recipe.method.entry.ref}, which does not say on what")
     return "; ".join(said)
 
 

@@ -44,6 +44,10 @@ def new(
     kind: Annotated[
         str, typer.Option(metavar="KIND", help=f"What its first component is: {', '.join(KINDS)}.")
     ] = "generator",
+    component: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="What the component is called; left out, i2i chooses."),
+    ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder to make the package's own folder in.")
     ] = Path(),
@@ -52,7 +56,7 @@ def new(
     """Write a package i2i-NAME with one component, a recipe that trains it, and its tests."""
     from i2i.plugins.scaffold import scaffold
 
-    made = scaffold(name, kind=kind, out=out, catalog=open_catalog())
+    made = scaffold(name, kind=kind, name=component, out=out, catalog=open_catalog())
     _tell(made, f"{made.folder} is a plug-in with the {kind} {made.ref}.", json=json)
 
 

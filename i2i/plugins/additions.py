@@ -15,7 +15,6 @@ from typing import Any
 from i2i.errors import RecipeError, ResourceError
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.scaffold import Scaffold, component_of, declared_beside, template, words_of
-from i2i.registry import NAME
 
 HOOK = "i2i_register"
 
@@ -71,11 +70,7 @@ def add(folder: Path, *, kind: str, name: str | None = None, catalog: Catalog) -
     package with a hook, an unknown kind, or a name or file that is there already, ResourceError where it
     cannot be written; then nothing is changed.
     """
-    component = component_of(kind)
-    if name is not None:
-        if not NAME.fullmatch(name):
-            raise RecipeError(f"--name {name}: use lower-case words joined by '-', like 'small-net'")
-        component = replace(component, name=name)
+    component = component_of(kind, name)
     package = _read(folder)
     if component.method and package.declares("method", component.method[0]):
         component = replace(component, method=(f"{component.name}-method", *component.method[1:]))

@@ -126,6 +126,8 @@ class Catalog:
         for entry in recipes:
             if entry.name == name:
                 return entry
+        if self.benchmark(ref) is not None:
+            raise RecipeError(f"'{ref}' is a benchmark, not a recipe: `i2i bench {ref}` runs it")
         names = [entry.ref for entry in recipes]
         raise RecipeError(
             f"no recipe '{ref}' is shipped{did_you_mean(ref, names) or '; see `i2i recipe list`'}"

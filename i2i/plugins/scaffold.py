@@ -10,7 +10,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -113,14 +113,15 @@ class Scaffold:
         return steps
 
 
-def scaffold(namespace: str, *, kind: str, out: Path, catalog: Catalog) -> Scaffold:
+def scaffold(namespace: str, *, kind: str, name: str | None = None, out: Path, catalog: Catalog) -> Scaffold:
     """Write the package ``i2i-NAMESPACE`` into the folder `out` and return what was written.
 
-    Raises RecipeError for a name that cannot be used, an unknown kind, or a folder that is there already,
+    The component is called `name`, or as the first one of its kind is. Raises RecipeError for a name that
+    cannot be used, an unknown kind, or a folder that is there already,
     ResourceError when it cannot be written.
     """
     _check_name(namespace, catalog)
-    component = component_of(kind)
+    component = component_of(kind, name)
     package = f"i2i_{namespace.replace('-', '_')}"
     words = words_of(namespace, kind, component, package=package, recipe=namespace)
 
@@ -136,14 +137,21 @@ def scaffold(namespace: str, *, kind: str, out: Path, catalog: Catalog) -> Scaff
     return Scaffold(folder, tuple(sorted(texts)), namespace, kind, words["ref"], namespace, note)
 
 
-def component_of(kind: str) -> Component:
-    """Return what a new component of `kind` is called; raise RecipeError where there is no such kind."""
+def component_of(kind: str, name: str | None = None) -> Component:
+    """Return what a new component of `kind` is called: `name`, or as the first one of its kind is.
+
+    Raises RecipeError where there is no such kind, or for a name that cannot be one.
+    """
     if kind not in COMPONENTS:
         known = ", ".join(COMPONENTS)
         raise RecipeError(
             f"--kind {kind}: there is no such kind{did_you_mean(kind, COMPONENTS)}; kinds: {known}"
         )
-    return COMPONENTS[kind]
+    if name is None:
+        return COMPONENTS[kind]
+    if not NAME.fullmatch(name):
+        raise RecipeError(f"--name {name}: use lower-case words joined by '-', like 'small-net'")
+    return replace(COMPONENTS[kind], name=name)
 
 
 def words_of(namespace: str, kind: str, component: Component, *, package: str, recipe: str) -> dict[str, str]:

@@ -6,21 +6,25 @@ Only declared names and resolved slots are looked at; nothing is built.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from i2i.errors import PluginError, did_you_mean, with_article
 from i2i.kind_table import FIELD, asks_another, changes_spec, is_need
 from i2i.kinds import JUDGED_KINDS, NEEDS, NETWORK_SECTIONS, DiscriminatorSlot, MethodSlots
 from i2i.recipe.merge import Draft
+from i2i.recipe.network_needs import Components
 from i2i.recipe.origins import Findings
 from i2i.recipe.resolve import Resolved
 from i2i.recipe.slots import Slot
 from i2i.recipe.toml_lines import KeyPath
 
+CHANNELS: Mapping[str, str] = {"feature_channels": "on", "in_channels": "reads", "out_channels": "writes"}
+"""What a network may ask for, and the field of its NetworkSlot that gives it."""
 
-def cross_check(draft: Draft, resolved: Resolved, findings: Findings) -> None:
-    """Note everything in `draft` that does not fit together."""
-    check = _CrossCheck(draft, resolved, findings)
+
+def cross_check(draft: Draft, resolved: Resolved, findings: Findings, components: Components) -> None:
+    """Note everything in `draft` that does not fit together; `components` gives those that would."""
+    check = _CrossCheck(draft, resolved, findings, components)
     check.nothing_missing()
     check.method()
     check.judges()
@@ -59,12 +63,13 @@ def _goes_round(path: str, slots: MethodSlots) -> bool:
 
 
 class _CrossCheck:
-    def __init__(self, draft: Draft, resolved: Resolved, findings: Findings) -> None:
+    def __init__(self, draft: Draft, resolved: Resolved, findings: Findings, components: Components) -> None:
         self.draft = draft
         self.slots = resolved.slots
         self.incomplete = resolved.incomplete
         self.stages_found = resolved.stages
         self.findings = findings
+        self.components = components
 
     def names(self, section: str) -> list[str]:
         """Return the tables a section declares, whether or not their components were found."""
@@ -95,6 +100,8 @@ class _CrossCheck:
         }
         if self.names_its_losses():
             del parts["losses"]
+        if self.takes_no_generator():
+            del parts["generators"]  # the method is at fault, and told of
         for section, what in parts.items():
             content = self.draft.table.get(section)
             if content is None or (content == {} and section in {"generators", "losses"}):
@@ -105,6 +112,11 @@ class _CrossCheck:
         slots = getattr(getattr(self.slots.get("method"), "factory", None), "slots", None)
         return isinstance(slots, MethodSlots) and not slots.loss_kinds
 
+    def takes_no_generator(self) -> bool:
+        """Whether the method's `slots` have no place for a generator, so that no recipe could please it."""
+        slots = getattr(getattr(self.slots.get("method"), "factory", None), "slots", None)
+        return isinstance(slots, MethodSlots) and not slots.generators
+
     def method(self) -> None:
         """The method finds the networks and losses that it asks for, and no others."""
         method = self.slots.get("method")
@@ -113,6 +125,13 @@ class _CrossCheck:
         ref, slots = method.entry.ref, getattr(method.factory, "slots", None)
         if not isinstance(slots, MethodSlots):
             error = PluginError(f"{ref} has no attribute `slots` that says which networks it takes")
+            self.findings.add_error(self.draft.origin(("method", "use")), error)
+            return
+        if not slots.generators:
+            error = PluginError(
+                f"{ref}: its `slots` name no generator, and a model file holds one: give MethodSlots "
+                '`generators`, like {"main": GeneratorSlot()}, and their names as `exported`'
+            )
             self.findings.add_error(self.draft.origin(("method", "use")), error)
             return
         self._wanted(ref, "generators", slots.generators)
@@ -154,12 +173,15 @@ class _CrossCheck:
             role = slots.networks.get(slot.name)
             if role is None:
                 continue
-            given = {"feature_channels": role.on, "in_channels": role.reads, "out_channels": role.writes}
+            given = {name: getattr(role, field) for name, field in CHANNELS.items()}
             asked = inspect.signature(slot.factory).parameters
             for name in sorted(slot.injected & {name for name, what in given.items() if what is None}):
                 if asked[name].default is inspect.Parameter.empty:
+                    fit = self._that_fit({name for name, what in given.items() if what is not None})
                     self.note(
-                        slot, f"{slot.entry.ref} asks for `{name}`, which {ref} has not for '{slot.name}'"
+                        slot,
+                        f"{slot.entry.ref} asks for `{name}`, which {ref} does not give '{slot.name}': its "
+                        f"NetworkSlot says no `{CHANNELS[name]}`; {fit}",
                     )
             if role.on is not None and role.on not in known:
                 message = f"{ref} has it work on the features of '{role.on}', which the recipe has not"
@@ -167,6 +189,18 @@ class _CrossCheck:
             elif _goes_round(slot.path, slots):
                 message = f"{ref}: the features that '{slot.name}' works on are in the end its own"
                 self.findings.add_error(slot.origin("use"), PluginError(message))
+
+    def _that_fit(self, given: Set[str]) -> str:
+        """Name the networks of the recipe's plug-ins that ask for no channels but those that are `given`."""
+        found = []
+        for entry in self.components("network"):
+            asked = inspect.signature(entry.load()).parameters.values()
+            wanted = {each.name for each in asked if each.default is inspect.Parameter.empty}
+            if wanted & CHANNELS.keys() <= given:
+                found.append(entry.ref.removeprefix("core/"))
+        if not found:
+            return "no network of the plug-ins that this recipe names asks for no more than that"
+        return f"{' and '.join(found)} {'asks' if len(found) == 1 else 'ask'} for no more than it gives"
 
     def judges(self) -> None:
         """Losses that work through discriminators have some, and each discriminator has a game to play."""
@@ -293,6 +327,8 @@ class _CrossCheck:
                     close = "; that of a loss is named in full, like 'losses.l1'"
                 self.note(where, f"'{name}' is no network and no group of them{close}")
             elif name in NETWORK_SECTIONS and not self.names(name):
+                if self.needed(name):
+                    continue  # the recipe is told to have one
                 self.note(where, f"this {kind} has nothing to do: the recipe has no {name}")
             elif name != "all" and not any(name in (network[0], ".".join(network)) for network in trained):
                 self.note(where, f"this {kind} has nothing to do: all that it could train is frozen")
@@ -302,6 +338,12 @@ class _CrossCheck:
             for network, name_in_charge in in_charge.items():
                 if name_in_charge is None and network not in of_groups.values():
                     self.note(network, f"no optimizer trains this network: add [optimizers.{network[0]}]")
+
+    def needed(self, section: str) -> bool:
+        """Whether the method needs a network of a section, of a name that it says."""
+        slots = getattr(getattr(self.slots.get("method"), "factory", None), "slots", None)
+        roles = getattr(slots, section, {})
+        return isinstance(roles, Mapping) and any(getattr(role, "required", True) for role in roles.values())
 
     def is_frozen(self, network: KeyPath) -> bool:
         """Whether a network's table says that all of it stays as it is."""

@@ -7,8 +7,9 @@ with it comes out as one error that lists each problem with its place.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,7 @@ class Recipe:
 
     def components(self, kind: str) -> list[Entry]:
         """Return the components of one kind in the plug-ins that the recipe names, `core` included."""
-        if self._catalog is None:
-            return []
-        namespaces = {CORE, *(slot.entry.namespace for slot in self.slots.values())}
-        plugins = [self._catalog.load(name) for name in sorted(namespaces) if self._catalog.record(name)]
-        return [entry for plugin in plugins for entry in plugin.entries if entry.kind == kind]
+        return [] if self._catalog is None else _components(self._catalog, self.slots.values(), kind)
 
     def slot_for(self, section: str, network: str) -> Slot | None:
         """Return the optimizer or schedule in charge of a network's path, or of a group of its parts.
@@ -171,7 +168,7 @@ def load_recipe(
     whole = _layer_of(source) if isinstance(source, Mapping) else source
     draft = read_draft(whole, catalog, findings, settings=set, unset=unset, steps=steps, seed=seed, over=over)
     resolved = resolve(draft, catalog, findings)
-    cross_check(draft, resolved, findings)
+    cross_check(draft, resolved, findings, partial(_components, catalog, resolved.slots.values()))
     findings.raise_any()
     assert resolved.head is not None
     assert resolved.train is not None
@@ -236,6 +233,13 @@ def load_sections(
         _draft=draft,
         _catalog=catalog,
     )
+
+
+def _components(catalog: Catalog, slots: Iterable[Slot], kind: str) -> list[Entry]:
+    """Return the components of a kind in `core` and the plug-ins that `slots` are from."""
+    namespaces = {CORE, *(slot.entry.namespace for slot in slots)}
+    plugins = [catalog.load(name) for name in sorted(namespaces) if catalog.record(name)]
+    return [entry for plugin in plugins for entry in plugin.entries if entry.kind == kind]
 
 
 def _layer_of(table: Mapping[str, Any]) -> Layer:

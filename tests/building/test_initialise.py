@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from i2i.building.components import build_networks
 from i2i.building.initialise import initialise
+from i2i.data.opening import spec_of
+from i2i.errors import RecipeError
+from i2i.recipe.recipe import load_recipe
 
 
 def network() -> nn.Sequential:
@@ -54,3 +58,37 @@ def test_a_spectral_norm_is_initialised_below_its_parametrization():
     conv = nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 64, 3))
     initialise(conv, "normal")
     assert conv.parametrizations.weight.original.data.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+KEEPING = """
+from i2i import hookimpl
+from torch import nn
+
+i2i_api = 1
+
+
+@hookimpl
+def i2i_register(registry):
+    registry.generator("own", ":Own", "starts as it likes")
+
+
+class Own(nn.Conv2d):
+    keep_init = True
+
+    def __init__(self, *, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, 1)
+"""
+
+
+def test_a_way_to_start_that_a_network_does_not_take_is_refused_at_its_key(distribution):
+    distribution("i2i-keeping", "1.0", "keeping", {"i2i_keeping.py": KEEPING})
+    settings = ["generator.use=keeping/own", "data.size=[16,16]"]
+    plain = load_recipe("shapes", set=settings)
+    assert build_networks(plain, spec_of(plain)).generators["main"].keep_init
+    resolved = load_recipe(plain.table)
+    assert build_networks(resolved, spec_of(resolved)).generators["main"].keep_init
+    drawn = load_recipe("shapes", set=[*settings, "generator.init=xavier"])
+    with pytest.raises(
+        RecipeError, match=r"generator\.init\n  keeping/own keeps the weights .*: leave `init` out"
+    ):
+        build_networks(drawn, spec_of(drawn))

@@ -91,6 +91,8 @@ class Plain:
     def __init__(self, networks, losses, *, steps: int = 4) -> None:
         if steps > 100:
             raise ValueError("'steps' is at most 100")
+        if steps == 77:
+            raise ValueError("needy/plain needs steps other than 77")
         if steps == 13:
             raise KeyError("unlucky")
         self.start = float(next(networks.generators["main"].parameters()).detach().mean())
@@ -231,6 +233,12 @@ def test_what_the_methods_constructor_refuses_is_told_with_its_place(checked):
     code, text = checked()
     assert code == 2
     assert "needs.toml:14 method needy/plain: 'steps' is at most 100" in text
+
+
+def test_a_constructor_that_names_its_method_is_told_by_that_name_once(checked):
+    other = RECIPE.replace("needy/timed", "needy/outward").replace('needy/flow"', 'needy/plain"\nsteps = 77')
+    Path("needs.toml").write_text(other)
+    assert "needs.toml:14 method needy/plain needs steps other than 77" in checked()[1]
 
 
 def test_a_constructor_that_reads_weights_is_tried_with_real_ones(checked):

@@ -134,6 +134,21 @@ def test_terms_of_a_method_are_told_with_who_minimises_them(third):
     )
 
 
+def test_a_network_that_is_trained_on_what_nobody_says_is_told_all_the_same(third):
+    third('("generators", "networks.head")', '("generators",)')
+    assert told(*SETTINGS, unset=UNSET).endswith(
+        "; head is trained by third/contrast, which does not say on what"
+    )
+    kept = [setting for setting in SETTINGS if not setting.startswith("optimizers.networks")]
+    assert "head" not in told(*kept, "networks.head.frozen=true", unset=UNSET)
+
+
+def test_a_discriminator_that_is_called_as_a_generator_is_told_as_a_discriminator():
+    assert told("discriminators.main.use=patch").endswith(
+        "; patch minimises lsgan, halved; the discriminator main minimises lsgan, halved"
+    )
+
+
 def test_recipe_check_the_head_of_a_run_and_its_report_tell_them(third, i2i, tmp_path: Path):
     third()
     words = [word for setting in SETTINGS for word in ("--set", setting)]

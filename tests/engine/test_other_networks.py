@@ -108,7 +108,8 @@ def test_weights_of_it_that_are_no_numbers_are_found(contrast, tmp_path):
         (
             ("networks.head.use=contrast/deaf",),
             (),
-            "contrast/deaf asks for `in_channels`, which contrast/contrast has not for 'head'",
+            "contrast/deaf asks for `in_channels`, which contrast/contrast does not give 'head': its "
+            "NetworkSlot says no `reads`; contrast/head asks for no more than it gives",
         ),
         (
             ("networks.head.feature_channels=[1]",),
@@ -122,6 +123,24 @@ def test_what_does_not_fit_is_told_when_the_recipe_is_read(contrast, settings, u
     with pytest.raises(RecipeError) as refused:
         contrast(*settings, unset=unset)
     assert message in str(refused.value)
+
+
+def test_a_network_that_is_missing_is_told_without_what_follows_from_it(contrast):
+    with pytest.raises(RecipeError) as refused:
+        contrast(unset=("networks",))
+    assert "contrast/contrast needs a network 'head': write [networks.head]" in str(refused.value)
+    assert "nothing to do" not in str(refused.value)
+
+
+@pytest.mark.parametrize("unset", [(), ("generator", "optimizers.generators")])
+def test_a_method_without_a_place_for_a_generator_is_at_fault_itself(contrast, tmp_path, unset):
+    part = tmp_path / "more" / "i2i_contrast" / "contrast.py"
+    asked = 'generators={"main": GeneratorSlot(needs=frozenset({"features"}))}'
+    assert asked in part.read_text()
+    part.write_text(part.read_text().replace(asked, "generators={}"))
+    with pytest.raises(PluginError, match="contrast/contrast: its `slots` name no generator") as refused:
+        contrast(unset=unset)
+    assert "[generator]" not in str(refused.value)
 
 
 def test_a_generator_without_features_is_refused_before_the_run(contrast, tmp_path):

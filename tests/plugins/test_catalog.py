@@ -101,3 +101,10 @@ def test_a_recipe_that_is_not_shipped(catalog: Catalog, name: str, message: str)
     with pytest.raises(RecipeError) as refused:
         catalog.recipe(name)
     assert message in str(refused.value)
+
+
+def test_a_benchmark_that_is_asked_for_as_a_recipe_is_told_with_its_command():
+    with pytest.raises(
+        RecipeError, match="'bridge/evaluations' is a benchmark, not a recipe: `i2i bench bridge/"
+    ):
+        Catalog.installed().recipe("bridge/evaluations")

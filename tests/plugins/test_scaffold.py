@@ -244,6 +244,18 @@ def test_the_commands_can_be_pasted_whatever_the_folder_is_called(
     assert f"\n  i2i run {recipe} --steps 20\n" in ended.out
 
 
+def test_the_component_may_be_given_its_name(i2i, tmp_path):
+    named = ("plugin", "new", "shiny", "--kind", "method", "--out", str(tmp_path), "--name")
+    assert i2i(*named, "Two Codes").err.startswith("--name Two Codes: use lower-case words joined by '-'")
+    ended = i2i(*named, "two-codes")
+    assert "is a plug-in with the method shiny/two-codes.\n" in ended.out
+    package = tmp_path / "i2i-shiny"
+    assert (package / "src/i2i_shiny/two_codes.py").is_file()
+    written = "".join(path.read_text() for path in package.rglob("*.*") if path.is_file())
+    assert 'use = "shiny/two-codes"' in written
+    assert "head-start" not in written
+
+
 def test_the_command_refuses_an_unknown_kind(i2i, tmp_path):
     ended = i2i("plugin", "new", "shiny", "--kind", "generater", "--out", str(tmp_path))
     assert ended.code == 2
