@@ -202,7 +202,9 @@ class Tiling:
         if not self.pictures:
             if not self.asked:
                 return []
-            none = f"no picture was cut: none was larger than a tile of {self.side} px where it was translated."
+            none = (
+                f"no picture was cut: none was larger than a tile of {self.side} px where it was translated."
+            )
             return [none]
         many = "1 picture was" if self.pictures == 1 else f"{self.pictures:,} pictures were"
         first = (
@@ -233,7 +235,9 @@ class Tiling:
         windows = (layout.down, layout.across)
         long, short = sorted(range(2), key=lambda side: len(windows[side].starts) == 1)
         extent = [min(window.size, 2 * self.side - self.cut.overlap) for window in windows]
-        room = int(MOST_BYTES / 2 / (self.bytes_per_pixel or 1) / extent[long]) // self.multiple * self.multiple
+        room = (
+            int(MOST_BYTES / 2 / (self.bytes_per_pixel or 1) / extent[long]) // self.multiple * self.multiple
+        )
         extent[short] = min(extent[short], room)
         if not extent[short]:
             return None

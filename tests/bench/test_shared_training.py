@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import html
 import json
-import re
 from pathlib import Path
 
 import pytest

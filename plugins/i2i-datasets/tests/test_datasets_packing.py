@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from i2i_datasets.command import main
 from i2i_datasets.pairs import Pairs
+from PIL import Image
 
 
 def ended(capsys, *arguments: object) -> tuple[int, str, str]:
