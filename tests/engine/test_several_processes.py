@@ -122,6 +122,13 @@ class Plain:
         return self.net(source)
 
 
+class Spoilt(Plain):
+    def step(self, batches, run):
+        if run.rank and run.step == 2:
+            batches = [batch.moved(lambda image: image * float("nan")) for batch in batches]
+        return super().step(batches, run)
+
+
 class Uneven:
     def __init__(self, split: str) -> None:
         side = ImageSpec(3, 16, 16)
@@ -139,6 +146,7 @@ class Uneven:
 def i2i_register(registry):
     registry.generator("net", f"{__name__}:Net", "of doubles")
     registry.method("plain", f"{__name__}:Plain", "squares")
+    registry.method("spoilt", f"{__name__}:Spoilt", "not finite in one process")
     registry.data("uneven", f"{__name__}:Uneven", "other data in each process")
 """
 
@@ -342,6 +350,24 @@ def test_processes_that_differ_are_refused_by_the_first_one_and_nothing_is_writt
     assert "has other data than process 0" in first[2][1]
     assert "has i2i 9.9, and process 0 has" in first[3][1]
     assert not any((recipe.parent / name).exists() for name in "abce")
+
+
+def test_what_is_not_finite_ends_all_after_the_same_step_and_is_told_by_the_one_that_found_it(start, recipe):
+    own = ("generator.use=local/net", "method.use=local/spoilt", "optimizers.generators.use=sgd")
+    jobs = [
+        job_of(recipe, "spoilt", *own, unset=WITHOUT_JUDGES),
+        # Here it is a weight, which the first process finds as it saves.
+        job_of(recipe, "huge", "optimizers.generators.lr=1e39", "train.save_every=1"),
+    ]
+    first, second = made_together(start, recipe.parent, jobs)
+    assert [code for code, _ in first] == [code for code, _ in second] == [5, 5]
+    assert "what another of the processes computed stopped being finite at step 3. " in first[0][1]
+    assert "process 1 on" in second[0][1]
+    assert "stopped being finite at step 3 (images: " in second[0][1]
+    assert "weights that are not finite at step 1" in first[1][1]
+    assert second[1][1] == ""
+    assert not checkpoint.newest(recipe.parent / "huge" / "checkpoints")
+    assert (recipe.parent / "spoilt" / "diverged").is_dir()
 
 
 def waited_for_a_checkpoint(folder: Path, processes: Sequence[subprocess.Popen[str]]) -> int:
