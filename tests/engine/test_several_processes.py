@@ -122,6 +122,21 @@ class Plain:
         return self.net(source)
 
 
+class Partly(Plain):
+    # Of each batch of four, the last two pass through `last`; the others are answered by `first` alone.
+    def step(self, batches, run):
+        def square(batch):
+            place = run.rank * len(batch.source)
+            total = 0.0
+            for number, (source, target) in enumerate(zip(batch.source.double(), batch.target.double())):
+                inner = self.net.first(source)
+                answer = self.net.last(inner) if place + number >= 2 else inner[:3]
+                total = total + ((answer - target) ** 2).mean() / len(batch.source)
+            return total, {"square": total}
+
+        return run.update("generators", map(square, batches), parts=len(batches))
+
+
 class Spoilt(Plain):
     def step(self, batches, run):
         if run.rank and run.step == 2:
@@ -146,6 +161,7 @@ class Uneven:
 def i2i_register(registry):
     registry.generator("net", f"{__name__}:Net", "of doubles")
     registry.method("plain", f"{__name__}:Plain", "squares")
+    registry.method("partly", f"{__name__}:Partly", "a layer that half of the images pass")
     registry.method("spoilt", f"{__name__}:Spoilt", "not finite in one process")
     registry.data("uneven", f"{__name__}:Uneven", "other data in each process")
 """
@@ -164,6 +180,9 @@ for job in json.loads(sys.argv[1]):
     if rank and "version" in job:
         from i2i.engine import offers
         offers.__version__ = job["version"]
+    if "bucket" in job:
+        from i2i.processes import gradients
+        gradients.BUCKET = job["bucket"]
     try:
         catalog = Catalog.installed(local=Path(job["plugin"]))
         more = job.get("only", {}).get(str(rank), [])
@@ -295,6 +314,10 @@ def test_two_processes_make_the_weights_and_figures_of_one_and_go_on_to_the_same
     drawing = ("generator.dropout=0.5", "generator.norm=batch", "method.pool=3", "train.steps=8")
     gan = job_of(recipe, "gan", *everything)
     doubles = job_of(recipe, "doubles", *own, unset=WITHOUT_JUDGES)
+    partly = (*own, "method.use=local/partly")
+    # A bucket for each of its parameters, of which the first process lacks the gradients of some, and both
+    # that of one.
+    buckets = job_of(recipe, "buckets", *partly, unset=WITHOUT_JUDGES, bucket=1)
     parts = job_of(recipe, "parts", *drawing)
     jobs = [
         gan,
@@ -303,6 +326,7 @@ def test_two_processes_make_the_weights_and_figures_of_one_and_go_on_to_the_same
         {**parts, "stop_at": 5},
         parts,
         job_of(recipe, "fewer", *drawing, stop_at=5),
+        buckets,
     ]
     assert made_together(start, recipe.parent, jobs) == [[[0, ""]] * len(jobs)] * 2
     folder = recipe.parent
@@ -315,6 +339,8 @@ def test_two_processes_make_the_weights_and_figures_of_one_and_go_on_to_the_same
         assert copied == copied_alone
     # Of doubles, where nothing else than the order of sums is left.
     assert apart(folder / "doubles", made_alone(doubles, "doubles-alone")) < 1e-9
+
+    assert apart(folder / "buckets", made_alone(buckets, "buckets-alone")) < 1e-9
 
     assert bytes_of(folder / "parts") == bytes_of(folder / "whole")
     assert "trainer.1.safetensors" in bytes_of(folder / "whole")
