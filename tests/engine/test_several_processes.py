@@ -445,6 +445,21 @@ def test_a_signal_to_one_process_saves_and_ends_all_after_the_same_step(start, r
     assert (last.folder / "trainer.1.safetensors").is_file()
 
 
+@pytest.mark.slow
+def test_a_signal_ends_at_once_who_waits_for_the_others_to_join(start, recipe):
+    late = "import os, time\nfrom i2i.engine import loop\n"
+    late += "if os.environ['RANK'] == '1':\n    loop._train = lambda *about: time.sleep(90)\n"
+    job = job_of(recipe, "waiting")
+    first, _ = start(2, "-c", late + JOBS, json.dumps([job]), str(recipe.parent / "told"))
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (recipe.parent / "waiting" / "recipe.toml").exists():
+        time.sleep(0.05)
+    time.sleep(2)
+    assert first.poll() is None
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(timeout=10) == -signal.SIGTERM
+
+
 @pytest.mark.parametrize(
     "command", [["translate", "a", "b", "c"], ["eval", "a"], ["bench", "edges"], ["run", "x", "--dry-run"]]
 )
