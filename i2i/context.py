@@ -305,7 +305,8 @@ class Run:
             step, what = divmod(unsound - 1, MOST_WATCHED)
             if self._watched[what] == ELSEWHERE and self.rank:
                 raise DivergedError  # the one that found it says what, and the first one that it was found
-            images = list(batches.get(step, ()))
+            # What another process found is not of this one's images.
+            images = [] if self._watched[what] == ELSEWHERE else list(batches.get(step, ()))
             more = f" and {len(images) - MOST_IMAGES} more" if len(images) > MOST_IMAGES else ""
             named = f" (images: {', '.join(images[:MOST_IMAGES])}{more})" if images else ""
             raise DivergedError(
@@ -315,6 +316,8 @@ class Run:
         for path, module in modules:
             for name, tensor in module.state_dict().items():
                 if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                    if self.rank:
+                        raise DivergedError  # these are the weights of all, of which the first one tells
                     raise DivergedError(
                         f"training diverged: {path} has weights that are not finite at step {self.step}, "
                         f"such as '{name}'. {_CURES}"

@@ -44,6 +44,8 @@ class NoSaver:
         self.saved_at = 0
 
     def take(self, session: Session, *about: Any, others: Mapping[str, Any], **more: Any) -> None:
+        # As the first process does before it writes: where that ends the training, it ends alike everywhere.
+        session.run.check_finite(session.networks.modules())
         self.saved_at = session.step
 
     def take_best(self, session: Session) -> None: ...

@@ -162,8 +162,9 @@ def _train(
     grace = TOGETHER if meeting.launch.size > 1 else 0.0
     with (
         under(settled.runtime, settled.recipe),
-        watched(grace=grace) as signals,
+        # A signal ends at once who waits inside torch to join or to leave: there is no step to be saved.
         meeting.grouped(settled.runtime.device) as group,
+        watched(grace=grace) as signals,
     ):
         training = Training(settled, data, observer, signals, recorder=recorder, saver=saver, group=group)
         training.begin(facts, begun)

@@ -122,6 +122,28 @@ class Plain:
         return self.net(source)
 
 
+class Partly(Plain):
+    # Of each batch of four, the last two pass through `last`; the others are answered by `first` alone.
+    def step(self, batches, run):
+        def square(batch):
+            place = run.rank * len(batch.source)
+            total = 0.0
+            for number, (source, target) in enumerate(zip(batch.source.double(), batch.target.double())):
+                inner = self.net.first(source)
+                answer = self.net.last(inner) if place + number >= 2 else inner[:3]
+                total = total + ((answer - target) ** 2).mean() / len(batch.source)
+            return total, {"square": total}
+
+        return run.update("generators", map(square, batches), parts=len(batches))
+
+
+class Spoilt(Plain):
+    def step(self, batches, run):
+        if run.rank and run.step == 2:
+            batches = [batch.moved(lambda image: image * float("nan")) for batch in batches]
+        return super().step(batches, run)
+
+
 class Uneven:
     def __init__(self, split: str) -> None:
         side = ImageSpec(3, 16, 16)
@@ -139,6 +161,8 @@ class Uneven:
 def i2i_register(registry):
     registry.generator("net", f"{__name__}:Net", "of doubles")
     registry.method("plain", f"{__name__}:Plain", "squares")
+    registry.method("partly", f"{__name__}:Partly", "a layer that half of the images pass")
+    registry.method("spoilt", f"{__name__}:Spoilt", "not finite in one process")
     registry.data("uneven", f"{__name__}:Uneven", "other data in each process")
 """
 
@@ -156,6 +180,9 @@ for job in json.loads(sys.argv[1]):
     if rank and "version" in job:
         from i2i.engine import offers
         offers.__version__ = job["version"]
+    if "bucket" in job:
+        from i2i.processes import gradients
+        gradients.BUCKET = job["bucket"]
     try:
         catalog = Catalog.installed(local=Path(job["plugin"]))
         more = job.get("only", {}).get(str(rank), [])
@@ -287,6 +314,10 @@ def test_two_processes_make_the_weights_and_figures_of_one_and_go_on_to_the_same
     drawing = ("generator.dropout=0.5", "generator.norm=batch", "method.pool=3", "train.steps=8")
     gan = job_of(recipe, "gan", *everything)
     doubles = job_of(recipe, "doubles", *own, unset=WITHOUT_JUDGES)
+    partly = (*own, "method.use=local/partly")
+    # A bucket for each of its parameters, of which the first process lacks the gradients of some, and both
+    # that of one.
+    buckets = job_of(recipe, "buckets", *partly, unset=WITHOUT_JUDGES, bucket=1)
     parts = job_of(recipe, "parts", *drawing)
     jobs = [
         gan,
@@ -295,6 +326,7 @@ def test_two_processes_make_the_weights_and_figures_of_one_and_go_on_to_the_same
         {**parts, "stop_at": 5},
         parts,
         job_of(recipe, "fewer", *drawing, stop_at=5),
+        buckets,
     ]
     assert made_together(start, recipe.parent, jobs) == [[[0, ""]] * len(jobs)] * 2
     folder = recipe.parent
@@ -307,6 +339,8 @@ def test_two_processes_make_the_weights_and_figures_of_one_and_go_on_to_the_same
         assert copied == copied_alone
     # Of doubles, where nothing else than the order of sums is left.
     assert apart(folder / "doubles", made_alone(doubles, "doubles-alone")) < 1e-9
+
+    assert apart(folder / "buckets", made_alone(buckets, "buckets-alone")) < 1e-9
 
     assert bytes_of(folder / "parts") == bytes_of(folder / "whole")
     assert "trainer.1.safetensors" in bytes_of(folder / "whole")
@@ -342,6 +376,24 @@ def test_processes_that_differ_are_refused_by_the_first_one_and_nothing_is_writt
     assert "has other data than process 0" in first[2][1]
     assert "has i2i 9.9, and process 0 has" in first[3][1]
     assert not any((recipe.parent / name).exists() for name in "abce")
+
+
+def test_what_is_not_finite_ends_all_after_the_same_step_and_is_told_by_the_one_that_found_it(start, recipe):
+    own = ("generator.use=local/net", "method.use=local/spoilt", "optimizers.generators.use=sgd")
+    jobs = [
+        job_of(recipe, "spoilt", *own, unset=WITHOUT_JUDGES),
+        # Here it is a weight, which the first process finds as it saves.
+        job_of(recipe, "huge", "optimizers.generators.lr=1e39", "train.save_every=1"),
+    ]
+    first, second = made_together(start, recipe.parent, jobs)
+    assert [code for code, _ in first] == [code for code, _ in second] == [5, 5]
+    assert "what another of the processes computed stopped being finite at step 3. " in first[0][1]
+    assert "process 1 on" in second[0][1]
+    assert "stopped being finite at step 3 (images: " in second[0][1]
+    assert "weights that are not finite at step 1" in first[1][1]
+    assert second[1][1] == ""
+    assert not checkpoint.newest(recipe.parent / "huge" / "checkpoints")
+    assert (recipe.parent / "spoilt" / "diverged").is_dir()
 
 
 def waited_for_a_checkpoint(folder: Path, processes: Sequence[subprocess.Popen[str]]) -> int:
@@ -391,6 +443,21 @@ def test_a_signal_to_one_process_saves_and_ends_all_after_the_same_step(start, r
     last = checkpoint.newest(folder / "checkpoints")
     assert f"after step {last.step:,}" in said
     assert (last.folder / "trainer.1.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_a_signal_ends_at_once_who_waits_for_the_others_to_join(start, recipe):
+    late = "import os, time\nfrom i2i.engine import loop\n"
+    late += "if os.environ['RANK'] == '1':\n    loop._train = lambda *about: time.sleep(90)\n"
+    job = job_of(recipe, "waiting")
+    first, _ = start(2, "-c", late + JOBS, json.dumps([job]), str(recipe.parent / "told"))
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (recipe.parent / "waiting" / "recipe.toml").exists():
+        time.sleep(0.05)
+    time.sleep(2)
+    assert first.poll() is None
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(timeout=10) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(
