@@ -132,7 +132,7 @@ def test_pictures_without_pairs_are_no_pack(tmp_path, capsys):
         picture.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(picture)
     recipe = tmp_path / "pictures.toml"
-    data = 'use = "unpaired-images"\nroot = "pictures"\nsize = [8, 8]\n'
+    data = f'use = "unpaired-images"\nroot = "{tmp_path / "pictures"}"\nsize = [8, 8]\n'
     recipe.write_text(f'recipe = 1\nname = "mine"\n[data]\n{data}')
     code, _, told = ended(capsys, "pack", recipe, tmp_path / "out")
     assert code == 2
