@@ -65,6 +65,11 @@ def _nearest(count: int, wanted: int, like: Tensor) -> Tensor:
     return F.interpolate(places[None, None], (wanted,), mode="nearest-exact")[0, 0].long()
 
 
+def next_multiple(size: int, multiple: int) -> int:
+    """Return the least multiple that `size` does not exceed."""
+    return -(-size // multiple) * multiple
+
+
 def padded(image: Tensor, multiple: int) -> Tensor:
     """Return an image (C,H,W) or (B,C,H,W) whose height and width are multiples of `multiple`.
 

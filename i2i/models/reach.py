@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from i2i.errors import ran_out_of_memory
+from i2i.images.resizing import next_multiple
 from i2i.seeds import seeded
 
 NARROW, SHORT = 64, 256
@@ -74,7 +75,7 @@ class Probe:
 
     def length(self, least: int) -> int:
         """Return the next length from `least` on that the network takes."""
-        return -(-least // self.multiple) * self.multiple
+        return next_multiple(least, self.multiple)
 
     def image(self, length: int) -> Tensor:
         """Return an input (1,C,L,W) in [-1,1]."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from i2i.images.resizing import next_multiple
+
 Rows = Callable[[int, int], Tensor]
 """Returns the rows of pictures from a first one to before another, (B,C,H,W) float32 in [-1,1]."""
 
@@ -60,7 +62,7 @@ class Windows:
 
         Together they are as long as the next multiple of what the network needs.
         """
-        whole = _up(size, cut.multiple)
+        whole = next_multiple(size, cut.multiple)
         if whole <= cut.side:
             return cls(size, whole, (0,), cut.margin)
         count = -(-(whole - cut.overlap) // (cut.side - cut.overlap))
@@ -105,7 +107,7 @@ class Layout:
     def over(cls, size: tuple[int, int], cut: Cut) -> Layout:
         """Return the tiles of a picture of this height and width."""
         down, across = (Windows.over(side, cut) for side in size)
-        mirrors = all(_up(side, cut.multiple) - side < side for side in size)
+        mirrors = all(next_multiple(side, cut.multiple) - side < side for side in size)
         return cls(down, across, mirrors)
 
     @property
@@ -163,7 +165,3 @@ def _continued(windows: Windows, *, mirrors: bool) -> Tensor:
     beyond = torch.arange(size, whole)
     mirrored = 2 * (size - 1) - beyond if mirrors else torch.full_like(beyond, size - 1)
     return torch.cat([torch.arange(size), mirrored])
-
-
-def _up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple

@@ -18,7 +18,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from i2i import testtime
 from i2i.errors import RecipeError, ran_out_of_memory
-from i2i.images.resizing import padded
+from i2i.images.resizing import next_multiple, padded
 from i2i.models.footprint import bytes_per_pixel
 from i2i.models.reach import Reach, measured_reach
 from i2i.models.sizing import Size
@@ -127,7 +127,7 @@ class Tiling:
     def side(self) -> int:
         """The side of a tile, in pixels: as asked for, or as large as memory allows."""
         if self.asked:
-            return _up(self.asked, self.multiple)
+            return next_multiple(self.asked, self.multiple)
         most = min(LONGEST, math.isqrt(int(MOST_BYTES / 4 / max(self.bytes_per_pixel or 1, 1))))
         return max(1, most // self.multiple) * self.multiple
 
@@ -144,13 +144,15 @@ class Tiling:
             needed = 2 * reach.pixels
             wanted = (needed + FADED, needed) if self.overlap is None else (self.overlap,)
             room = self.side // 2 if self.overlap is None else self.side - 1
-            for overlap in (_up(pixels, multiple) for pixels in wanted if pixels >= needed):
+            for overlap in (next_multiple(pixels, multiple) for pixels in wanted if pixels >= needed):
                 if overlap <= room:
                     return Cut(self.side, overlap, reach.pixels, multiple, step=multiple)
         overlap = self.side // 4 if self.overlap is None else self.overlap
         self._check(overlap)
-        if _up(overlap, multiple) < self.side:  # even so, a network sees things where it would in the whole
-            return Cut(self.side, _up(overlap, multiple), overlap // 4, multiple, step=multiple)
+        if (
+            next_multiple(overlap, multiple) < self.side
+        ):  # even so, a network sees things where it would in the whole
+            return Cut(self.side, next_multiple(overlap, multiple), overlap // 4, multiple, step=multiple)
         return Cut(self.side, overlap, overlap // 4, multiple, step=math.gcd(multiple, self.side - overlap))
 
     @property
@@ -308,8 +310,8 @@ class Tiling:
 
     def _enough(self, pixels: int) -> str:
         """Return the options by which tiles have all around them that a network looks at that far."""
-        overlap = _up(2 * pixels, self.multiple)
-        side = "" if overlap < self.side else f"--tile {_up(2 * overlap, self.multiple)} "
+        overlap = next_multiple(2 * pixels, self.multiple)
+        side = "" if overlap < self.side else f"--tile {next_multiple(2 * overlap, self.multiple)} "
         return f"{side}--overlap {overlap}"
 
 
@@ -320,7 +322,3 @@ def _apart(whole: Tensor, tiled: Tensor, spec: ImageSpec) -> Apart:
         return Apart(height, width, float(others.max()), float(others.mean()))
     levels = (whole.clamp(-1, 1) - tiled.clamp(-1, 1)).abs() * 127.5
     return Apart(height, width, float(levels.max()), float(levels.mean()))
-
-
-def _up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple
