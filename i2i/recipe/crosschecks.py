@@ -107,15 +107,20 @@ class _CrossCheck:
             if content is None or (content == {} and section in {"generators", "losses"}):
                 self.findings.add(self.draft.origin(()), f"the recipe has no {what}")
 
+    def declared(self) -> MethodSlots | None:
+        """What the method declares, where the recipe has one that does."""
+        slots = getattr(getattr(self.slots.get("method"), "factory", None), "slots", None)
+        return slots if isinstance(slots, MethodSlots) else None
+
     def names_its_losses(self) -> bool:
         """Whether the method takes those losses alone that it names, and tells of each that is missing."""
-        slots = getattr(getattr(self.slots.get("method"), "factory", None), "slots", None)
-        return isinstance(slots, MethodSlots) and not slots.loss_kinds
+        slots = self.declared()
+        return slots is not None and not slots.loss_kinds
 
     def takes_no_generator(self) -> bool:
         """Whether the method's `slots` have no place for a generator, so that no recipe could please it."""
-        slots = getattr(getattr(self.slots.get("method"), "factory", None), "slots", None)
-        return isinstance(slots, MethodSlots) and not slots.generators
+        slots = self.declared()
+        return slots is not None and not slots.generators
 
     def method(self) -> None:
         """The method finds the networks and losses that it asks for, and no others."""
@@ -341,8 +346,7 @@ class _CrossCheck:
 
     def needed(self, section: str) -> bool:
         """Whether the method needs a network of a section, of a name that it says."""
-        slots = getattr(getattr(self.slots.get("method"), "factory", None), "slots", None)
-        roles = getattr(slots, section, {})
+        roles = getattr(self.declared(), section, {})
         return isinstance(roles, Mapping) and any(getattr(role, "required", True) for role in roles.values())
 
     def is_frozen(self, network: KeyPath) -> bool:
