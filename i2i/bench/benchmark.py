@@ -16,22 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from i2i._version import __version__
 from i2i.bench.benchmark_file import State, read_state, write_state
-from i2i.bench.budget import settled, steps_of
-from i2i.bench.cells import Cell, Conditions, Matrix
+from i2i.bench.cells import Cell, Conditions
 from i2i.bench.data_files import files_digest
 from i2i.bench.definition import Definition
-from i2i.bench.executors import build_executor
-from i2i.bench.figures import Wanted
 from i2i.bench.jobs import Event, Job
-from i2i.bench.keys import digest_of
 from i2i.bench.observer import BenchmarkObserver, PlannedCell
 from i2i.bench.outcomes import RunOutcome, outcome_of
+from i2i.bench.preparing import Preparation, Preparing
 from i2i.bench.records import CellRecord
-from i2i.bench.results import SCHEMA, ReportedMetric, Results, read_results
+from i2i.bench.results import SCHEMA, Results, read_results
 from i2i.bench.store import Store, has_ended
-from i2i.bench.trials import Trials
 from i2i.bench.verdicts import is_judged
-from i2i.errors import Interrupted, RecipeError, did_you_mean
+from i2i.errors import Interrupted, RecipeError
 from i2i.plugins.catalog import Catalog
 from i2i.recipe.layers import read_settings
 from i2i.recipe.merge import read_draft
@@ -40,8 +36,7 @@ from i2i.system.atomic import write_text
 from i2i.system.signals import Signals, watched
 
 if TYPE_CHECKING:
-    from i2i.bench.rehearsal import Rehearsal
-    from i2i.kinds import Executor
+    pass
 
 CELLS = "cells"
 """The store of a benchmark that names no other, in its folder."""
@@ -53,25 +48,6 @@ class Answer:
 
     results: Results
     code: int = 0
-
-
-@dataclass(frozen=True)
-class _Preparation:
-    """All that is settled before the first cell is trained."""
-
-    matrix: Matrix
-    executor: Executor
-    conditions: Conditions
-    rehearsals: Mapping[str, Rehearsal]
-    metrics: Sequence[ReportedMetric]
-    cells: Sequence[Cell]
-    wanted: Mapping[str, Wanted]
-
-    def lacking(self, cell: Cell, record: CellRecord) -> list[str]:
-        """Return the metrics that a finished cell has to be scored by, to have all that is reported."""
-        if record.status != "done":
-            return []
-        return self.wanted[cell.variant].lacking(record, [metric.name for metric in self.metrics])
 
 
 class Benchmark:
@@ -186,74 +162,16 @@ class Benchmark:
         codes = [self._failed[cell.key].code if cell.key in self._failed else 0 for cell in ready.cells]
         return Answer(results, code=_code_of(zip((o.status for o in outcomes), codes, strict=True)))
 
-    def _prepare(self) -> _Preparation:
-        """Check and try every variant, and settle the cells."""
-        matrix = Matrix(self._definition, self._catalog, settings=self._settings)
-        executor = build_executor(self._definition.executor, self._catalog)
-        conditions = self._conditions(executor, matrix)
-        tried = {variant.name: digest_of(variant.recipe) for variant in matrix.variants}
-        files = files_digest(variant.recipe.table for variant in matrix.variants)
-        if self._is_tried(tried, files):
-            rehearsals = self._state.rehearsals
-        else:
-            trials = Trials(matrix, self._observer, self._plugin)
-            if self._definition.resources.processes > 1:
-                self._observer.note("What a step costs is measured in one process that has the whole batch.")
-            rehearsals = trials.rehearse(conditions)
-            first = self._state.runtime is None
-            alone = self._definition.resources.processes == 1
-            settled = self._settled(matrix, conditions, tried, files, rehearsals)
-            if first and alone and self._pays(matrix, settled):
-                conditions, rehearsals = trials.with_fewer_threads(
-                    conditions, rehearsals, at_once=executor.at_once
-                )
-        metrics = self._metrics(matrix, rehearsals)
-        state = self._settled(matrix, conditions, tried, files, rehearsals)
-        cells = matrix.cells(
-            steps=steps_of(self._definition.budget, state, matrix.trainings),
-            precision=conditions.precision,
-            data={name: found.data for name, found in rehearsals.items()},
-        )
+    def _prepare(self) -> Preparation:
+        asked = (self._settings, self._device, self._plugin, self._state)
+        ready, state = Preparing(
+            self._definition, self._root, self._catalog, self._observer, *asked
+        ).prepare()
         # From here on the answer that stands in the folder, if any, is not to this.
         self._save(replace(state, fingerprint=None))
-        wanted = {
-            variant.name: Wanted.by(variant.recipe, rehearsals[variant.name].owners)
-            for variant in matrix.variants
-        }
-        return _Preparation(matrix, executor, conditions, rehearsals, metrics, cells, wanted)
+        return ready
 
-    def _is_tried(self, tried: Mapping[str, str], files: str) -> bool:
-        """Whether the variants were tried as they are, over these data."""
-        state = self._state
-        if state.tried != tried or not all(found.owners for found in state.rehearsals.values()):
-            return False
-        if state.files not in ("", files):  # an earlier i2i did not look
-            self._observer.note("Files of the data were written since the variants were tried: once more.")
-        return state.files in ("", files)
-
-    def _settled(
-        self,
-        matrix: Matrix,
-        conditions: Conditions,
-        tried: Mapping[str, str],
-        files: str,
-        rehearsals: Mapping[str, Rehearsal],
-    ) -> State:
-        """Return what is remembered from now on, with a budget of seconds turned into steps."""
-        state = replace(self._state, runtime=conditions, tried=tried, files=files, rehearsals=rehearsals)
-        budget = self._definition.budget
-        return settled(budget, state, baseline=matrix.baseline, trainings=matrix.trainings)
-
-    def _pays(self, matrix: Matrix, state: State) -> bool:
-        """Whether the cells take so long that another number of threads could pay."""
-        from i2i.engine.cost import SHORT
-
-        trainings, seeds = matrix.trainings, len(self._definition.seeds)
-        steps = steps_of(self._definition.budget, state, trainings)
-        seconds = {trainings[name]: steps[name] * f.step_seconds for name, f in state.rehearsals.items()}
-        return seeds * sum(seconds.values()) >= SHORT
-
-    def _left(self, ready: _Preparation) -> list[Cell]:
+    def _left(self, ready: Preparation) -> list[Cell]:
         """Return what is to be trained: what has no record, or none of all figures and no model to ask."""
         left: dict[str, Cell] = {}
         for cell in ready.cells:
@@ -261,7 +179,7 @@ class Benchmark:
                 left.setdefault(cell.key, cell)  # of those that share a training, the first one's recipe
         return list(left.values())
 
-    def _is_left(self, ready: _Preparation, cell: Cell) -> bool:
+    def _is_left(self, ready: Preparation, cell: Cell) -> bool:
         found = self._record(ready, cell)
         if found is None or not ready.lacking(cell, found) or self._store.model(cell) is not None:
             return found is None
@@ -270,10 +188,10 @@ class Benchmark:
         self._store.begin_anew(cell)
         return True
 
-    def _record(self, ready: _Preparation, cell: Cell) -> CellRecord | None:
+    def _record(self, ready: Preparation, cell: Cell) -> CellRecord | None:
         return self._store.record(cell, better=ready.rehearsals[cell.variant].directions)
 
-    def _train(self, ready: _Preparation, left: Sequence[Cell], signals: Signals) -> None:
+    def _train(self, ready: Preparation, left: Sequence[Cell], signals: Signals) -> None:
         from i2i.bench.training import CellTraining
 
         jobs = {cell.key: self._job(cell, ready.conditions) for cell in left}
@@ -301,7 +219,7 @@ class Benchmark:
         finally:
             self._observer.end()
 
-    def _complete(self, ready: _Preparation, signals: Signals) -> None:
+    def _complete(self, ready: Preparation, signals: Signals) -> None:
         """Take the figures that finished cells lack of their models."""
         from i2i.bench.figures import score
 
@@ -318,48 +236,6 @@ class Benchmark:
                 self._store.add(cell, scoring)
 
     # --- its parts ------------------------------------------------------------------------------
-
-    def _conditions(self, executor: Executor, matrix: Matrix) -> Conditions:
-        """Return what an earlier call trained with, or choose."""
-        kept = self._state.runtime
-        if kept is not None:
-            if self._device not in ("auto", kept.device):
-                raise RecipeError(
-                    f"{self._root} was begun on {kept.device}, and --device asks for {self._device}: "
-                    "choose another --out."
-                )
-            return kept
-        from i2i.system.device import resolve
-
-        # Each cell at work has its share of the cores. Kept, as other threads give other last bits.
-        asked = matrix.by_name(matrix.baseline).recipe.train.threads
-        computing = executor.at_once * self._definition.resources.processes
-        threads = asked or max(1, (os.cpu_count() or 1) // computing)
-        runtime = resolve(self._device, "auto")
-        return Conditions(runtime.device, runtime.precision, threads)
-
-    def _metrics(self, matrix: Matrix, rehearsals: Mapping[str, Rehearsal]) -> list[ReportedMetric]:
-        """Return the metrics to report.
-
-        They are those asked for; else those that can be better or worse, with what their metrics give to
-        compare them with; else all.
-        """
-        from i2i.bench.rehearsal import common_figures
-
-        common = common_figures(rehearsals)
-        if not common:
-            raise RecipeError("the variants have no metric in common: add one to all of them.")
-        for name in self._definition.metrics:
-            if name not in common:
-                close = did_you_mean(name, common) or f"; there are {', '.join(common)}"
-                raise RecipeError(f"'{name}' is no figure that every variant gives{close}")
-        definitions = rehearsals[matrix.baseline].definitions
-        ranked = [name for name in common if common[name]]
-        ranked += [name for name in rehearsals[matrix.baseline].references if name in common]
-        wanted = self._definition.metrics or ranked or common
-        return [
-            ReportedMetric(name, common[name], definitions.get(name, "")) for name in dict.fromkeys(wanted)
-        ]
 
     def _save(self, state: State) -> None:
         self._state = state
@@ -386,7 +262,7 @@ class Benchmark:
             nodes=self._definition.resources.nodes,
         )
 
-    def _outcome(self, ready: _Preparation, cell: Cell) -> RunOutcome:
+    def _outcome(self, ready: Preparation, cell: Cell) -> RunOutcome:
         """Return what came of a cell; it has not ended while a figure is lacking."""
         found, failed = self._record(ready, cell), self._failed.get(cell.key)
         error = failed.error if failed else ""
@@ -398,7 +274,7 @@ class Benchmark:
             return replace(outcome, status="failed" if error else "missing", error=error)
         return outcome
 
-    def _conclude(self, ready: _Preparation, outcomes: Sequence[RunOutcome]) -> Results:
+    def _conclude(self, ready: Preparation, outcomes: Sequence[RunOutcome]) -> Results:
         """Write results.json, results.csv, the pictures and the page, and return the results."""
         from i2i.bench.answer import conclude
 

@@ -358,7 +358,7 @@ def test_cells_of_several_processes_are_recorded_once_and_compared(i2i, desk, mo
     # One process in place of two: what counts here is what is made of its run.
     alone = lambda job: [sys.executable, "-m", "i2i", *job.run_arguments(), "--json"]  # noqa: E731
     monkeypatch.setattr("i2i.bench.launched.torchrun", alone)
-    monkeypatch.setattr("i2i.bench.benchmark.build_executor", lambda *_: Here())
+    monkeypatch.setattr("i2i.bench.preparing.build_executor", lambda *_: Here())
     (desk / "several.toml").write_text(SEVERAL)
     ended = i2i("bench", "several.toml", "--out", "b")
     assert ended.code == 0, ended.err
@@ -518,22 +518,17 @@ def test_a_mistake_in_a_file_is_named(i2i, desk, old, new, message):
 
 
 def test_figures_that_know_no_better_are_reported_beside_theirs_or_where_there_are_no_others(desk):
-    from types import SimpleNamespace
-
-    from i2i.bench.benchmark import Benchmark
     from i2i.bench.definition import swapped
+    from i2i.bench.preparing import reported
     from i2i.bench.rehearsal import Rehearsal
-    from i2i.cli.bench_view import BenchmarkProgress
-    from i2i.cli.options import open_catalog
 
     definition = swapped("desk.toml", "desk", ["losses.l1.weight=1,10"], one_at_a_time=False)
-    benchmark = Benchmark(definition, desk / "b", catalog=open_catalog(), observer=BenchmarkProgress())
     found = Rehearsal(1, 1, {}, 1.0, 1.0, 1.0, 1, 1.0, 1, {"sharpness": None}, {}, "")
-    metrics = benchmark._metrics(SimpleNamespace(baseline="a"), {"a": found, "b": found})
+    metrics = reported(definition, {"a": found, "b": found}, baseline="a")
     assert [(metric.name, metric.better) for metric in metrics] == [("sharpness", None)]
     ways = {"sharpness": None, "ceiling": None, "found": "max"}
     found = Rehearsal(1, 1, {}, 1.0, 1.0, 1.0, 1, 1.0, 1, ways, {}, "", references=("ceiling",))
-    metrics = benchmark._metrics(SimpleNamespace(baseline="a"), {"a": found, "b": found})
+    metrics = reported(definition, {"a": found, "b": found}, baseline="a")
     assert [(metric.name, metric.better) for metric in metrics] == [("found", "max"), ("ceiling", None)]
 
 
