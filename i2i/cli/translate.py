@@ -117,7 +117,7 @@ def translate(
             generator=generator,
             test=test_values(test),
         ).answering(tile=side, overlap=overlap, tta=tta)
-        sizing, done = loaded.sizing(asked), Done()
+        sizing, done = loaded.sizing(asked), Done(part=watch.part)
         planned = plan(source, target, loaded.files, samples=samples, overwrite=overwrite)
         for note in loaded.notes:
             tell(note)

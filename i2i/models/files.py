@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +37,11 @@ MOST_PIXELS = MOST_TOGETHER * 256 * 256
 class Done:
     """What has been done: pictures whose answers are written, and what a person should be told.
 
-    `dropped` counts what stood beside pixels and could not be carried on.
+    `dropped` counts what stood beside pixels and could not be carried on. `part` is told how much is done of
+    a picture that goes in tiles, from 0 to 1.
     """
 
+    part: Callable[[float], None] = lambda share: None
     written: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -145,14 +147,22 @@ class _Begun:
                     raise equal_samples(self._samples)
                 for number, paths in enumerate(written(picture.target, self._samples)):
                     bands = self._drawer.bands(rows.read, layout, picture.first.name, number=number)
+                    told = self._told(bands, done=number * rows.height, of=self._samples * rows.height)
                     answers = list(zip(paths, self._spec.files, strict=True))
-                    write_bands(answers, _in_little_memory(bands), size=size, beside=picture.beside)
+                    write_bands(answers, _in_little_memory(told), size=size, beside=picture.beside)
         except DataError as error:
             picture.problems = error.problems
             return
         self._finish(picture)
         picture.writing = Future()
         picture.writing.set_result(None)
+
+    def _told(self, bands: Iterator[Tensor], *, done: int, of: int) -> Iterator[Tensor]:
+        """Pass bands of a large answer on, and tell which part of its rows there are."""
+        for band in bands:
+            done += band.shape[-2]
+            self._done.part(done / of)
+            yield band
 
     def draw(self) -> None:
         """Draw the answers to the pictures that wait for that, and let them be written."""

@@ -245,6 +245,20 @@ def test_samples_of_a_large_picture_differ_and_are_refused_where_they_would_not(
     assert not (tmp_path / "c-1.tif").exists()
 
 
+def test_it_is_told_how_much_of_a_large_picture_is_done_over_all_its_samples(tmp_path):
+    source = write(tmp_path / "a.tif", picture(160, 96))
+    shares: list[float] = []
+    done = Done(part=shares.append)
+    work = [(source, tmp_path / "b.tif")]
+    model = unet(dropout=True).answering(tile=64)
+    assert list(translate_all(model, work, seed=0, samples=2, done=done))
+    assert len(shares) > 4
+    assert shares == sorted(set(shares))
+    assert 0 < shares[0] < 0.5
+    assert 0.5 in shares
+    assert shares[-1] == 1
+
+
 def test_large_and_small_pictures_are_answered_in_order(tmp_path):
     sizes = [(32, 32), (100, 130), (32, 32), (90, 70), (32, 40)]
     work = [
