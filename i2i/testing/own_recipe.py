@@ -17,6 +17,7 @@ from torch import nn
 
 from i2i.building.needs import beside
 from i2i.errors import I2IError, ResourceError
+from i2i.images.resizing import next_multiple
 from i2i.kinds import LOSS_KINDS, kinds_of
 from i2i.maps import as_features
 from i2i.plugins.catalog import Catalog, split_ref
@@ -109,7 +110,7 @@ def _data(table: Mapping[str, Any], kept: Mapping[str, Any], catalog: Catalog) -
     networks = [*_built("generators", kept, catalog), *_built("discriminators", kept, catalog)]
     multiple = math.lcm(1, *(getattr(network, "size_multiple", 1) for network in networks))
     least = max(LEAST, *(side_for(network, at_least=1) for network in networks))
-    return {"size": -(-least // multiple) * multiple}
+    return {"size": next_multiple(least, multiple)}
 
 
 def _works_on_pictures(slot: Mapping[str, Any], catalog: Catalog) -> bool:

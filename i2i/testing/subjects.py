@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from i2i.errors import did_you_mean
+from i2i.images.resizing import next_multiple
 from i2i.kinds import KINDS, LOSS_KINDS, Kind
 from i2i.plugins.catalog import Catalog
 from i2i.plugins.discovery import Plugin
@@ -177,4 +178,4 @@ def side_for(component: Any, *, at_least: int) -> int:
     """
     multiple = getattr(component, "size_multiple", 1)
     wanted = max(at_least, getattr(component, "smallest", 1))
-    return int(-(-wanted // multiple) * multiple)
+    return next_multiple(int(wanted), int(multiple))
