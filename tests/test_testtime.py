@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from i2i import testtime
-from i2i.core.sync_batch_norm import SyncBatchNorm2d
 from i2i.errors import PluginError
 from i2i.kinds import TestSettings
+from i2i.sync_batch_norm import SyncBatchNorm2d
 
 OWN = TestSettings(False, "batch")
 RUNNING = TestSettings(False, "running")

@@ -17,7 +17,7 @@ from torch import nn
 from i2i.core.discriminators.patch import Patch
 from i2i.core.generators.resnet import ResNet
 from i2i.core.generators.unet import UNet
-from i2i.core.sync_batch_norm import SyncBatchNorm2d
+from i2i.sync_batch_norm import SyncBatchNorm2d
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 BEGIN, END = "<!-- computed: begin -->", "<!-- computed: end -->"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from i2i.core.norms import NORMS, Norm, biased
+from i2i.norms import NORMS, Norm, biased
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,8 +12,8 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.discriminators.layers import block, bounded, outputs_and_features
-from i2i.core.norms import Norm
 from i2i.maps import Maps
+from i2i.norms import Norm
 
 Field = Literal[16, 34, 70, 142, 286]
 

@@ -9,8 +9,8 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.discriminators.layers import block, bounded, outputs_and_features
-from i2i.core.norms import Norm, biased
 from i2i.maps import Maps
+from i2i.norms import Norm, biased
 
 
 class Pixel(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from i2i.core.generators.doubling import Upsample
 from i2i.core.generators.hourglass import Hourglass, Placement, decoder, encoded, encoder
-from i2i.core.norms import Norm
+from i2i.norms import Norm
 
 
 class EncoderDecoder(Hourglass):

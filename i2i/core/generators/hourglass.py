@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from i2i.core.generators.doubling import Upsample, doubling
-from i2i.core.norms import NORMS, Norm, biased
+from i2i.norms import NORMS, Norm, biased
 
 Placement = Literal["paper", "pytorch"]
 

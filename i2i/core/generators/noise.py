@@ -15,7 +15,7 @@ from torch import Tensor
 from i2i.core.generators.doubling import Upsample
 from i2i.core.generators.hourglass import Hourglass
 from i2i.core.generators.unet import UNet
-from i2i.core.norms import Norm
+from i2i.norms import Norm
 
 
 class Noise(Hourglass):

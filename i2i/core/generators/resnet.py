@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.generators.doubling import Upsample, doubling
-from i2i.core.norms import NORMS, Norm, biased
+from i2i.norms import NORMS, Norm, biased
 
 
 class ResNet(nn.Module):

@@ -17,6 +17,7 @@ from i2i.building.initialise import initialise
 from i2i.cli import app
 from i2i.errors import DataError
 from i2i.kinds import TestSettings
+from i2i.sync_batch_norm import SyncBatchNorm2d
 from i2i.testing import run_tiny
 
 SMALL = {"in_channels": 3, "out_channels": 3, "widths": (4, 8, 8)}
@@ -110,6 +111,14 @@ def test_norms_that_activate_are_copied_and_exported_with_each_images_own_statis
         assert torch.allclose(program.module()(images), answer, atol=1e-5)
         assert sorted(program.state_dict) == sorted(names)
     assert [type(part) for part in network.modules()] == kinds
+
+
+def test_statistics_of_all_processes_are_a_norm_with_the_weights_of_a_batch_norm():
+    plain, shared = (TimmUNet(backbone="resnet10t", norm=norm, **SMALL) for norm in ("batch", "sync-batch"))
+    assert sum(isinstance(part, SyncBatchNorm2d) for part in shared.decoder.modules()) == 10
+    shared.load_state_dict(plain.state_dict())
+    image = torch.rand(2, 3, 32, 32) * 2 - 1
+    assert torch.equal(plain.eval()(image), shared.eval()(image))
 
 
 def test_init_is_for_the_decoder():

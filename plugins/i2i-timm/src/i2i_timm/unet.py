@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from annotated_types import Ge, Le, MinLen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i.norms import NORMS, Norm, biased
 from i2i_timm.backbone import Backbone, Size
 from i2i_timm.published import Published
 
-Norm = Literal["batch", "instance", "none"]
 Width = Annotated[int, Ge(1), Le(4096)]
 
 DROPPED = 3
@@ -41,7 +41,8 @@ class TimmUNet(nn.Module):
             images are padded to it. Most backbones take any size, and are told none.
         widths: channels of the decoder at the full size, half of it, a quarter and so on; the last number
             counts for all smaller sizes.
-        norm: normalisation after every convolution of the decoder but the last.
+        norm: normalisation after every convolution of the decoder but the last; "sync-batch" is "batch" over
+            all processes that train as one.
         dropout: probability of zeroing a value in the decoder's three innermost blocks; the network's only
             noise.
     """
@@ -117,9 +118,8 @@ def _width(widths: tuple[int, ...], reduction: int) -> int:
 
 
 def _convolution(inputs: int, outputs: int, norm: Norm, *, stride: int = 1) -> nn.Sequential:
-    norms = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "none": nn.Identity}
-    conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=norm != "batch")
-    return nn.Sequential(conv, norms[norm](outputs), nn.ReLU())
+    conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=biased(norm))
+    return nn.Sequential(conv, NORMS[norm](outputs), nn.ReLU())
 
 
 def _block(inputs: int, outputs: int, norm: Norm, dropout: float) -> nn.Sequential:

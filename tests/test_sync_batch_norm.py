@@ -18,12 +18,11 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 
-from i2i import testtime
-from i2i.core import norms
+from i2i import norms, testtime
 from i2i.core.discriminators.patch import Patch
 from i2i.core.generators.unet import UNet
-from i2i.core.sync_batch_norm import SyncBatchNorm2d
 from i2i.kinds import TestSettings
+from i2i.sync_batch_norm import SyncBatchNorm2d
 
 
 @dataclass(frozen=True)

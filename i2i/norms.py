@@ -1,4 +1,4 @@
-"""The normalisation layers that the built-in networks choose from, by name."""
+"""The normalisation layers that a network's key `norm` chooses from, by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
-from i2i.core.sync_batch_norm import SyncBatchNorm2d
+from i2i.sync_batch_norm import SyncBatchNorm2d
 
 if TYPE_CHECKING:
     from collections.abc import Callable
