@@ -144,6 +144,29 @@ class Spoilt(Plain):
         return super().step(batches, run)
 
 
+class Nearest:
+    # Of a set as a whole, and of what it was prepared with, as some of i2i's own.
+    directions = {"nearest": "min", "beside_training": "min"}
+    fewest = 2
+
+    def prepare(self, train_data):
+        self._mean = torch.stack([train_data[i]["target"] / 255 for i in range(len(train_data))]).mean(dim=0)
+
+    def reset(self):
+        self._shape, self._fake, self._real = self._mean.shape, [], []
+
+    def update(self, source, fake, real, ids):
+        self._fake.append(fake)
+        self._real.append(real)
+
+    def compute(self):
+        fake, real = torch.cat(self._fake), torch.cat(self._real)
+        return {
+            "nearest": torch.cdist(fake.flatten(1), real.flatten(1)).amin(dim=1).mean(),
+            "beside_training": (fake.mean(dim=0) - self._mean).abs().mean(),
+        }
+
+
 class Uneven:
     def __init__(self, split: str) -> None:
         side = ImageSpec(3, 16, 16)
@@ -163,6 +186,7 @@ def i2i_register(registry):
     registry.method("plain", f"{__name__}:Plain", "squares")
     registry.method("partly", f"{__name__}:Partly", "a layer that half of the images pass")
     registry.method("spoilt", f"{__name__}:Spoilt", "not finite in one process")
+    registry.metric("nearest", f"{__name__}:Nearest", "of a set")
     registry.data("uneven", f"{__name__}:Uneven", "other data in each process")
 """
 
@@ -309,6 +333,7 @@ def test_two_processes_make_the_weights_and_figures_of_one_and_go_on_to_the_same
         "train.accumulate=2",
         "train.ema=0.9",
         "train.clip=0.5",
+        "metrics.set.use=local/nearest",
     )
     own = ("generator.use=local/net", "method.use=local/plain", "optimizers.generators.use=sgd")
     drawing = ("generator.dropout=0.5", "generator.norm=batch", "method.pool=3", "train.steps=8")
