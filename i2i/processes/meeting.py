@@ -25,6 +25,7 @@ from i2i.errors import (
 )
 from i2i.processes.group import ALONE, Group, LostError, joined
 from i2i.processes.launch import LET_TELL, Launch
+from i2i.processes.watch import watching
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -161,7 +162,10 @@ class Meeting:
         if self._store is None:
             yield ALONE
         else:
-            with joined(self.launch, self._store, device) as group:
+            with (
+                watching(self.launch, self.tell, self.heard),
+                joined(self.launch, self._store, device) as group,
+            ):
                 yield group
 
     @contextmanager
