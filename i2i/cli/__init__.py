@@ -27,6 +27,7 @@ from i2i.cli import (
 )
 from i2i.cli.render import print_json
 from i2i.cli.streams import drop_output_when_full, open_streams
+from i2i.cli.together import is_first
 from i2i.cli.usage import Commands, UsageError, examples, exit_codes, print_usage_error
 from i2i.errors import (
     EXIT_BUG,
@@ -84,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     With `--json`, what went wrong is also printed as an object, ``{"error": [...], "exit": N}``.
     """
     open_streams()
-    tell = _tell_as_json if "--json" in (sys.argv[1:] if arguments is None else arguments) else _tell_nothing
+    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
+    tell = _tell_as_json if as_json and is_first() else _tell_nothing
     try:
         try:
             app(arguments)

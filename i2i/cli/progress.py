@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from i2i.cli.streams import write_at_once
-from i2i.errors import Interrupted, printable
+from i2i.errors import EndedTogether, Interrupted, printable
 from i2i.system import signals
 
 if TYPE_CHECKING:
@@ -97,12 +97,15 @@ class StatusLine:
 
 
 @contextmanager
-def interruptible(told: Callable[[], str], *, waits_for: str = "") -> Iterator[Callable[[], None]]:
+def interruptible(
+    told: Callable[[], str], *, waits_for: str = "", quietly: bool = False
+) -> Iterator[Callable[[], None]]:
     """Let Ctrl-C, SIGTERM or SIGHUP end at once what is within, which has nothing to save.
 
     What was begun is tidied up, for which the person may have to wait: `waits_for` says so. Raises
-    Interrupted with the sentence that `told` returns. Yields what is to be called after heavy imports: some
-    pass over an interruption and leave half a module.
+    Interrupted with the sentence that `told` returns. Where another process tells of it, all that is done
+    `quietly`: it raises EndedTogether. Yields what is to be called after heavy imports: some pass over an
+    interruption and leave half a module.
     """
     text = f"stopping: {waits_for}; {AGAIN}" if waits_for else "stopping"
 
@@ -111,7 +114,7 @@ def interruptible(told: Callable[[], str], *, waits_for: str = "") -> Iterator[C
         write_at_once(sys.stderr, f"{_OVER}{text}" if over else f"{stamp()}{text}\n")
 
     with signals.ending_at_once() as watched:
-        watched.tell = tell
+        watched.tell = (lambda: None) if quietly else tell
 
         def check() -> None:
             if watched.received is not None:
@@ -122,9 +125,12 @@ def interruptible(told: Callable[[], str], *, waits_for: str = "") -> Iterator[C
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and watched.received is None:
                 raise  # it is no consequence of a signal
+            signal = watched.received or signals.WATCHED[0]
+            if quietly:
+                raise EndedTogether(128 + signal) from None
             if sys.stderr.isatty():
                 write_at_once(sys.stderr, _OVER)
-            raise Interrupted(watched.received or signals.WATCHED[0], told()) from None
+            raise Interrupted(signal, told()) from None
 
 
 class _Passed(logging.Handler):

@@ -97,8 +97,7 @@ def run(
 ) -> None:
     """Train a recipe; the last lines name the report and the model."""
     from i2i.cli.live import Unseen, terminal
-    from i2i.cli.together import refuse_several
-    from i2i.processes.launch import launched
+    from i2i.cli.together import ending_together, is_first, refuse_several
 
     if dry_run or profile is not None:
         refuse_several("a dry run and a profile are")
@@ -119,18 +118,20 @@ def run(
         # Before torch is there: else its profiler tells of itself on standard error.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     drop_output_when_full("stderr", *(() if json else ("stdout",)))
-    first = launched().rank == 0  # the others leave it to that one to tell
+    first = is_first()  # the others leave it to that one to tell
     screen = terminal(quiet=quiet, last_to_stderr=json) if first else Unseen()
-    catalog = open_catalog(plugin)
+    with ending_together():
+        catalog = open_catalog(plugin)
     options = {"minutes": minutes, "threads": threads}
     given = [*(settings or ()), *(f"train.{k}={value}" for k, value in options.items() if value is not None)]
     changes: Mapping[str, Any] = {"unset": unset or (), "steps": steps, "seed": seed, "catalog": catalog}
     try:
         with (
-            interruptible(lambda: _ended(screen)) as check,
+            interruptible(lambda: _ended(screen), quietly=not first) as check,
             log_passed_to(screen.stage, screen.note),
         ):
-            _greet(screen, recipe, given, changes)
+            with ending_together():
+                _greet(screen, recipe, given, changes)
             from i2i.engine import loop
             from i2i.engine.rehearsal import rehearse
             from i2i.recipe.recipe import load_recipe
@@ -138,7 +139,8 @@ def run(
 
             check()
             keep_freed_memory()
-            loaded = load_recipe(recipe, set=given, **changes)
+            with ending_together():
+                loaded = load_recipe(recipe, set=given, **changes)
             if profile is not None:
                 from i2i.engine.profiling import profile_steps
                 from i2i.runs.folder import TRACE

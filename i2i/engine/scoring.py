@@ -118,8 +118,8 @@ class Scorer:
         """
         scores = Scores()
         most = max((self._draws[name] for name in self.metrics), default=1)
-        for metric in self.metrics.values():
-            metric.reset()
+        for metric in self.metrics.values() if group.rank == 0 else ():
+            metric.reset()  # which may be of what it was prepared with: in the first process alone
         for number, batch in enumerate(batches):
             drawn = group.by_turns(number, partial(self._drawn, translate, batch, number, most))
             if drawn is None:

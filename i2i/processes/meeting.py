@@ -9,19 +9,32 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from i2i.errors import EXIT_BUG, EndedTogether, I2IError, Problem, ResourceError, exit_code_of, in_a_line
+from i2i.errors import (
+    EXIT_BUG,
+    EndedTogether,
+    I2IError,
+    Interrupted,
+    Problem,
+    ResourceError,
+    exit_code_of,
+    in_a_line,
+)
 from i2i.processes.group import ALONE, Group, LostError, joined
 from i2i.processes.launch import LET_TELL, Launch
+from i2i.processes.watch import watching
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
 ARRIVAL = 600.0
 """Seconds that the first process waits for the others to start and to open their data."""
+
+LEAVING = 5.0
+"""Seconds that a process which holds the store waits for the others to hear how it ended."""
 
 SHORTEST, LONGEST = 0.01, 0.3
 """Seconds between two looks at what another process may have told."""
@@ -30,11 +43,12 @@ SHORTEST, LONGEST = 0.01, 0.3
 class Meeting:
     """The processes that were launched together, and what they tell each other before they are a group.
 
-    One process by itself has no `store`, and nobody to wait for.
+    One process by itself has no `store`, and nobody to wait for. Where the first one `holds` the store, the
+    others cannot tell each other anything once it has ended.
     """
 
-    def __init__(self, launch: Launch, store: Store | None = None) -> None:
-        self.launch, self._store = launch, store
+    def __init__(self, launch: Launch, store: Store | None = None, *, holds: bool = False) -> None:
+        self.launch, self._store, self._holds = launch, store, holds
 
     def tell(self, what: str, value: Any) -> None:
         """Put a JSON value where the other processes find it."""
@@ -76,6 +90,7 @@ class Meeting:
         """Return what the first process tells, once it has decided; EndedTogether where that failed."""
         found = self.heard("decision", 0)
         if "exit" in found:
+            self.leave()
             time.sleep(LET_TELL)
             raise EndedTogether(found["exit"])
         decision: Mapping[str, Any] = found["decision"]
@@ -115,6 +130,30 @@ class Meeting:
                 raise _ElsewhereError(name, found["problems"], found["exit"])
             yield name, found["facts"]
 
+    def fail(self, error: I2IError) -> NoReturn:
+        """End all processes for what went wrong in this one before they met; the first one says it."""
+        if self.launch.rank == 0:
+            with self.deciding():
+                raise error
+
+        def offer() -> Mapping[str, Any]:
+            raise error
+
+        self.offer(offer)
+        self.decided()
+        raise error
+
+    def leave(self) -> None:
+        """Say that this process has heard all that it needs; who holds the store waits a while for all to."""
+        if self._store is None:
+            return
+        with suppress(RuntimeError):  # a store that is gone needs no goodbye
+            self._store.set(_key("left", self.launch.rank), "")
+            others = [_key("left", rank) for rank in range(1, self.launch.size)]
+            last = time.monotonic() + LEAVING
+            while self._holds and not self._store.check(others) and time.monotonic() < last:
+                time.sleep(SHORTEST)
+
     # --- training ---------------------------------------------------------------------------------
 
     @contextmanager
@@ -123,7 +162,10 @@ class Meeting:
         if self._store is None:
             yield ALONE
         else:
-            with joined(self.launch, self._store, device) as group:
+            with (
+                watching(self.launch, self.tell, self.heard),
+                joined(self.launch, self._store, device) as group,
+            ):
                 yield group
 
     @contextmanager
@@ -142,6 +184,8 @@ class Meeting:
             raise
         except EndedTogether:
             raise
+        except Interrupted as error:  # after the same step as the first one, which says so
+            raise EndedTogether(exit_code_of(error)) from error
         except I2IError as error:
             named(error, self.launch.name)
             raise
@@ -180,17 +224,29 @@ def met(launch: Launch) -> Iterator[Meeting]:
     if launch.size == 1:
         yield Meeting(launch)
         return
-    from torch._C._distributed_c10d import PrefixStore
-    from torch.distributed.rendezvous import rendezvous
+    from torch._C._distributed_c10d import PrefixStore, TCPStore
 
-    os.environ.update(launch.address)  # what torch reads; it is there already, but under Slurm
-    url = f"env://?rank={launch.rank}&world_size={launch.size}"
-    with _store_is_there():
-        store, _, _ = next(rendezvous(url, timeout=timedelta(seconds=ARRIVAL)))
+    host, port = launch.address["MASTER_ADDR"], int(launch.address["MASTER_PORT"])
+    # torchrun has a store of its own, which outlives the processes.
+    holds = launch.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    with _store_is_there(f", {host}:{port}, is not there"):
+        store = TCPStore(
+            host,
+            port,
+            launch.size,
+            holds,
+            timedelta(seconds=ARRIVAL),
+            wait_for_workers=False,  # which no signal would end
+            multi_tenant=holds,
+        )
         # Where a launcher starts all again, or they train once more, what was told before is in there still.
         attempt = PrefixStore(f"i2i/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
         number = attempt.add(_key("meetings", launch.rank), 1)
-    yield Meeting(launch, PrefixStore(str(number), attempt))
+    meeting = Meeting(launch, PrefixStore(str(number), attempt), holds=holds)
+    try:
+        yield meeting
+    finally:
+        meeting.leave()
 
 
 def _key(what: str, rank: int) -> str:
@@ -198,8 +254,8 @@ def _key(what: str, rank: int) -> str:
 
 
 @contextmanager
-def _store_is_there() -> Iterator[None]:
+def _store_is_there(told: str = " is gone") -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        raise LostError(f"the place where all processes meet is gone ({in_a_line(error)}).") from error
+        raise LostError(f"the place where all processes meet{told} ({in_a_line(error)}).") from error

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch.distributed import TCPStore
 
 from i2i import load_recipe, run
@@ -83,10 +84,13 @@ use = "psnr"
 """
 
 OWN = """\
+import ctypes
 import os
+from pathlib import Path
 import torch
 from torch import nn
 from i2i import hookimpl
+from i2i.errors import DataError
 from i2i.kinds import GeneratorSlot, ImageSpec, MethodSlots, PairSpec, TestSettings
 
 i2i_api = 1
@@ -144,6 +148,47 @@ class Spoilt(Plain):
         return super().step(batches, run)
 
 
+class Nearest:
+    # Of a set as a whole, and of what it was prepared with, as some of i2i's own.
+    directions = {"nearest": "min", "beside_training": "min"}
+    fewest = 2
+
+    def prepare(self, train_data):
+        self._mean = torch.stack([train_data[i]["target"] / 255 for i in range(len(train_data))]).mean(dim=0)
+
+    def reset(self):
+        self._shape, self._fake, self._real = self._mean.shape, [], []
+
+    def update(self, source, fake, real, ids):
+        self._fake.append(fake)
+        self._real.append(real)
+
+    def compute(self):
+        fake, real = torch.cat(self._fake), torch.cat(self._real)
+        return {
+            "nearest": torch.cdist(fake.flatten(1), real.flatten(1)).amin(dim=1).mean(),
+            "beside_training": (fake.mean(dim=0) - self._mean).abs().mean(),
+        }
+
+
+class Stuck(Plain):
+    # As in a collective of a GPU's: within a call into C, where no signal is heard.
+    def step(self, batches, run):
+        if run.folder is not None and run.step == 4:  # of the first process, and of no rehearsal
+            Path("is-stuck").touch()
+            ctypes.CDLL(None).sleep(300)
+        return super().step(batches, run)
+
+
+class NoRoom:
+    # A folder in which nothing can be saved any more, however mighty the user is.
+    def step_end(self, run, logs):
+        if run.step == 4 and run.folder is not None:
+            checkpoints = run.folder / "checkpoints"
+            checkpoints.rename(run.folder / "moved")
+            checkpoints.touch()
+
+
 class Uneven:
     def __init__(self, split: str) -> None:
         side = ImageSpec(3, 16, 16)
@@ -157,12 +202,23 @@ class Uneven:
         return {"source": image, "target": image, "id": str(index)}
 
 
+class Absent(Uneven):
+    def __init__(self, split: str) -> None:
+        if os.environ.get("RANK") == "1":
+            raise DataError("there is no folder 'pairs'")
+        super().__init__(split)
+
+
 @hookimpl
 def i2i_register(registry):
     registry.generator("net", f"{__name__}:Net", "of doubles")
     registry.method("plain", f"{__name__}:Plain", "squares")
     registry.method("partly", f"{__name__}:Partly", "a layer that half of the images pass")
     registry.method("spoilt", f"{__name__}:Spoilt", "not finite in one process")
+    registry.metric("nearest", f"{__name__}:Nearest", "of a set")
+    registry.method("stuck", f"{__name__}:Stuck", "waits for ever in one process")
+    registry.callback("no-room", f"{__name__}:NoRoom", "a disk without room")
+    registry.data("absent", f"{__name__}:Absent", "no data in one process")
     registry.data("uneven", f"{__name__}:Uneven", "other data in each process")
 """
 
@@ -189,7 +245,7 @@ for job in json.loads(sys.argv[1]):
         recipe = load_recipe(
             job["recipe"], set=[*job["set"], *more], unset=job.get("unset", ()), catalog=catalog
         )
-        run(recipe, job["out"], stop_at=job.get("stop_at"))
+        run(recipe, job["out"], **job["options"])
         told.append([0, ""])
     except I2IError as error:
         told.append([exit_code_of(error), str(error)])
@@ -205,15 +261,19 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
     stores = []
 
-    def start_all(size: int, *arguments: str) -> list[subprocess.Popen[str]]:
+    def start_all(size: int, *arguments: str, launcher: bool = True) -> list[subprocess.Popen[str]]:
         store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-        stores.append(store)
+        port = store.port
+        if launcher:
+            stores.append(store)
+        else:  # a launcher without a store, as Slurm: the first process holds it
+            del store
         shared = {
             "WORLD_SIZE": str(size),
             "LOCAL_WORLD_SIZE": str(size),
             "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(store.port),
-            "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "MASTER_PORT": str(port),
+            "TORCHELASTIC_USE_AGENT_STORE": str(launcher),
             "OMP_NUM_THREADS": "1",
         }
         found = [
@@ -224,6 +284,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 stderr=subprocess.PIPE,
                 text=True,
                 start_new_session=True,
+                cwd=tmp_path,
             )
             for rank in range(size)
         ]
@@ -259,6 +320,7 @@ def job_of(recipe: Path, name: str, *settings: str, **more: Any) -> dict[str, An
         "plugin": str(folder / "own.py"),
         "out": str(folder / name),
         "set": list(settings),
+        "options": {},
         **more,
     }
 
@@ -274,7 +336,7 @@ def made_alone(job: Mapping[str, Any], name: str) -> Path:
     catalog = Catalog.installed(local=Path(job["plugin"]))
     loaded = load_recipe(job["recipe"], set=job["set"], unset=job.get("unset", ()), catalog=catalog)
     out = Path(job["out"]).with_name(name)
-    run(loaded, out)
+    run(loaded, out, **job["options"])
     return out
 
 
@@ -309,6 +371,7 @@ def test_two_processes_make_the_weights_and_figures_of_one_and_go_on_to_the_same
         "train.accumulate=2",
         "train.ema=0.9",
         "train.clip=0.5",
+        "metrics.set.use=local/nearest",
     )
     own = ("generator.use=local/net", "method.use=local/plain", "optimizers.generators.use=sgd")
     drawing = ("generator.dropout=0.5", "generator.norm=batch", "method.pool=3", "train.steps=8")
@@ -323,20 +386,16 @@ def test_two_processes_make_the_weights_and_figures_of_one_and_go_on_to_the_same
         gan,
         doubles,
         job_of(recipe, "whole", *drawing),
-        {**parts, "stop_at": 5},
+        {**parts, "options": {"stop_at": 5}},
         parts,
-        job_of(recipe, "fewer", *drawing, stop_at=5),
+        job_of(recipe, "fewer", *drawing, options={"stop_at": 5}),
         buckets,
     ]
     assert made_together(start, recipe.parent, jobs) == [[[0, ""]] * len(jobs)] * 2
     folder = recipe.parent
     alone = made_alone(gan, "gan-alone")
-    assert apart(folder / "gan", alone) < 1e-5
-    found, expected = validations_of(folder / "gan"), validations_of(alone)
-    assert [step for step, *_ in found] == [3, 6]
-    for (_, metrics, copied), (_, others, copied_alone) in zip(found, expected, strict=True):
-        assert metrics == pytest.approx(others, rel=1e-5)
-        assert copied == copied_alone
+    compare(folder / "gan", alone)
+    assert [step for step, *_ in validations_of(folder / "gan")] == [3, 6]
     # Of doubles, where nothing else than the order of sums is left.
     assert apart(folder / "doubles", made_alone(doubles, "doubles-alone")) < 1e-9
 
@@ -365,17 +424,20 @@ def test_processes_that_differ_are_refused_by_the_first_one_and_nothing_is_writt
         job_of(recipe, "b", only={"1": ["losses.l1.weight=7.0"]}),
         job_of(recipe, "c", "data.use=local/uneven"),
         job_of(recipe, "e", version="9.9"),
+        job_of(recipe, "d", "data.use=local/absent"),
     ]
-    jobs[2]["unset"] = ["data.size", "data.count"]
+    jobs[2]["unset"] = jobs[4]["unset"] = ["data.size", "data.count"]
     first, second = made_together(start, recipe.parent, jobs)
-    assert [code for code, _ in first] == [code for code, _ in second] == [2, 2, 3, 2]
-    assert [text for _, text in second] == [""] * 4
+    assert [code for code, _ in first] == [code for code, _ in second] == [2, 2, 3, 2, 3]
+    assert [text for _, text in second] == [""] * 5
     assert "a batch of 3 cannot be shared out evenly among 2 processes" in first[0][1]
     assert "has another recipe: losses.l1.weight is 7.0 there and 10.0 in process 0" in first[1][1]
     assert "process 1 on" in first[1][1]
     assert "has other data than process 0" in first[2][1]
     assert "has i2i 9.9, and process 0 has" in first[3][1]
-    assert not any((recipe.parent / name).exists() for name in "abce")
+    assert "process 1 on" in first[4][1]
+    assert "there is no folder 'pairs'" in first[4][1]
+    assert not any((recipe.parent / name).exists() for name in "abcde")
 
 
 def test_what_is_not_finite_ends_all_after_the_same_step_and_is_told_by_the_one_that_found_it(start, recipe):
@@ -440,9 +502,92 @@ def test_a_signal_to_one_process_saves_and_ends_all_after_the_same_step(start, r
     assert (code, other) == (143, 143), said + beside
     assert "the state is saved" in said
     assert "Traceback" not in said + beside
+    assert "interrupted" not in beside
     last = checkpoint.newest(folder / "checkpoints")
     assert f"after step {last.step:,}" in said
     assert (last.folder / "trainer.1.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_a_process_that_waits_within_a_call_for_one_that_was_killed_is_ended_and_says_so(start, recipe):
+    own = ("generator.use=local/net", "method.use=local/stuck", "optimizers.generators.use=sgd")
+    job = job_of(recipe, "stuck", *own, unset=WITHOUT_JUDGES)
+    processes = start(2, "-c", JOBS, json.dumps([job]), str(recipe.parent / "told"), launcher=False)
+    deadline = time.monotonic() + 100
+    while not (recipe.parent / "is-stuck").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    processes[1].kill()
+    began = time.monotonic()
+    (code, said), _ = ended(processes)
+    assert code == 4
+    assert time.monotonic() - began < 30
+    assert "process 1 of 2 is gone" in said
+    assert "goes on from the last checkpoint" in said
+    assert checkpoint.newest(recipe.parent / "stuck" / "checkpoints").step == 3
+
+
+@pytest.mark.slow
+def test_what_is_wrong_in_one_process_before_all_meet_ends_all_and_is_said_once(start, recipe):
+    command = "import os, sys\nfrom i2i.cli import main\n"
+    command += "main([*sys.argv[1:], '--set', 'train.stepz=1'][: None if os.environ['RANK'] == '1' else -2])"
+    out = recipe.parent / "wrong"
+    processes = start(2, "-c", command, "run", str(recipe), "--out", str(out), launcher=False)
+    (code, said), (other, beside) = ended(processes)
+    assert (code, other) == (2, 2)
+    assert said.count("unknown key 'stepz'") == 1
+    assert "process 1 on" in said
+    assert beside == ""
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_going_on_starting_anew_and_from_other_weights_are_those_of_one_process(start, recipe):
+    pairs = recipe.parent / "pairs"
+    for split, count in (("train", 21), ("val", 1)):
+        for number in range(count):
+            drawn = torch.Generator().manual_seed(number)
+            pixels = torch.randint(0, 256, (16, 16, 3), generator=drawn, dtype=torch.uint8).numpy()
+            for side in "AB":
+                file = pairs / split / side / f"{number}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(file)
+    damaged = pairs / "train" / "A" / "5.png"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    # Two batches an epoch and four odd pairs, accumulation over epochs, one held-out pair for two processes.
+    uneven = job_of(
+        recipe,
+        "uneven",
+        *("data.use=paired-images", f"data.root={pairs}", "data.on_bad=skip", "data.batch_size=8"),
+        *("train.epochs=4", "train.accumulate=3", "seed=11"),
+        unset=["data.count", "train.steps"],
+    )
+    short = job_of(recipe, "long")
+    longer = job_of(recipe, "long", options={"extend": 4})
+    begun = job_of(recipe, "begun", "seed=9", options={"init_from": str(recipe.parent / "long")})
+    again = job_of(recipe, "begun", "seed=4", options={"fresh": True})
+    full = job_of(recipe, "full", "callbacks.full.use=local/no-room")
+    jobs = [uneven, short, longer, begun, again, full]
+    first, second = made_together(start, recipe.parent, jobs[:4])
+    assert (first, second) == ([[0, ""]] * 4,) * 2
+    for job, name in ((uneven, "uneven-alone"), (begun, "begun-alone")):
+        compare(Path(job["out"]), made_alone(job, name))
+    made_alone(short, "long-alone")
+    compare(recipe.parent / "long", made_alone(longer, "long-alone"))
+    first, second = made_together(start, recipe.parent, jobs[4:])
+    assert (first[0], second[0]) == ([0, ""], [0, ""])
+    compare(recipe.parent / "begun", made_alone(again, "again-alone"))
+    assert (first[1][0], second[1][0]) == (4, 4)
+    assert "cannot be written" in first[1][1]
+
+
+def compare(together: Path, alone: Path) -> None:
+    assert apart(together, alone) < 1e-5
+    found, expected = validations_of(together), validations_of(alone)
+    assert [step for step, *_ in found] == [step for step, *_ in expected]
+    for (_, metrics, copied), (_, others, copied_alone) in zip(found, expected, strict=True):
+        assert metrics == pytest.approx(others, rel=1e-5)
+        assert copied == copied_alone
 
 
 @pytest.mark.slow
