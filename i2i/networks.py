@@ -262,6 +262,21 @@ class Losses:
         free = (term for term in self.terms if term.name not in self.named)
         return tuple(term for term in free if term.kind == kind and (judge is None or judge.name in term.on))
 
+    def total(self, parts: Mapping[str, Tensor]) -> Tensor:
+        """Return the sum of what losses gave, by their names, each by its weight: a scalar to minimise.
+
+        Raises PluginError where that is nothing, and for a name that no loss of the recipe has.
+        """
+        if not parts:
+            raise PluginError("the method gives no loss to the total of what it minimises: apply one.")
+        for name in parts:
+            if name not in self:
+                raise PluginError(
+                    f"the method gives '{name}' to the total of losses, and no loss of the recipe has this "
+                    "name: add a term of the method's own to the total, by its own weight."
+                )
+        return torch.stack([self[name].weighted(part) for name, part in parts.items()]).sum()
+
     def accuracy(self, judge: Judge, fake: Sequence[Tensor], real: Sequence[Tensor]) -> Mapping[str, Tensor]:
         """Return which shares of a judge's logits are on the right side, for `run.measure`.
 

@@ -94,7 +94,7 @@ class _CrossCheck:
         parts = {
             "data": "[data], the images",
             "generators": "[generator], the network that translates",
-            "losses": "a loss, like [losses.l1]",
+            "losses": "loss, like [losses.l1]",
             "method": "[method], the way it is trained",
             "train": "[train], with `steps`, `epochs` or `minutes`",
         }

@@ -71,7 +71,7 @@ def that_fit(kind: str, role: Role, components: Components) -> str:
         if made is not None and not wanting and all(is_able(kind, need, made) for need in role.needs):
             found.append(entry.ref.removeprefix("core/"))
     if not found:
-        return f"no {kind} of the plug-ins that this recipe names is known to"
+        return f"no {kind} of the plug-ins that this recipe names is known to fit"
     return f"{', '.join(found)} would fit"
 
 

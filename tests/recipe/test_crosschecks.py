@@ -39,7 +39,7 @@ NO_JUDGE = ["discriminators", "optimizers.discriminators", "losses.adversarial"]
             ["generator", "optimizers.generators"],
             ["the recipe has no [generator], the network that translates"],
         ),
-        ([*NO_JUDGE, "losses.l1"], ["the recipe has no a loss, like [losses.l1]"]),
+        ([*NO_JUDGE, "losses.l1"], ["the recipe has no loss, like [losses.l1]"]),
         (
             ["losses.adversarial"],
             ["x.toml:13  discriminators.patch.use\n  no adversarial loss trains this discriminator"],
@@ -243,7 +243,7 @@ def test_optional_losses_may_be_left_out_and_are_no_part_of_the_objective_then(n
 def test_a_method_that_needs_no_loss_needs_no_section_of_losses(named):
     optional = '{"identity": LossSlot("paired-loss", required=False)}'
     assert named(optional, unset=("losses",)).section("losses") == ()
-    with pytest.raises(RecipeError, match="the recipe has no a loss"):
+    with pytest.raises(RecipeError, match="the recipe has no loss, like"):
         named(optional, kinds='("paired-loss",)', unset=("losses",))
 
 

@@ -238,7 +238,4 @@ class PairedAdversarial:
             }
             for name, value in judged.items():
                 parts[name] = parts[name] + value if name in parts else value
-        total = torch.zeros((), device=fake.device)
-        for name, part in parts.items():
-            total = total + self.losses[name].weighted(part)
-        return total, parts
+        return self.losses.total(parts), parts

@@ -43,7 +43,7 @@ def objective(losses: Losses, guess: Tensor, batch: Batch, run: Run) -> Objectiv
     """Return what the network minimises: all losses between its guess and the target, by their weights."""
     terms = losses.of("paired-loss")
     parts = {term.name: term(guess, batch.target, batch=batch, run=run) for term in terms}
-    return torch.stack([term.weighted(parts[term.name]) for term in terms]).sum(), parts
+    return losses.total(parts), parts
 
 
 def walked(start: Tensor, guess: Guess, move: Move, *, evaluations: int) -> Tensor:

@@ -143,8 +143,7 @@ class CycleGAN:
             for side, game in self.games.items():
                 for name, value in game.fooling(fake[side], batch, run, rng).items():
                     parts[name] = parts[name] + value if name in parts else value
-            total = torch.stack([self.losses[name].weighted(part) for name, part in parts.items()]).sum()
-            yield total, parts
+            yield self.losses.total(parts), parts
 
     def _judging(self, batches: Sequence[Batch], fakes: Sequence[Fakes], run: Run) -> Iterator[Objective]:
         """Yield what the discriminators minimise on each batch."""
